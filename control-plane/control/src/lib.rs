@@ -1,0 +1,5 @@
+//! The control plane of a node.
+
+mod plane;
+
+pub use plane::{Change, Committed, ControlPlane, ProposeError, ReadError};

@@ -1,0 +1,184 @@
+//! Commands about assets: put, delete, patch, purge, and the reference counts of blobs that follow from them.
+
+use super::{ApplyError, Moment, Ruled, rows::Rows};
+use crate::{
+    asset::Asset,
+    blob::Blob,
+    client::{Client, ClientStatus},
+    command::{DeleteAsset, PatchAsset, Precondition, PurgeAssets, PutAsset},
+    id::{AssetId, BlobHash, ClientId, NodeId, RequestId},
+    node::{Node, NodeState},
+    outcome::{Outcome, Rejection},
+    path::MAX_PATH_BYTES,
+    purge::Purge,
+    table::{Table, TableError, Tables},
+};
+
+/// How many purges the state keeps.
+const MAX_PURGES: u64 = 10_000;
+/// The longest MIME type, in bytes.
+const MAX_MIME_BYTES: usize = 256;
+
+pub(super) fn put(rows: &mut Rows<'_, impl Tables>, now: Moment, request: RequestId, put: &PutAsset) -> Ruled {
+    if put.path.len() > MAX_PATH_BYTES || put.mime.len() > MAX_MIME_BYTES {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    if now.log_time_ms > put.pinned_until_ms {
+        return Ok(Err(Rejection::TooLate));
+    }
+    if let Err(rejection) = may_write(rows, &put.client)? {
+        return Ok(Err(rejection));
+    }
+    for holder in &put.holders {
+        if !is_member(rows, *holder)? {
+            return Ok(Err(Rejection::HolderRemoved));
+        }
+    }
+    let before = rows.get::<Asset>(Table::Assets, put.path.as_bytes())?;
+    if before.as_ref().is_some_and(|asset| asset.client != put.client) {
+        return Ok(Err(Rejection::AssetOfOther));
+    }
+    if !holds(&put.precondition, before.as_ref()) {
+        return Ok(Err(Rejection::PreconditionFailed));
+    }
+    let asset = Asset {
+        id: before.as_ref().map_or_else(|| AssetId::from_request(request), |asset| asset.id.clone()),
+        client: put.client.clone(),
+        path: put.path.clone(),
+        mime: put.mime.clone(),
+        size: put.size,
+        sha256: put.sha256,
+        blob: put.blob,
+        cache_ttl_s: put.cache_ttl_s,
+        created_at_ms: before.as_ref().map_or(now.log_time_ms, |asset| asset.created_at_ms),
+        modified_at_ms: now.log_time_ms,
+        node: put.node,
+        version: now.index,
+    };
+    reference(rows, put)?;
+    if let Some(before) = &before {
+        rows.delete(Table::Versions, &before.version.to_be_bytes());
+        dereference(rows, before.blob)?;
+    }
+    rows.put_raw(Table::Versions, &asset.version.to_be_bytes(), asset.path.as_bytes());
+    rows.put_raw(Table::AssetIds, asset.id.as_str().as_bytes(), asset.path.as_bytes());
+    rows.put_raw(Table::ClientAssets, &client_key(&asset.client, &asset.path), &[]);
+    rows.put(Table::Assets, asset.path.as_bytes(), &asset)?;
+    Ok(Ok(match before {
+        None => Outcome::AssetCreated(asset),
+        Some(_) => Outcome::AssetReplaced(asset),
+    }))
+}
+
+pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAsset) -> Ruled {
+    let asset = match owned(rows, &delete.client, &delete.asset, &delete.precondition)? {
+        Ok(asset) => asset,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    rows.delete(Table::Versions, &asset.version.to_be_bytes());
+    rows.delete(Table::AssetIds, asset.id.as_str().as_bytes());
+    rows.delete(Table::ClientAssets, &client_key(&asset.client, &asset.path));
+    rows.delete(Table::Assets, asset.path.as_bytes());
+    dereference(rows, asset.blob)?;
+    Ok(Ok(Outcome::AssetDeleted(asset.id)))
+}
+
+pub(super) fn patch(rows: &mut Rows<'_, impl Tables>, now: Moment, patch: &PatchAsset) -> Ruled {
+    if patch.mime.as_ref().is_some_and(|mime| mime.len() > MAX_MIME_BYTES) {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    let asset = match owned(rows, &patch.client, &patch.asset, &patch.precondition)? {
+        Ok(asset) => asset,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    let patched = Asset {
+        mime: patch.mime.clone().unwrap_or_else(|| asset.mime.clone()),
+        cache_ttl_s: patch.cache_ttl_s.unwrap_or(asset.cache_ttl_s),
+        modified_at_ms: now.log_time_ms,
+        ..asset
+    };
+    rows.put(Table::Assets, patched.path.as_bytes(), &patched)?;
+    Ok(Ok(Outcome::AssetPatched(patched)))
+}
+
+pub(super) fn purge(rows: &mut Rows<'_, impl Tables>, now: Moment, purge: &PurgeAssets) -> Ruled {
+    if purge.pattern.len() > MAX_PATH_BYTES {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    if let Err(rejection) = may_write(rows, &purge.client)? {
+        return Ok(Err(rejection));
+    }
+    let row = Purge { client: purge.client.clone(), pattern: purge.pattern.clone(), at_ms: now.log_time_ms };
+    rows.put(Table::Purges, &now.index.to_be_bytes(), &row)?;
+    if let Some((oldest, _)) = rows.first_raw(Table::Purges, 1)?.first() {
+        let at = oldest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        if now.index - at > MAX_PURGES {
+            rows.delete(Table::Purges, oldest);
+        }
+    }
+    Ok(Ok(Outcome::Purged))
+}
+
+/// The asset with this id, if `client` may write it and the precondition holds.
+fn owned(
+    rows: &Rows<'_, impl Tables>,
+    client: &ClientId,
+    id: &AssetId,
+    precondition: &Precondition,
+) -> Result<Result<Asset, Rejection>, ApplyError> {
+    if let Err(rejection) = may_write(rows, client)? {
+        return Ok(Err(rejection));
+    }
+    let Some(path) = rows.get_raw(Table::AssetIds, id.as_str().as_bytes())? else {
+        return Ok(Err(Rejection::AssetUnknown));
+    };
+    let asset = rows.get::<Asset>(Table::Assets, &path)?.ok_or(ApplyError::Table(TableError::Dangling { table: Table::AssetIds }))?;
+    Ok(if asset.client != *client {
+        Err(Rejection::AssetOfOther)
+    } else if !holds(precondition, Some(&asset)) {
+        Err(Rejection::PreconditionFailed)
+    } else {
+        Ok(asset)
+    })
+}
+
+fn may_write(rows: &Rows<'_, impl Tables>, client: &ClientId) -> Result<Result<(), Rejection>, ApplyError> {
+    Ok(match rows.get::<Client>(Table::Clients, client.as_str().as_bytes())? {
+        None => Err(Rejection::ClientUnknown),
+        Some(client) if client.status != ClientStatus::Active => Err(Rejection::ClientBlocked),
+        Some(_) => Ok(()),
+    })
+}
+
+fn is_member(rows: &Rows<'_, impl Tables>, id: NodeId) -> Result<bool, ApplyError> {
+    let node = rows.get::<Node>(Table::Nodes, &id.0.to_be_bytes())?;
+    Ok(node.is_some_and(|node| node.state != NodeState::Removed))
+}
+
+fn holds(precondition: &Precondition, asset: Option<&Asset>) -> bool {
+    match precondition {
+        Precondition::None => true,
+        Precondition::Absent => asset.is_none(),
+        Precondition::Present => asset.is_some(),
+        Precondition::Matches(digests) => asset.is_some_and(|asset| digests.contains(&asset.sha256)),
+    }
+}
+
+fn reference(rows: &mut Rows<'_, impl Tables>, put: &PutAsset) -> Result<(), ApplyError> {
+    let before = rows.get::<Blob>(Table::Blobs, &put.blob.0)?;
+    let references = before.map_or(0, |blob| blob.references) + 1;
+    rows.put(Table::Blobs, &put.blob.0, &Blob { size: put.size, references, holders: put.holders.clone() })
+}
+
+fn dereference(rows: &mut Rows<'_, impl Tables>, hash: BlobHash) -> Result<(), ApplyError> {
+    let blob = rows.get::<Blob>(Table::Blobs, &hash.0)?.ok_or(ApplyError::Table(TableError::Dangling { table: Table::Blobs }))?;
+    if blob.references <= 1 {
+        rows.delete(Table::Blobs, &hash.0);
+        return Ok(());
+    }
+    rows.put(Table::Blobs, &hash.0, &Blob { references: blob.references - 1, ..blob })
+}
+
+fn client_key(client: &ClientId, path: &str) -> Vec<u8> {
+    [client.as_str().as_bytes(), &[0], path.as_bytes()].concat()
+}

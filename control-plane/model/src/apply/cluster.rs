@@ -1,0 +1,74 @@
+//! Commands about the cluster as a whole.
+
+use super::{ApplyError, Moment, Ruled, rows::Rows};
+use crate::{
+    cluster::ClusterState,
+    command::{AddSigningKey, InitCluster},
+    node::{Node, NodeState},
+    outcome::{Outcome, Rejection},
+    revision::Revision,
+    schema::SCHEMA_MIN,
+    signing_key::SigningKey,
+    table::{Table, Tables},
+};
+
+pub(super) fn init(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterState>, init: &InitCluster) -> Ruled {
+    if state.is_some() {
+        return Ok(Err(Rejection::AlreadyInitialised));
+    }
+    let cluster = ClusterState {
+        cluster_id: init.cluster_id,
+        lineage: Revision::FIRST_LINEAGE,
+        schema_level: SCHEMA_MIN,
+        log_time_ms: now.log_time_ms,
+    };
+    rows.put(Table::Cluster, &[], &cluster)?;
+    let node = &init.node;
+    let first = Node {
+        id: node.node,
+        name: node.name.clone(),
+        region: node.region.clone(),
+        cluster_address: node.cluster_address.clone(),
+        http_address: node.http_address.clone(),
+        voter: true,
+        state: NodeState::Active,
+        schema: node.schema,
+        software: node.software.clone(),
+        incarnation: node.incarnation,
+        added_at_ms: now.log_time_ms,
+    };
+    rows.put(Table::Nodes, &first.id.0.to_be_bytes(), &first)?;
+    Ok(Ok(Outcome::Done))
+}
+
+pub(super) fn raise_schema(rows: &mut Rows<'_, impl Tables>, level: u32) -> Ruled {
+    let Some(state) = rows.get::<ClusterState>(Table::Cluster, &[])? else {
+        return Ok(Err(Rejection::NotInitialised));
+    };
+    if level != state.schema_level + 1 {
+        return Ok(Err(Rejection::SchemaNotNext { level: state.schema_level }));
+    }
+    if let Some(node) = members(rows)?.iter().find(|node| !node.schema.includes(level)) {
+        return Ok(Err(Rejection::SchemaUnsupported { node: node.id, level }));
+    }
+    rows.put(Table::Cluster, &[], &ClusterState { schema_level: level, ..state })?;
+    Ok(Ok(Outcome::Done))
+}
+
+pub(super) fn add_signing_key(rows: &mut Rows<'_, impl Tables>, now: Moment, key: &AddSigningKey) -> Ruled {
+    let row = SigningKey {
+        id: key.id.clone(),
+        public: key.public.clone(),
+        sealed_private: key.sealed_private.clone(),
+        created_at_ms: now.log_time_ms,
+    };
+    rows.put(Table::SigningKeys, key.id.as_bytes(), &row)?;
+    Ok(Ok(Outcome::Done))
+}
+
+/// The nodes that were not removed.
+pub(super) fn members(rows: &Rows<'_, impl Tables>) -> Result<Vec<Node>, ApplyError> {
+    let mut nodes: Vec<Node> = rows.first(Table::Nodes, usize::MAX)?;
+    nodes.retain(|node| node.state != NodeState::Removed);
+    Ok(nodes)
+}

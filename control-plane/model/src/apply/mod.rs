@@ -1,0 +1,112 @@
+//! Applying one entry of the log to the state.
+//!
+//! This file holds what is the same for every command: the time of the log, answers that are known already, the schema level,
+//! and the answers that are kept. What a command does stands in a file of its own kind.
+
+mod asset;
+mod client;
+mod cluster;
+mod node;
+mod once;
+mod rows;
+
+pub use once::{IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS};
+
+use crate::{
+    cluster::ClusterState,
+    codec::CodecError,
+    command::Command,
+    outcome::{Outcome, Rejection},
+    proposal::Proposal,
+    revision::Revision,
+    table::{Table, TableError, Tables},
+};
+use rows::Rows;
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The outcome; of the first time, if the request was applied before.
+    pub outcome: Outcome,
+    /// The index at which it was applied: an earlier one, if it was applied before.
+    pub index: u64,
+    /// The lineage of the state after it.
+    pub lineage: u32,
+}
+
+/// Why an entry cannot be applied. The node stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    Table(#[source] TableError),
+    /// A record cannot be written.
+    #[error("a record cannot be encoded")]
+    Encode(#[source] CodecError),
+}
+
+/// What a command's own rule gives: an outcome, or the reason why nothing was done.
+type Ruled = Result<Result<Outcome, Rejection>, ApplyError>;
+
+/// When and where an entry is applied.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    index: u64,
+    log_time_ms: u64,
+}
+
+/// Applies the entry at `index`. Rows are written only if the command is carried out, apart from the time of the log and the
+/// record of the answer.
+///
+/// # Errors
+/// [`ApplyError`], and then the node must stop: its state is not to be used any more.
+pub fn apply(tables: &mut impl Tables, index: u64, proposal: &Proposal) -> Result<Applied, ApplyError> {
+    let mut rows = Rows::new(tables);
+    let state: Option<ClusterState> = rows.get(Table::Cluster, &[])?;
+    let log_time_ms = proposal.log_time_ms.max(state.as_ref().map_or(0, |state| state.log_time_ms));
+    let moment = Moment { index, log_time_ms };
+
+    if let Some(state) = &state {
+        rows.put(Table::Cluster, &[], &ClusterState { log_time_ms, ..state.clone() })?;
+        once::forget_expired(&mut rows, log_time_ms)?;
+        if let Some(known) = once::known_answer(&rows, proposal, log_time_ms)? {
+            return Ok(Applied { lineage: state.lineage, ..known });
+        }
+    }
+
+    let outcome = rule(&mut rows, moment, state.as_ref(), proposal)?.unwrap_or_else(Outcome::Rejected);
+    once::remember(&mut rows, proposal, moment, &outcome)?;
+    let lineage = state.map_or(Revision::FIRST_LINEAGE, |state| state.lineage);
+    Ok(Applied { outcome, index, lineage })
+}
+
+fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterState>, proposal: &Proposal) -> Ruled {
+    let command = &proposal.command;
+    if let Command::InitCluster(init) = command {
+        return cluster::init(rows, now, state, init);
+    }
+    let Some(state) = state else {
+        return Ok(Err(Rejection::NotInitialised));
+    };
+    let needed = command.schema_level();
+    if needed > state.schema_level {
+        return Ok(Err(Rejection::SchemaTooLow { needed, level: state.schema_level }));
+    }
+    match command {
+        Command::InitCluster(_) => Ok(Err(Rejection::AlreadyInitialised)),
+        Command::RaiseSchema { level } => cluster::raise_schema(rows, *level),
+        Command::AddSigningKey(key) => cluster::add_signing_key(rows, now, key),
+        Command::AddNode(node) => node::add(rows, now, state, node),
+        Command::UpdateNode(node) => node::update(rows, state, node),
+        Command::SetNodeState { node, state } => node::set_state(rows, *node, *state),
+        Command::CreateJoinToken(token) => node::create_token(rows, now, token),
+        Command::RevokeJoinToken { id } => node::revoke_token(rows, *id),
+        Command::ReportHoldings(report) => node::report(rows, report),
+        Command::AddClient(client) => client::add(rows, now, proposal.request, client),
+        Command::SetClientStatus(change) => client::set_status(rows, change),
+        Command::PutAsset(put) => asset::put(rows, now, proposal.request, put),
+        Command::DeleteAsset(delete) => asset::delete(rows, delete),
+        Command::PatchAsset(patch) => asset::patch(rows, now, patch),
+        Command::PurgeAssets(purge) => asset::purge(rows, now, purge),
+    }
+}

@@ -1,0 +1,98 @@
+//! "At most once": the answers to requests, kept for a time of the log's own clock.
+//!
+//! An answer is kept by request id, for forwarding nodes that retry, and by idempotency key, for callers that do. A request id
+//! carries when it was made, so one whose answer may have been forgotten is refused and never done a second time.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Applied, ApplyError, Moment, rows::Rows};
+use crate::{
+    codec::Record,
+    outcome::{Outcome, Rejection},
+    proposal::Proposal,
+    revision::Revision,
+    table::{Table, Tables},
+};
+
+/// How long the answer to a request id is kept, in milliseconds of log time.
+pub const REQUEST_RETENTION_MS: u64 = 60 * 60 * 1_000;
+/// How long the answer to an idempotency key is kept, in milliseconds of log time.
+pub const IDEMPOTENCY_RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
+/// The most answers that one entry forgets: it bounds the work of an entry, and is more than one entry adds.
+const FORGET_PER_ENTRY: usize = 16;
+
+/// An answer that was given.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    index: u64,
+    /// The hash of what was asked for; all zero for an answer by request id.
+    payload: [u8; 32],
+    outcome: Outcome,
+}
+
+impl Record for Answer {
+    const KIND: u16 = 0x03;
+    const VERSION: u16 = 1;
+}
+
+pub(super) fn known_answer(rows: &Rows<'_, impl Tables>, proposal: &Proposal, now_ms: u64) -> Result<Option<Applied>, ApplyError> {
+    if let Some(answer) = rows.get::<Answer>(Table::Requests, &proposal.request.0)? {
+        return Ok(Some(answer.into_applied()));
+    }
+    if proposal.request.issued_ms().saturating_add(REQUEST_RETENTION_MS) <= now_ms {
+        return Ok(Some(Answer { index: 0, payload: [0; 32], outcome: Outcome::Rejected(Rejection::RequestExpired) }.into_applied()));
+    }
+    let Some(key) = &proposal.idempotency else {
+        return Ok(None);
+    };
+    let Some(answer) = rows.get::<Answer>(Table::Keys, &key.scope)? else {
+        return Ok(None);
+    };
+    if answer.payload == key.payload {
+        Ok(Some(answer.into_applied()))
+    } else {
+        Ok(Some(Applied { outcome: Outcome::Rejected(Rejection::KeyReused), ..answer.into_applied() }))
+    }
+}
+
+/// Keeps the answer. A rejection is kept by request id, and not by key: the caller may put right what was wrong and try again.
+pub(super) fn remember(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, now: Moment, outcome: &Outcome) -> Result<(), ApplyError> {
+    let answer = Answer { index: now.index, payload: [0; 32], outcome: outcome.clone() };
+    rows.put(Table::Requests, &proposal.request.0, &answer)?;
+    // The id may come from a clock that runs ahead: its answer is kept until the id itself would be refused.
+    let until = proposal.request.issued_ms().max(now.log_time_ms).saturating_add(REQUEST_RETENTION_MS);
+    rows.put_raw(Table::Expiry, &expiry_key(until, Table::Requests, &proposal.request.0), &[]);
+    if let Some(key) = proposal.idempotency.filter(|_| !matches!(outcome, Outcome::Rejected(_))) {
+        rows.put(Table::Keys, &key.scope, &Answer { payload: key.payload, ..answer })?;
+        let until = now.log_time_ms.saturating_add(IDEMPOTENCY_RETENTION_MS);
+        rows.put_raw(Table::Expiry, &expiry_key(until, Table::Keys, &key.scope), &[]);
+    }
+    Ok(())
+}
+
+pub(super) fn forget_expired(rows: &mut Rows<'_, impl Tables>, now_ms: u64) -> Result<(), ApplyError> {
+    for (key, _) in rows.first_raw(Table::Expiry, FORGET_PER_ENTRY)? {
+        let Some((due, rest)) = key.split_first_chunk::<8>() else { break };
+        if u64::from_be_bytes(*due) > now_ms {
+            break;
+        }
+        if let Some((table, answer)) = rest.split_first().and_then(|(table, key)| Some((Table::from_number(*table)?, key))) {
+            rows.delete(table, answer);
+        }
+        rows.delete(Table::Expiry, &key);
+    }
+    Ok(())
+}
+
+impl Answer {
+    fn into_applied(self) -> Applied {
+        Applied { outcome: self.outcome, index: self.index, lineage: Revision::FIRST_LINEAGE }
+    }
+}
+
+fn expiry_key(due_ms: u64, table: Table, key: &[u8]) -> Vec<u8> {
+    let mut bytes = due_ms.to_be_bytes().to_vec();
+    bytes.push(table as u8);
+    bytes.extend_from_slice(key);
+    bytes
+}

@@ -1,0 +1,285 @@
+//! What a change can be.
+//!
+//! The enum is append-only, and so is the shape of each of its variants: their numbers and bytes stand in every log. A changed
+//! command is a new variant, with a schema level of its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    client::{ClientStatus, Scope},
+    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    node::NodeState,
+    replication::NodeReport,
+    schema::SchemaRange,
+};
+
+/// A change that a node asks the cluster for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// The first command of a cluster.
+    InitCluster(InitCluster),
+    /// A node joins, by a token.
+    AddNode(AddNode),
+    /// A node says what it now is: at each start, and when its addresses change.
+    UpdateNode(UpdateNode),
+    /// The operator drains, removes or brings back a node.
+    SetNodeState {
+        /// Which node.
+        node: NodeId,
+        /// What it becomes.
+        state: NodeState,
+    },
+    /// The operator makes a join token.
+    CreateJoinToken(CreateJoinToken),
+    /// The operator withdraws a join token.
+    RevokeJoinToken {
+        /// Which token.
+        id: JoinTokenId,
+    },
+    /// The operator adds a client.
+    AddClient(AddClient),
+    /// The operator lets a client act, or does not.
+    SetClientStatus(SetClientStatus),
+    /// A key for signing access tokens.
+    AddSigningKey(AddSigningKey),
+    /// Content for a path.
+    PutAsset(PutAsset),
+    /// The end of an asset.
+    DeleteAsset(DeleteAsset),
+    /// Whatever is cached of some assets is to be dropped.
+    PurgeAssets(PurgeAssets),
+    /// What a node holds.
+    ReportHoldings(NodeReport),
+    /// Commands of the next level may be used from here on.
+    RaiseSchema {
+        /// The level of the state after it.
+        level: u32,
+    },
+    /// Another description of an asset. Level 2.
+    PatchAsset(PatchAsset),
+}
+
+impl Command {
+    /// The schema level that the state must have before this command may be used.
+    #[must_use]
+    pub const fn schema_level(&self) -> u32 {
+        match self {
+            Self::PatchAsset(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::InitCluster(_) => "init_cluster",
+            Self::AddNode(_) => "add_node",
+            Self::UpdateNode(_) => "update_node",
+            Self::SetNodeState { .. } => "set_node_state",
+            Self::CreateJoinToken(_) => "create_join_token",
+            Self::RevokeJoinToken { .. } => "revoke_join_token",
+            Self::AddClient(_) => "add_client",
+            Self::SetClientStatus(_) => "set_client_status",
+            Self::AddSigningKey(_) => "add_signing_key",
+            Self::PutAsset(_) => "put_asset",
+            Self::DeleteAsset(_) => "delete_asset",
+            Self::PurgeAssets(_) => "purge_assets",
+            Self::ReportHoldings(_) => "report_holdings",
+            Self::RaiseSchema { .. } => "raise_schema",
+            Self::PatchAsset(_) => "patch_asset",
+        }
+    }
+}
+
+/// See [`Command::InitCluster`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitCluster {
+    /// The cluster's name for machines.
+    pub cluster_id: [u8; 16],
+    /// What the first node is.
+    pub node: UpdateNode,
+}
+
+/// See [`Command::AddNode`]. The proof of the token was checked by the node that took the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddNode {
+    /// The token that was shown.
+    pub token: JoinTokenId,
+    /// What the operator calls it.
+    pub name: String,
+    /// Where it stands.
+    pub region: String,
+    /// `host:port` that other nodes dial.
+    pub cluster_address: String,
+    /// Public base URL.
+    pub http_address: String,
+    /// The schema levels that it can apply.
+    pub schema: SchemaRange,
+    /// The version of its software.
+    pub software: String,
+}
+
+/// See [`Command::UpdateNode`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateNode {
+    /// Which node.
+    pub node: NodeId,
+    /// What the operator calls it.
+    pub name: String,
+    /// Where it stands.
+    pub region: String,
+    /// `host:port` that other nodes dial.
+    pub cluster_address: String,
+    /// Public base URL.
+    pub http_address: String,
+    /// The schema levels that it can apply.
+    pub schema: SchemaRange,
+    /// The version of its software.
+    pub software: String,
+    /// Higher than that of any start before.
+    pub incarnation: u64,
+}
+
+/// See [`Command::CreateJoinToken`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateJoinToken {
+    /// Its public name.
+    pub id: JoinTokenId,
+    /// What proofs are checked with.
+    pub verifier: [u8; 32],
+    /// Whether nodes that join with it are meant to vote.
+    pub voter: bool,
+    /// The only region that may use it.
+    pub region: Option<String>,
+    /// How many nodes may join with it.
+    pub uses: u32,
+    /// How long it is good for, in milliseconds of log time from its entry on.
+    pub lifetime_ms: u64,
+}
+
+impl std::fmt::Debug for CreateJoinToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateJoinToken").field("id", &self.id).field("uses", &self.uses).finish_non_exhaustive()
+    }
+}
+
+/// See [`Command::AddClient`]. Its id follows from the request id.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddClient {
+    /// What the operator calls it.
+    pub name: String,
+    /// Its secret, hashed with argon2id.
+    pub secret_hash: String,
+    /// What its tokens may be allowed at most.
+    pub scopes: Vec<Scope>,
+    /// Its own domains.
+    pub domains: Vec<String>,
+}
+
+impl std::fmt::Debug for AddClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddClient").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}
+
+/// See [`Command::SetClientStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetClientStatus {
+    /// Which client.
+    pub client: ClientId,
+    /// What it becomes.
+    pub status: ClientStatus,
+}
+
+/// See [`Command::AddSigningKey`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddSigningKey {
+    /// Its name in the header of a token.
+    pub id: String,
+    /// The public half, 32 bytes.
+    pub public: Vec<u8>,
+    /// The private half, sealed under the cluster key.
+    pub sealed_private: Vec<u8>,
+}
+
+impl std::fmt::Debug for AddSigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddSigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// See [`Command::PutAsset`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutAsset {
+    /// Who puts it.
+    pub client: ClientId,
+    /// Where: an [`AssetPath`](crate::AssetPath).
+    pub path: String,
+    /// MIME type.
+    pub mime: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the content.
+    pub sha256: [u8; 32],
+    /// BLAKE3 of the content.
+    pub blob: BlobHash,
+    /// How long others may cache it, in seconds.
+    pub cache_ttl_s: u32,
+    /// The node that accepted it.
+    pub node: NodeId,
+    /// The nodes that hold it, fsynced and pinned.
+    pub holders: Vec<NodeId>,
+    /// The log time in Unix milliseconds after which the pins may be gone, so the command comes too late.
+    pub pinned_until_ms: u64,
+    /// What must be true of the path.
+    pub precondition: Precondition,
+}
+
+/// What must be true of a path for a write to take place (RFC 9110, section 13.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precondition {
+    /// Nothing.
+    None,
+    /// `If-None-Match: *`: nothing stands there.
+    Absent,
+    /// `If-Match`: what stands there has one of these SHA-256 digests.
+    Matches(Vec<[u8; 32]>),
+    /// `If-Match: *`: something stands there.
+    Present,
+}
+
+/// See [`Command::DeleteAsset`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAsset {
+    /// Who deletes it.
+    pub client: ClientId,
+    /// Which asset.
+    pub asset: AssetId,
+    /// What must be true of it.
+    pub precondition: Precondition,
+}
+
+/// See [`Command::PurgeAssets`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeAssets {
+    /// Whose assets.
+    pub client: ClientId,
+    /// Which of them: an [`AssetGlob`](crate::AssetGlob).
+    pub pattern: String,
+}
+
+/// See [`Command::PatchAsset`]. What is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchAsset {
+    /// Who changes it.
+    pub client: ClientId,
+    /// Which asset.
+    pub asset: AssetId,
+    /// Its new MIME type.
+    pub mime: Option<String>,
+    /// How long others may cache it from now on, in seconds.
+    pub cache_ttl_s: Option<u32>,
+    /// What must be true of it.
+    pub precondition: Precondition,
+}

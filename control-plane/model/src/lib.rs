@@ -1,0 +1,77 @@
+//! What the cluster agrees on: the nouns, the commands that change them, and the one function that applies a command.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number or knows of tokio: time, ids and secrets come in with the
+//! command. So every node that applies the same log gets the same state, byte for byte, and everything here can be tested
+//! by tables and by proptest.
+//!
+//! ```text
+//!   Proposal { request id, log time, key?, Command }         one entry of the replicated log
+//!        │
+//!        ▼   apply(tables, revision, proposal)
+//!   expire old outcomes → seen before? → schema level → the command's own rule
+//!        │                    │                              │
+//!        │                    ▼ the first answer again       ▼ rows written, or a Rejection and no row
+//!        └────────────────────────────► Outcome  (kept by request id, and by idempotency key, for 24 h of log time)
+//! ```
+//!
+//! ## Invariants
+//!
+//! 1. **Deterministic.** `apply` depends on its arguments alone.
+//! 2. **Total.** A command that cannot be carried out is answered by a [`Rejection`] and changes nothing but the record of
+//!    the answer. Only an unreadable row or record is an error, and then the node stops: to skip would be to diverge.
+//! 3. **Once.** A request id, or an idempotency key within its scope, changes the state at most once.
+//! 4. **Counted.** The references of a blob are the assets that name it. A blob without references has no row.
+//! 5. **Found both ways.** Every asset stands under its path, its id, its client and its version; nothing else does.
+//! 6. **Gated.** A command of a higher schema level than the state's is rejected, and the level rises only when every node
+//!    that is not removed can read it.
+
+mod apply;
+mod asset;
+mod blob;
+mod client;
+mod cluster;
+mod codec;
+mod command;
+mod glob;
+mod id;
+mod join_token;
+mod memory;
+mod node;
+mod outcome;
+mod path;
+mod proposal;
+mod purge;
+mod query;
+mod replication;
+mod revision;
+mod schema;
+mod signing_key;
+mod state_hash;
+mod table;
+
+pub use apply::{Applied, ApplyError, IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS, apply};
+pub use asset::Asset;
+pub use blob::Blob;
+pub use client::{Client, ClientStatus, Scope};
+pub use cluster::ClusterState;
+pub use codec::{CodecError, Record, decode, encode};
+pub use command::{
+    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, InitCluster, PatchAsset, Precondition, PurgeAssets,
+    PutAsset, SetClientStatus, UpdateNode,
+};
+pub use glob::{AssetGlob, GlobError};
+pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
+pub use join_token::JoinToken;
+pub use memory::MemoryTables;
+pub use node::{Node, NodeState};
+pub use outcome::{Outcome, Rejection};
+pub use path::{AssetPath, PathError};
+pub use proposal::{Idempotency, Proposal};
+pub use purge::Purge;
+pub use query::{AssetFilter, AssetPage, Query};
+pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};
+pub use revision::{Revision, RevisionParseError};
+pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
+pub use signing_key::SigningKey;
+pub use state_hash::state_hash;
+pub use table::{ReadTables, Row, Table, TableError, Tables};

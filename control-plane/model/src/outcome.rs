@@ -1,0 +1,126 @@
+//! What became of a command.
+//!
+//! Kept in the state, hence append-only like the commands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    asset::Asset,
+    codec::Record,
+    id::{AssetId, ClientId, NodeId},
+};
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was carried out, and there is nothing to add.
+    Done,
+    /// It was not, and the state is as before.
+    Rejected(Rejection),
+    /// A node has joined.
+    NodeAdded(NodeId),
+    /// A client was added.
+    ClientAdded(ClientId),
+    /// The path was free and has this asset now.
+    AssetCreated(Asset),
+    /// The path had other content, and has this now.
+    AssetReplaced(Asset),
+    /// The asset is gone.
+    AssetDeleted(AssetId),
+    /// The asset has another description now.
+    AssetPatched(Asset),
+    /// The purge has its place in the log.
+    Purged,
+}
+
+impl Record for Outcome {
+    const KIND: u16 = 0x02;
+    const VERSION: u16 = 1;
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Rejection {
+    /// The cluster has been initialised before.
+    #[error("the cluster is initialised already")]
+    AlreadyInitialised,
+    /// The cluster has not been initialised.
+    #[error("the cluster is not initialised")]
+    NotInitialised,
+    /// The state is at a level that does not have this command yet.
+    #[error("needs schema level {needed}, the cluster is at {level}: upgrade every node first")]
+    SchemaTooLow {
+        /// The level that the command needs.
+        needed: u32,
+        /// The level of the state.
+        level: u32,
+    },
+    /// A node cannot apply the level.
+    #[error("node {node} cannot apply schema level {level}")]
+    SchemaUnsupported {
+        /// Which node.
+        node: NodeId,
+        /// Which level.
+        level: u32,
+    },
+    /// The level is not the next one.
+    #[error("schema levels rise one at a time, and the cluster is at {level}")]
+    SchemaNotNext {
+        /// The level of the state.
+        level: u32,
+    },
+    /// The request is older than answers are kept, so whether it was done before cannot be known.
+    #[error("the request is too old to be told from a new one")]
+    RequestExpired,
+    /// The idempotency key was used for a request with another payload.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// No such join token: never made, revoked, or spent and forgotten.
+    #[error("no such join token")]
+    TokenUnknown,
+    /// The join token has expired.
+    #[error("the join token has expired")]
+    TokenExpired,
+    /// The join token is bound to another region.
+    #[error("the join token is for another region")]
+    TokenRegion,
+    /// No such node.
+    #[error("no such node")]
+    NodeUnknown,
+    /// The node was removed.
+    #[error("node {0} was removed")]
+    NodeRemoved(NodeId),
+    /// Another node has this name.
+    #[error("another node has this name")]
+    NodeNameTaken,
+    /// An older start of the node, or an older report, than the state knows.
+    #[error("a newer start or report of this node is known")]
+    Superseded,
+    /// The report has more exceptions than a report may have.
+    #[error("the report has too many exceptions")]
+    TooManyExceptions,
+    /// No such client.
+    #[error("no such client")]
+    ClientUnknown,
+    /// The client may not write now.
+    #[error("the client may not write")]
+    ClientBlocked,
+    /// No such asset.
+    #[error("no such asset")]
+    AssetUnknown,
+    /// The asset belongs to another client.
+    #[error("the asset belongs to another client")]
+    AssetOfOther,
+    /// The precondition does not hold.
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
+    /// The command came after the pins of its copies may have ended.
+    #[error("the command came too late for its copies")]
+    TooLate,
+    /// Too few of the nodes that hold the content are still of the cluster.
+    #[error("a node that holds a copy was removed")]
+    HolderRemoved,
+    /// A text is longer than a row may hold.
+    #[error("a field is too long")]
+    FieldTooLong,
+}

@@ -1,0 +1,243 @@
+//! Reading the state: what the nodes and the API ask of it.
+
+use crate::{
+    asset::Asset,
+    blob::Blob,
+    client::Client,
+    cluster::ClusterState,
+    codec::{Record, decode},
+    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    join_token::JoinToken,
+    node::{Node, NodeState},
+    purge::Purge,
+    replication::NodeReport,
+    signing_key::SigningKey,
+    table::{ReadTables, Row, Table, TableError},
+};
+
+/// How many rows are read at a time where a filter may drop most of them.
+const CHUNK: usize = 256;
+
+/// Typed reads. Everything that implements [`ReadTables`] has them.
+pub trait Query: ReadTables {
+    /// The state of the cluster as a whole; `None` before it is initialised.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn cluster(&self) -> Result<Option<ClusterState>, TableError> {
+        row(self, Table::Cluster, &[])
+    }
+
+    /// A node, removed or not.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn node(&self, id: NodeId) -> Result<Option<Node>, TableError> {
+        row(self, Table::Nodes, &id.0.to_be_bytes())
+    }
+
+    /// Every node that ever joined, in the order of joining.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn nodes(&self) -> Result<Vec<Node>, TableError> {
+        all(self, Table::Nodes)
+    }
+
+    /// The nodes that were not removed.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn members(&self) -> Result<Vec<Node>, TableError> {
+        let mut nodes = self.nodes()?;
+        nodes.retain(|node| node.state != NodeState::Removed);
+        Ok(nodes)
+    }
+
+    /// A join token that can still be used.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn join_token(&self, id: JoinTokenId) -> Result<Option<JoinToken>, TableError> {
+        row(self, Table::JoinTokens, &id.0)
+    }
+
+    /// The join tokens that can still be used.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn join_tokens(&self) -> Result<Vec<JoinToken>, TableError> {
+        all(self, Table::JoinTokens)
+    }
+
+    /// A client.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn client(&self, id: &ClientId) -> Result<Option<Client>, TableError> {
+        row(self, Table::Clients, id.as_str().as_bytes())
+    }
+
+    /// Every client.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn clients(&self) -> Result<Vec<Client>, TableError> {
+        all(self, Table::Clients)
+    }
+
+    /// A key that access tokens are signed with.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn signing_key(&self, id: &str) -> Result<Option<SigningKey>, TableError> {
+        row(self, Table::SigningKeys, id.as_bytes())
+    }
+
+    /// Every key that access tokens are signed with.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn signing_keys(&self) -> Result<Vec<SigningKey>, TableError> {
+        all(self, Table::SigningKeys)
+    }
+
+    /// The asset at a path.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn asset_at(&self, path: &str) -> Result<Option<Asset>, TableError> {
+        row(self, Table::Assets, path.as_bytes())
+    }
+
+    /// The asset with this id.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn asset(&self, id: &AssetId) -> Result<Option<Asset>, TableError> {
+        match self.get(Table::AssetIds, id.as_str().as_bytes())? {
+            Some(path) => row(self, Table::Assets, &path),
+            None => Ok(None),
+        }
+    }
+
+    /// A page of the assets of a client, in the order of their paths, after the path `after`.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn assets_of(&self, client: &ClientId, filter: &AssetFilter<'_>, after: Option<&str>, limit: usize) -> Result<AssetPage, TableError> {
+        let base = [client.as_str().as_bytes(), &[0]].concat();
+        let prefix = [&base, filter.prefix.as_bytes()].concat();
+        // The first key after `after` is `after` with the smallest byte behind it.
+        let mut from = after.map_or_else(|| prefix.clone(), |path| [&base, path.as_bytes(), &[0]].concat());
+        let mut assets = Vec::new();
+        loop {
+            let rows = self.scan(Table::ClientAssets, &prefix, &from, CHUNK)?;
+            let more = rows.len() == CHUNK;
+            if let Some((last, _)) = rows.last() {
+                from = [last, [0].as_slice()].concat();
+            }
+            for (key, _) in rows {
+                let Some(asset) = row::<Asset, _>(self, Table::Assets, &key[base.len()..])? else {
+                    continue;
+                };
+                if filter.mime.is_some_and(|mime| !mime_matches(mime, &asset.mime)) {
+                    continue;
+                }
+                if assets.len() == limit {
+                    return Ok(AssetPage { assets, has_more: true });
+                }
+                assets.push(asset);
+            }
+            if !more {
+                return Ok(AssetPage { assets, has_more: false });
+            }
+        }
+    }
+
+    /// A blob that an asset refers to.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn blob(&self, hash: BlobHash) -> Result<Option<Blob>, TableError> {
+        row(self, Table::Blobs, &hash.0)
+    }
+
+    /// Up to `limit` assets whose versions are at least `from`, in the order of their versions.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn versions_from(&self, from: u64, limit: usize) -> Result<Vec<Asset>, TableError> {
+        let rows = self.scan(Table::Versions, &[], &from.to_be_bytes(), limit)?;
+        let mut assets = Vec::with_capacity(rows.len());
+        for (_, path) in rows {
+            let asset = row(self, Table::Assets, &path)?;
+            assets.push(asset.ok_or(TableError::Dangling { table: Table::Versions })?);
+        }
+        Ok(assets)
+    }
+
+    /// What a node says it holds.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn report(&self, node: NodeId) -> Result<Option<NodeReport>, TableError> {
+        row(self, Table::Reports, &node.0.to_be_bytes())
+    }
+
+    /// Up to `limit` purges at or after an index, with their indices.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn purges_from(&self, from: u64, limit: usize) -> Result<Vec<(u64, Purge)>, TableError> {
+        self.scan(Table::Purges, &[], &from.to_be_bytes(), limit)?
+            .into_iter()
+            .map(|(key, value)| {
+                let index = key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+                Ok((index, record(Table::Purges, &value)?))
+            })
+            .collect()
+    }
+}
+
+impl<T: ReadTables + ?Sized> Query for T {}
+
+/// Which assets a list is to have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AssetFilter<'a> {
+    /// What their paths start with.
+    pub prefix: &'a str,
+    /// Their MIME type: `type/subtype`, `type/*` or `type`.
+    pub mime: Option<&'a str>,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetPage {
+    /// The assets, in the order of their paths.
+    pub assets: Vec<Asset>,
+    /// Whether the list goes on.
+    pub has_more: bool,
+}
+
+fn mime_matches(wanted: &str, mime: &str) -> bool {
+    let essence = mime.split(';').next().unwrap_or(mime).trim();
+    match wanted.strip_suffix("/*") {
+        Some(family) => essence.split('/').next() == Some(family),
+        None if wanted.contains('/') => essence.eq_ignore_ascii_case(wanted),
+        None => essence.split('/').next() == Some(wanted),
+    }
+}
+
+fn row<R: Record, T: ReadTables + ?Sized>(tables: &T, table: Table, key: &[u8]) -> Result<Option<R>, TableError> {
+    tables.get(table, key)?.map(|bytes| record(table, &bytes)).transpose()
+}
+
+fn all<R: Record, T: ReadTables + ?Sized>(tables: &T, table: Table) -> Result<Vec<R>, TableError> {
+    let rows: Vec<Row> = tables.scan(table, &[], &[], usize::MAX)?;
+    rows.iter().map(|(_, bytes)| record(table, bytes)).collect()
+}
+
+fn record<R: Record>(table: Table, bytes: &[u8]) -> Result<R, TableError> {
+    decode(bytes).map_err(|source| TableError::Row { table, source })
+}

@@ -1,0 +1,36 @@
+//! Which commands a cluster may use: the schema level of its state.
+//!
+//! | level | since | adds |
+//! |---|---|---|
+//! | 1 | 0.1 | everything not named below |
+//! | 2 | 0.1 | `PatchAsset` |
+//!
+//! A node announces the range of levels that it can apply. The level of the state rises one at a time, by a command, and only
+//! while every node that is not removed can apply the new one.
+
+use serde::{Deserialize, Serialize};
+
+/// The lowest level that this build can apply.
+pub const SCHEMA_MIN: u32 = 1;
+/// The highest level that this build can apply.
+pub const SCHEMA_MAX: u32 = 2;
+
+/// The levels that a node can apply, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRange {
+    /// The lowest.
+    pub min: u32,
+    /// The highest.
+    pub max: u32,
+}
+
+impl SchemaRange {
+    /// What this build can apply.
+    pub const BUILD: Self = Self { min: SCHEMA_MIN, max: SCHEMA_MAX };
+
+    /// Whether a node with this range can apply `level`.
+    #[must_use]
+    pub fn includes(self, level: u32) -> bool {
+        (self.min..=self.max).contains(&level)
+    }
+}

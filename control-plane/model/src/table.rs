@@ -1,0 +1,162 @@
+//! The tables of the state: which there are, what their keys are, and how `apply` reaches them.
+
+use crate::codec::CodecError;
+
+/// Every table of the replicated state. The number is its prefix on disk and in the state hash: never reused.
+///
+/// | table | key | row | since |
+/// |---|---|---|---|
+/// | `Cluster` | empty | [`ClusterState`](crate::ClusterState) | 0.1 |
+/// | `Nodes` | node id, u64 BE | [`Node`](crate::Node) | 0.1 |
+/// | `JoinTokens` | token id, 16 bytes | [`JoinToken`](crate::JoinToken) | 0.1 |
+/// | `Clients` | client id | [`Client`](crate::Client) | 0.1 |
+/// | `SigningKeys` | key id | [`SigningKey`](crate::SigningKey) | 0.1 |
+/// | `Assets` | path | [`Asset`](crate::Asset) | 0.1 |
+/// | `AssetIds` | asset id | path | 0.1 |
+/// | `ClientAssets` | client id, 0, path | empty | 0.1 |
+/// | `Versions` | version, u64 BE | path | 0.1 |
+/// | `Blobs` | BLAKE3, 32 bytes | [`Blob`](crate::Blob) | 0.1 |
+/// | `Reports` | node id, u64 BE | [`NodeReport`](crate::NodeReport) | 0.1 |
+/// | `Purges` | index, u64 BE | [`Purge`](crate::Purge) | 0.1 |
+/// | `Requests` | request id, 16 bytes | the answer | 0.1 |
+/// | `Keys` | scope, 32 bytes | the answer, and the hash of the payload | 0.1 |
+/// | `Expiry` | log time, u64 BE, table, key | empty | 0.1 |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// One row: what is true of the cluster as a whole.
+    Cluster = 1,
+    /// Every node that ever joined.
+    Nodes = 2,
+    /// Join tokens that can still be used.
+    JoinTokens = 3,
+    /// The tenants.
+    Clients = 4,
+    /// The keys that sign access tokens.
+    SigningKeys = 5,
+    /// The assets, by path.
+    Assets = 6,
+    /// The path of an asset, by its id.
+    AssetIds = 7,
+    /// The paths of a client.
+    ClientAssets = 8,
+    /// Which asset got its present content at which index: the work list of replication.
+    Versions = 9,
+    /// The blobs that assets refer to.
+    Blobs = 10,
+    /// What each node says it holds.
+    Reports = 11,
+    /// The purges, newest last.
+    Purges = 12,
+    /// The answers to requests, by request id.
+    Requests = 13,
+    /// The answers to requests, by idempotency key.
+    Keys = 14,
+    /// When which answer is forgotten.
+    Expiry = 15,
+}
+
+impl Table {
+    /// Every table, in the order of their numbers.
+    pub const ALL: [Self; 15] = [
+        Self::Cluster,
+        Self::Nodes,
+        Self::JoinTokens,
+        Self::Clients,
+        Self::SigningKeys,
+        Self::Assets,
+        Self::AssetIds,
+        Self::ClientAssets,
+        Self::Versions,
+        Self::Blobs,
+        Self::Reports,
+        Self::Purges,
+        Self::Requests,
+        Self::Keys,
+        Self::Expiry,
+    ];
+
+    /// Its name, as the column family on disk has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Nodes => "nodes",
+            Self::JoinTokens => "join_tokens",
+            Self::Clients => "clients",
+            Self::SigningKeys => "signing_keys",
+            Self::Assets => "assets",
+            Self::AssetIds => "asset_ids",
+            Self::ClientAssets => "client_assets",
+            Self::Versions => "versions",
+            Self::Blobs => "blobs",
+            Self::Reports => "reports",
+            Self::Purges => "purges",
+            Self::Requests => "requests",
+            Self::Keys => "keys",
+            Self::Expiry => "expiry",
+        }
+    }
+
+    /// The table with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| *table as u8 == number)
+    }
+}
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Why a table could not be read. The node that meets it stops: its state is damaged or its disk fails.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The disk, or the database on it, gave an error.
+    #[error("cannot read table {}", table.as_str())]
+    Storage {
+        /// Which table.
+        table: Table,
+        /// What the database said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A row is there and is not a record of the expected kind.
+    #[error("a row of table {} cannot be decoded", table.as_str())]
+    Row {
+        /// Which table.
+        table: Table,
+        /// What is wrong with it.
+        #[source]
+        source: CodecError,
+    },
+    /// Two tables contradict each other.
+    #[error("table {} refers to a row that is not there", table.as_str())]
+    Dangling {
+        /// The table that refers.
+        table: Table,
+    },
+}
+
+/// The state, for reading.
+pub trait ReadTables {
+    /// The value at `key`.
+    ///
+    /// # Errors
+    /// [`TableError::Storage`].
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, TableError>;
+
+    /// Up to `limit` rows whose keys are at least `from` and start with `prefix`, in ascending order.
+    ///
+    /// # Errors
+    /// [`TableError::Storage`].
+    fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError>;
+}
+
+/// The state, for a command. Reads see what was written before.
+pub trait Tables: ReadTables {
+    /// Writes a row.
+    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>);
+
+    /// Deletes a row, if it is there.
+    fn delete(&mut self, table: Table, key: &[u8]);
+}

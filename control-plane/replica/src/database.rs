@@ -1,0 +1,179 @@
+//! One open RocksDB with the tables of the model.
+
+use std::{path::Path, sync::Arc};
+
+use ncore_model::{ReadTables, Row, Table, TableError};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode, Options, ReadOptions,
+    checkpoint::Checkpoint,
+};
+
+use crate::error::ReplicaError;
+
+/// The column family of what is the replica's own and not part of the state.
+const META: &str = "meta";
+/// How far the state reaches: index (u64 BE), then whatever Raft wants kept with it.
+const MARK: &[u8] = b"mark";
+
+/// Memory for blocks read from disk, in bytes.
+const BLOCK_CACHE: usize = 64 << 20;
+/// Memory for rows not yet written to a file, in bytes, over all tables.
+const WRITE_BUFFERS: usize = 32 << 20;
+
+/// An open database.
+pub(crate) struct Database {
+    db: DB,
+}
+
+impl Database {
+    pub(crate) fn open(dir: &Path) -> Result<Self, ReplicaError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_db_write_buffer_size(WRITE_BUFFERS);
+        options.set_max_total_wal_size(64 << 20);
+        options.set_max_open_files(256);
+        options.set_keep_log_file_num(4);
+        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let families = Table::ALL
+            .iter()
+            .map(|table| table.as_str())
+            .chain([META])
+            .map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
+        let db = DB::open_cf_descriptors(&options, dir, families).map_err(|source| ReplicaError::Database { action: "open", source })?;
+        let database = Self { db };
+        for table in Table::ALL {
+            database.family_named(table.as_str())?;
+        }
+        database.family_named(META)?;
+        Ok(database)
+    }
+
+    /// Writes rows and the mark together.
+    pub(crate) fn write(
+        &self,
+        rows: impl IntoIterator<Item = ((Table, Vec<u8>), Option<Vec<u8>>)>,
+        mark: &[u8],
+    ) -> Result<(), ReplicaError> {
+        let mut batch = rocksdb::WriteBatch::default();
+        for ((table, key), value) in rows {
+            let family = self.family_named(table.as_str())?;
+            match value {
+                Some(value) => batch.put_cf(family, key, value),
+                None => batch.delete_cf(family, key),
+            }
+        }
+        batch.put_cf(self.family_named(META)?, MARK, mark);
+        self.db.write(batch).map_err(|source| ReplicaError::Database { action: "write", source })
+    }
+
+    pub(crate) fn mark(&self) -> Result<Option<Vec<u8>>, ReplicaError> {
+        self.db.get_cf(self.family_named(META)?, MARK).map_err(|source| ReplicaError::Database { action: "read its mark", source })
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), ReplicaError> {
+        self.db.flush_wal(true).map_err(|source| ReplicaError::Database { action: "sync", source })
+    }
+
+    pub(crate) fn checkpoint(&self, dir: &Path) -> Result<(), ReplicaError> {
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(dir))
+            .map_err(|source| ReplicaError::Database { action: "make a checkpoint", source })
+    }
+
+    /// A view of one moment, for as long as `read` runs.
+    pub(crate) fn at_one_moment<T>(&self, read: impl FnOnce(&Moment<'_>) -> T) -> T {
+        read(&Moment { database: self, snapshot: self.db.snapshot() })
+    }
+
+    fn family_named(&self, name: &'static str) -> Result<&ColumnFamily, ReplicaError> {
+        self.db.cf_handle(name).ok_or(ReplicaError::MissingTable { name })
+    }
+
+    fn family(&self, table: Table) -> Result<&ColumnFamily, TableError> {
+        self.family_named(table.as_str()).map_err(|source| storage(table, source))
+    }
+
+    fn scan_with(
+        &self,
+        mut options: ReadOptions,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Row>, TableError> {
+        if let Some(end) = successor(prefix) {
+            options.set_iterate_upper_bound(end);
+        }
+        let start = from.max(prefix);
+        self.db
+            .iterator_cf_opt(self.family(table)?, options, IteratorMode::From(start, Direction::Forward))
+            .take(limit)
+            .map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())).map_err(|source| storage(table, source)))
+            .collect()
+    }
+}
+
+impl ReadTables for Database {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        self.db.get_cf(self.family(table)?, key).map_err(|source| storage(table, source))
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
+        self.scan_with(ReadOptions::default(), table, prefix, from, limit)
+    }
+}
+
+/// The database as it was at one moment.
+pub(crate) struct Moment<'a> {
+    database: &'a Database,
+    snapshot: rocksdb::Snapshot<'a>,
+}
+
+impl Moment<'_> {
+    pub(crate) fn mark(&self) -> Result<Option<Vec<u8>>, ReplicaError> {
+        self.snapshot
+            .get_cf(self.database.family_named(META)?, MARK)
+            .map_err(|source| ReplicaError::Database { action: "read its mark", source })
+    }
+}
+
+impl ReadTables for Moment<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        self.snapshot.get_cf(self.database.family(table)?, key).map_err(|source| storage(table, source))
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        self.database.scan_with(options, table, prefix, from, limit)
+    }
+}
+
+fn table_options(cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_bloom_filter(10.0, false);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(8 << 20);
+    options
+}
+
+fn storage(table: Table, source: impl std::error::Error + Send + Sync + 'static) -> TableError {
+    TableError::Storage { table, source: Box::new(source) }
+}
+
+/// The smallest key that is greater than every key with this prefix; `None` if there is none.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+/// A database that is shared by its readers.
+pub(crate) type SharedDatabase = Arc<Database>;

@@ -1,0 +1,35 @@
+//! What crosses a wire between nodes, and between an operator's command line and its node.
+//!
+//! The messages are protobuf, because the two ends may differ in version for weeks during a rolling upgrade. What they
+//! carry inside the replicated log is opaque here: its shape is the business of `ncore-model`. Nothing in this crate
+//! decides anything; it is generated from `proto/*.proto` when the crate is built.
+#![expect(missing_docs, unused_qualifications, reason = "generated from the commented .proto files")]
+#![expect(clippy::all, clippy::pedantic, reason = "generated code")]
+
+/// Raft messages between voters and learners.
+pub mod raft {
+    pub mod v1 {
+        tonic::include_proto!("ncore.raft.v1");
+    }
+}
+
+/// Joining, renewing, proposing and asking other nodes for their state.
+pub mod cluster {
+    pub mod v1 {
+        tonic::include_proto!("ncore.cluster.v1");
+    }
+}
+
+/// Verified bytes between nodes.
+pub mod blobs {
+    pub mod v1 {
+        tonic::include_proto!("ncore.blobs.v1");
+    }
+}
+
+/// The operator's command line, over the node's Unix socket.
+pub mod admin {
+    pub mod v1 {
+        tonic::include_proto!("ncore.admin.v1");
+    }
+}
