@@ -1,0 +1,192 @@
+//! `ncore asset`: assets over the API, as any client would use it.
+
+mod remote;
+mod upload;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use tokio::{fs::File, io::AsyncWriteExt};
+
+use super::output;
+use remote::Remote;
+
+#[derive(Subcommand)]
+pub(crate) enum Asset {
+    /// Upload a file
+    Put {
+        /// Which file
+        file: PathBuf,
+        /// Where to; the name of the file if none is given
+        path: Option<String>,
+        /// How long others may cache it, in seconds
+        #[arg(long)]
+        cache_ttl: Option<u32>,
+        /// Wait until every node has it
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        api: Api,
+    },
+    /// Download an asset
+    Get {
+        /// Its path
+        path: String,
+        /// Where to; standard output if none is given
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        api: Api,
+    },
+    /// List assets
+    Ls {
+        /// What their paths start with
+        #[arg(default_value = "")]
+        prefix: String,
+        /// Only this MIME type
+        #[arg(long)]
+        mime: Option<String>,
+        #[command(flatten)]
+        api: Api,
+    },
+    /// Delete an asset
+    Rm {
+        /// Its id or its path
+        asset: String,
+        #[command(flatten)]
+        api: Api,
+    },
+    /// Show which node holds an asset
+    Status {
+        /// Its id or its path
+        asset: String,
+        #[command(flatten)]
+        api: Api,
+    },
+}
+
+/// Which API, and as whom.
+#[derive(Args, Clone)]
+pub(crate) struct Api {
+    /// The base URL of any node
+    #[arg(long, env = "NCORE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The client
+    #[arg(long, env = "NCORE_CLIENT_ID")]
+    client_id: Option<String>,
+    /// Its secret; better set in the environment, where other users do not see it
+    #[arg(long, env = "NCORE_CLIENT_SECRET", hide_env_values = true)]
+    client_secret: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Asset {
+    pub(crate) async fn run(self) -> Result<()> {
+        match self {
+            Self::Put { file, path, cache_ttl, wait, api } => {
+                let remote = Remote::connect(&api).await?;
+                let asset = upload::upload(&remote, &file, path, cache_ttl, !api.json).await?;
+                if wait {
+                    upload::wait_until_replicated(&remote, &asset, !api.json).await?;
+                }
+                match api.json {
+                    true => output::json(&asset),
+                    false => {
+                        println!("{}  {}", text(&asset, "id"), text(&asset, "url"));
+                        Ok(())
+                    }
+                }
+            }
+            Self::Get { path, output, api } => get(&api, &path, output).await,
+            Self::Ls { prefix, mime, api } => list(&api, &prefix, mime.as_deref()).await,
+            Self::Rm { asset, api } => {
+                let remote = Remote::connect(&api).await?;
+                let id = remote.id_of(&asset).await?;
+                remote.delete(&format!("/api/v2/assets/{id}")).await?;
+                match api.json {
+                    true => output::json(&serde_json::json!({ "id": id, "deleted": true })),
+                    false => {
+                        println!("deleted {id}");
+                        Ok(())
+                    }
+                }
+            }
+            Self::Status { asset, api } => status(&api, &asset).await,
+        }
+    }
+}
+
+async fn get(api: &Api, path: &str, output: Option<PathBuf>) -> Result<()> {
+    let remote = Remote::anonymous(api)?;
+    let mut response = remote.fetch(&format!("/assets/{path}")).await?;
+    let bar = upload::bar(response.content_length().unwrap_or(0), output.is_some() && !api.json);
+    let Some(file) = output else {
+        let mut stdout = tokio::io::stdout();
+        while let Some(chunk) = response.chunk().await.context("the download broke off")? {
+            stdout.write_all(&chunk).await?;
+        }
+        return Ok(stdout.flush().await?);
+    };
+    // Beside the target and renamed at the end, so that a broken download never looks like a file.
+    let partial = file.with_added_extension("part");
+    let mut out = File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
+    while let Some(chunk) = response.chunk().await.context("the download broke off")? {
+        out.write_all(&chunk).await?;
+        bar.inc(chunk.len() as u64);
+    }
+    out.sync_all().await?;
+    tokio::fs::rename(&partial, &file).await?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+async fn list(api: &Api, prefix: &str, mime: Option<&str>) -> Result<()> {
+    let remote = Remote::connect(api).await?;
+    let assets = remote.list(prefix, mime).await?;
+    if api.json {
+        return output::json(&assets);
+    }
+    let rows = assets.iter().map(|asset| {
+        let replicated = if asset["replicated"] == true { "yes" } else { "not yet" };
+        let size = bytesize::ByteSize::b(asset["size"].as_u64().unwrap_or(0)).to_string();
+        vec![text(asset, "path"), size, text(asset, "mime"), replicated.to_owned(), text(asset, "id")]
+    });
+    output::table(&["PATH", "SIZE", "TYPE", "REPLICATED", "ID"], rows);
+    Ok(())
+}
+
+async fn status(api: &Api, asset: &str) -> Result<()> {
+    let remote = Remote::connect(api).await?;
+    let id = remote.id_of(asset).await?;
+    let status = remote.get(&format!("/api/v2/assets/{id}/replication")).await?;
+    if api.json {
+        return output::json(&status);
+    }
+    println!("{id}  replicated: {}", if status["replicated"] == true { "yes" } else { "not yet" });
+    let rows = status["nodes"].as_array().into_iter().flatten().map(|node| {
+        let verified = match &node["verified_at"] {
+            Value::Null => "-".to_owned(),
+            Value::Number(second) => {
+                let time = second.as_i64().and_then(|second| jiff::Timestamp::from_second(second).ok());
+                time.map_or_else(|| second.to_string(), |time| time.to_string())
+            }
+            other => other.as_str().unwrap_or_default().to_owned(),
+        };
+        vec![text(node, "node"), text(node, "region"), text(node, "state"), node["bytes"].to_string(), verified]
+    });
+    output::table(&["NODE", "REGION", "STATE", "BYTES", "VERIFIED AT"], rows);
+    Ok(())
+}
+
+/// A field as text, whatever its type.
+fn text(value: &Value, field: &str) -> String {
+    match &value[field] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,146 @@
+//! `ncore cluster`: which nodes there are, and how they are.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use ncore_proto::admin::v1::{NodeRequest, NodeStatus, StatusReply, StatusRequest};
+use serde_json::{Value, json};
+
+use super::{
+    operator::{Operator, said},
+    output,
+};
+
+#[derive(Subcommand)]
+pub(crate) enum Cluster {
+    /// How the cluster is: leader, voters, what each node holds
+    Status {
+        /// Also hash the whole state of each node, which reads all of it
+        #[arg(long)]
+        state_hash: bool,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Where the nodes are
+    Nodes {
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Give a node no new work, because it is about to be removed
+    Drain(OneNode),
+    /// Remove a node for ever; it is cut off at once
+    Remove(OneNode),
+    /// Make a node a voter
+    Promote(OneNode),
+    /// Make a voter the leader
+    TransferLeader(OneNode),
+}
+
+#[derive(Args)]
+pub(crate) struct OneNode {
+    /// Which node: its id or its name
+    node: String,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+impl Cluster {
+    pub(crate) async fn run(self) -> Result<()> {
+        match self {
+            Self::Status { state_hash, operator } => status(&operator, state_hash).await,
+            Self::Nodes { operator } => nodes(&operator).await,
+            Self::Drain(OneNode { node, operator }) => {
+                operator.connect().await?.drain(NodeRequest { node: node.clone() }).await.map_err(said)?;
+                report(&operator, &node, "is draining")
+            }
+            Self::Remove(OneNode { node, operator }) => {
+                operator.connect().await?.remove(NodeRequest { node: node.clone() }).await.map_err(said)?;
+                report(&operator, &node, "is removed and cut off")
+            }
+            Self::Promote(OneNode { node, operator }) => {
+                operator.connect().await?.promote(NodeRequest { node: node.clone() }).await.map_err(said)?;
+                report(&operator, &node, "votes")
+            }
+            Self::TransferLeader(OneNode { node, operator }) => {
+                operator.connect().await?.transfer_leader(NodeRequest { node: node.clone() }).await.map_err(said)?;
+                report(&operator, &node, "leads")
+            }
+        }
+    }
+}
+
+fn report(operator: &Operator, node: &str, what: &str) -> Result<()> {
+    if operator.json {
+        return output::json(&json!({ "node": node, "done": true }));
+    }
+    println!("{node} {what}");
+    Ok(())
+}
+
+async fn fetch(operator: &Operator, state_hash: bool) -> Result<StatusReply> {
+    let mut client = operator.connect().await?;
+    Ok(client.status(StatusRequest { state_hash }).await.map_err(said)?.into_inner())
+}
+
+async fn status(operator: &Operator, state_hash: bool) -> Result<()> {
+    let status = fetch(operator, state_hash).await?;
+    if operator.json {
+        return output::json(&as_json(&status));
+    }
+    let leader = status.nodes.iter().find(|node| node.id == status.leader).map_or("none", |node| &node.name);
+    println!("cluster {}  lineage {}  schema level {}  leader {leader}", status.cluster_id, status.lineage, status.schema_level);
+    let rows = status.nodes.iter().map(|node| {
+        let mut row = vec![
+            node.id.to_string(),
+            node.name.clone(),
+            node.region.clone(),
+            node.state.clone(),
+            node.role.clone(),
+            if node.reachable { node.applied.to_string() } else { "-".to_owned() },
+            node.pending.to_string(),
+            node.exceptions.to_string(),
+            node.software.clone(),
+        ];
+        if state_hash {
+            row.push(node.state_hash.get(..16).unwrap_or_default().to_owned());
+        }
+        row
+    });
+    let mut header = vec!["ID", "NAME", "REGION", "STATE", "ROLE", "APPLIED", "PENDING", "EXCEPTIONS", "VERSION"];
+    if state_hash {
+        header.push("STATE HASH");
+    }
+    output::table(&header, rows);
+    Ok(())
+}
+
+async fn nodes(operator: &Operator) -> Result<()> {
+    let status = fetch(operator, false).await?;
+    if operator.json {
+        return output::json(&as_json(&status)["nodes"]);
+    }
+    let rows = status.nodes.into_iter().map(|node| {
+        let role = if node.voter { "voter" } else { "learner" };
+        vec![node.id.to_string(), node.name, node.region, node.state, role.to_owned(), node.cluster_address, node.http_address]
+    });
+    output::table(&["ID", "NAME", "REGION", "STATE", "ROLE", "CLUSTER ADDRESS", "HTTP ADDRESS"], rows);
+    Ok(())
+}
+
+fn as_json(status: &StatusReply) -> Value {
+    json!({
+        "cluster_id": status.cluster_id, "lineage": status.lineage, "leader": status.leader,
+        "schema_level": status.schema_level, "this_node": status.this_node,
+        "nodes": status.nodes.iter().map(node_as_json).collect::<Vec<_>>(),
+    })
+}
+
+fn node_as_json(node: &NodeStatus) -> Value {
+    let hash = (!node.state_hash.is_empty()).then_some(&node.state_hash);
+    json!({
+        "id": node.id, "name": node.name, "region": node.region, "state": node.state, "role": node.role, "voter": node.voter,
+        "reachable": node.reachable, "applied": node.applied, "term": node.term, "cluster_address": node.cluster_address,
+        "http_address": node.http_address, "software": node.software, "schema_min": node.schema_min, "schema_max": node.schema_max,
+        "watermark": node.watermark, "pending": node.pending, "exceptions": node.exceptions,
+        "state_hash": hash, "state_hash_index": node.state_hash_index,
+    })
+}

@@ -1,0 +1,258 @@
+//! What an operator can set: one TOML file, overridden by `NCORE_<SECTION>_<KEY>`, overridden by `--set section.key=value`.
+//!
+//! Text becomes typed values here and nowhere else. A key that does not exist is an error that names the file, the line and
+//! the key; `deploy/ncore.example.toml` shows every key with its default, and a test keeps it so.
+
+mod load;
+
+pub use load::{ConfigError, Overrides, load};
+
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+/// Every setting of a node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the node is.
+    pub node: NodeConfig,
+    /// Where it listens.
+    #[serde(default)]
+    pub listen: ListenConfig,
+    /// Where others find it.
+    #[serde(default)]
+    pub advertise: AdvertiseConfig,
+    /// How it takes part in the cluster.
+    #[serde(default)]
+    pub cluster: ClusterConfig,
+    /// What to dial in place of an advertised `host:port`: for nodes behind address translation, or reached over a tunnel.
+    #[serde(default)]
+    pub dial: HashMap<String, String>,
+    /// How bytes are kept.
+    #[serde(default)]
+    pub storage: StorageConfig,
+    /// How bytes move between nodes.
+    #[serde(default)]
+    pub transfer: TransferConfig,
+    /// What clients may ask for.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// What is logged.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// A name that no other node of the cluster has.
+    pub name: String,
+    /// Where it stands.
+    pub region: String,
+    /// Everything it keeps is below this directory.
+    pub data_dir: PathBuf,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// Assets and API over plain HTTP.
+    pub http: SocketAddr,
+    /// Assets and API over TLS.
+    pub https: Option<SocketAddr>,
+    /// The certificate chain for `https`, PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// The key for `https`, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Other nodes.
+    pub cluster: SocketAddr,
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            https: None,
+            tls_cert: None,
+            tls_key: None,
+            cluster: SocketAddr::from(([0, 0, 0, 0], 7400)),
+        }
+    }
+}
+
+/// `[advertise]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdvertiseConfig {
+    /// The public base URL. By default the address of `listen.http`.
+    pub http: Option<String>,
+    /// `host:port` that other nodes dial. By default the address of `listen.cluster`.
+    pub cluster: Option<String>,
+}
+
+/// `[cluster]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterConfig {
+    /// On how many nodes an upload is durable before it is acknowledged.
+    pub write_copies: usize,
+    /// Whether fewer copies will do while too few nodes are in reach. The answer says so.
+    pub allow_single_copy: bool,
+    /// Time between two heartbeats of the leader.
+    #[serde(deserialize_with = "load::duration")]
+    pub heartbeat: Duration,
+    /// The shortest silence after which a follower stands for election.
+    #[serde(deserialize_with = "load::duration")]
+    pub election_min: Duration,
+    /// The longest.
+    #[serde(deserialize_with = "load::duration")]
+    pub election_max: Duration,
+    /// The highest schema level that this node offers, to hold back an upgrade.
+    pub schema_level_max: Option<u32>,
+    /// How long a change may take before its outcome is reported as unknown.
+    #[serde(deserialize_with = "load::duration")]
+    pub request_deadline: Duration,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            write_copies: 2,
+            allow_single_copy: false,
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(300),
+            election_max: Duration::from_millis(600),
+            schema_level_max: None,
+            request_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Memory for verified slices of assets.
+    pub memory: ByteSize,
+    /// Free space on disk that uploads may not eat.
+    pub reserve: ByteSize,
+    /// How long a blob stays after the last asset that referred to it is gone.
+    #[serde(deserialize_with = "load::duration")]
+    pub grace: Duration,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { memory: ByteSize::mib(256), reserve: ByteSize::mib(256), grace: Duration::from_secs(3_600) }
+    }
+}
+
+/// `[transfer]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransferConfig {
+    /// How many blobs are fetched from other nodes at once.
+    pub concurrency: usize,
+    /// Bytes a second that fetching may use; 0 for no limit.
+    pub rate: ByteSize,
+}
+
+impl Default for TransferConfig {
+    fn default() -> Self {
+        Self { concurrency: 8, rate: ByteSize::b(0) }
+    }
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// The largest upload.
+    pub max_upload: ByteSize,
+    /// The most connections of clients at once.
+    pub connections: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { max_upload: ByteSize::mib(500), connections: 8_192 }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
+    pub filter: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Config {
+    /// `host:port` that other nodes dial.
+    #[must_use]
+    pub fn cluster_address(&self) -> String {
+        self.advertise.cluster.clone().unwrap_or_else(|| self.listen.cluster.to_string())
+    }
+
+    /// The public base URL, without a slash at the end.
+    #[must_use]
+    pub fn http_address(&self) -> String {
+        let address = self.advertise.http.clone().unwrap_or_else(|| format!("http://{}", self.listen.http));
+        address.trim_end_matches('/').to_owned()
+    }
+
+    /// Where operators' commands reach the node.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        self.node.data_dir.join("admin.sock")
+    }
+
+    /// What must hold between settings, beyond the shape of each.
+    fn check(&self) -> Result<(), &'static str> {
+        if self.node.name.is_empty() || self.node.region.is_empty() {
+            return Err("node.name and node.region must not be empty");
+        }
+        if self.listen.https.is_some() != (self.listen.tls_cert.is_some() && self.listen.tls_key.is_some()) {
+            return Err("listen.https, listen.tls_cert and listen.tls_key go together");
+        }
+        if self.cluster.write_copies == 0 {
+            return Err("cluster.write_copies must be at least 1");
+        }
+        let ClusterConfig { heartbeat, election_min, election_max, .. } = self.cluster;
+        if heartbeat.is_zero() || heartbeat * 2 > election_min || election_min >= election_max {
+            return Err("cluster: heartbeat × 2 ≤ election_min < election_max must hold");
+        }
+        if self.transfer.concurrency == 0 || self.limits.connections == 0 {
+            return Err("transfer.concurrency and limits.connections must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+/// A duration as people write it: `100ms`, `10s`, `1h 30m`.
+fn unsigned(duration: SignedDuration) -> Option<Duration> {
+    Duration::try_from(duration).ok()
+}
