@@ -1,0 +1,169 @@
+//! The other nodes: where they are, how near, and one connection to each.
+
+mod connector;
+mod round_trip;
+
+pub use connector::ConnectFailed;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ncore_identity::{ExpectedPeer, IdentityHandle, client_config};
+use ncore_model::{Node, NodeId, NodeState, Query, TableError};
+use ncore_proto::cluster::v1::{InspectRequest, cluster_client::ClusterClient};
+use ncore_replica::Replica;
+use parking_lot::Mutex;
+use tonic::transport::{Channel, Endpoint};
+
+use connector::Connector;
+use round_trip::RoundTrips;
+
+/// How long a connection may take to be made, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that is silent for this long is asked for a sign of life,
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// and given up if none comes within this.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Bytes under way on one stream, and on one connection: enough for 1 Gbit/s over a round trip of 130 ms.
+const STREAM_WINDOW: u32 = 16 << 20;
+
+/// The other nodes.
+pub struct Peers {
+    own: NodeId,
+    own_region: String,
+    replica: Arc<Replica>,
+    identity: IdentityHandle,
+    dial: HashMap<String, String>,
+    channels: Mutex<HashMap<NodeId, (String, Channel)>>,
+    round_trips: RoundTrips,
+}
+
+/// Why there is no way to a node.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// It is not, or no longer, a node of this cluster.
+    #[error("node {0} is not of this cluster")]
+    Unknown(NodeId),
+    /// Its address cannot be dialled.
+    #[error("node {node} has the address {address:?}, which is not host:port")]
+    Address {
+        /// Which node.
+        node: NodeId,
+        /// The address.
+        address: String,
+    },
+    /// The state could not be read.
+    #[error("the state cannot be read")]
+    State(#[source] TableError),
+}
+
+impl Peers {
+    /// The others of node `own`. `dial` says what to dial in place of an advertised address.
+    #[must_use]
+    pub fn new(
+        own: NodeId,
+        own_region: String,
+        replica: Arc<Replica>,
+        identity: IdentityHandle,
+        dial: HashMap<String, String>,
+    ) -> Self {
+        Self { own, own_region, replica, identity, dial, channels: Mutex::default(), round_trips: RoundTrips::default() }
+    }
+
+    /// The nodes that were not removed, without this one, nearest first: by measured round trip, and where none was measured,
+    /// those of the same region first.
+    ///
+    /// # Errors
+    /// [`PeerError::State`].
+    pub fn nearest_first(&self) -> Result<Vec<Node>, PeerError> {
+        let mut nodes = self.replica.members().map_err(PeerError::State)?;
+        nodes.retain(|node| node.id != self.own);
+        nodes.sort_by_key(|node| (self.round_trips.of(node.id), node.region != self.own_region, node.id));
+        Ok(nodes)
+    }
+
+    /// A connection to a node of the state, made when it is first used, and made again when it breaks.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub fn channel(&self, id: NodeId) -> Result<Channel, PeerError> {
+        let node = self.replica.node(id).map_err(PeerError::State)?;
+        let node = node.filter(|node| node.state != NodeState::Removed).ok_or(PeerError::Unknown(id))?;
+        self.shared_channel(id, &node.cluster_address)
+    }
+
+    /// A connection that is not shared. `joined_at` is where the node was when it joined: the state, if it has the node, knows
+    /// its present address.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub fn fresh_channel(&self, id: NodeId, joined_at: &str) -> Result<Channel, PeerError> {
+        let node = self.replica.node(id).map_err(PeerError::State)?;
+        self.connect(id, node.as_ref().map_or(joined_at, |node| &node.cluster_address))
+    }
+
+    fn shared_channel(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {
+        let mut channels = self.channels.lock();
+        if let Some((known, channel)) = channels.get(&id)
+            && known == address
+        {
+            return Ok(channel.clone());
+        }
+        let channel = self.connect(id, address)?;
+        channels.insert(id, (address.to_owned(), channel.clone()));
+        Ok(channel)
+    }
+
+    /// Asks each of the others for a sign of life, and notes how long it took.
+    pub async fn measure(&self) {
+        let Ok(nodes) = self.nearest_first() else { return };
+        let probes = nodes.iter().map(|node| async {
+            let Ok(channel) = self.channel(node.id) else { return };
+            let start = Instant::now();
+            let mut request = tonic::Request::new(InspectRequest { state_hash: false });
+            request.set_timeout(CONNECT_TIMEOUT);
+            match ClusterClient::new(channel).inspect(request).await {
+                Ok(_) => self.round_trips.note(node.id, start.elapsed()),
+                Err(_) => self.round_trips.forget(node.id),
+            }
+        });
+        futures_util::future::join_all(probes).await;
+    }
+
+    fn connect(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {
+        let actual = self.dial.get(address).map_or(address, String::as_str);
+        let malformed = || PeerError::Address { node: id, address: address.to_owned() };
+        // The scheme is http because TLS is the connector's own business.
+        let endpoint = Endpoint::from_shared(format!("http://{actual}")).map_err(|_| malformed())?;
+        let config = client_config(&self.identity, ExpectedPeer::Node(id.0));
+        Ok(tuned(endpoint).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::Node(id.0))))
+    }
+}
+
+/// A connection for a machine that has no certificate yet.
+///
+/// # Errors
+/// [`PeerError::Address`], with node 0.
+pub(crate) fn joining_channel(
+    address: &str,
+    dial: &HashMap<String, String>,
+    config: Arc<tokio_rustls::rustls::ClientConfig>,
+) -> Result<Channel, PeerError> {
+    let actual = dial.get(address).map_or(address, String::as_str);
+    let malformed = || PeerError::Address { node: NodeId(0), address: address.to_owned() };
+    let endpoint = Endpoint::from_shared(format!("http://{actual}")).map_err(|_| malformed())?;
+    Ok(tuned(endpoint).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::AnyMember)))
+}
+
+fn tuned(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW)
+}

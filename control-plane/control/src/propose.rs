@@ -1,0 +1,152 @@
+//! Getting a change to the leader, from any node, and an answer that says no more than is known.
+//!
+//! ```text
+//!   try: this node leads?  ── yes ─► stamp the time, give it to Raft ──┐
+//!        │ no                                                          ├─► applied          → Committed
+//!        └─ ask the leader that this node knows (one hop) ─────────────┘
+//!                                                                      ├─► no leader, no connection, refused
+//!                                                                      │     nothing was appended: try again
+//!                                                                      └─► no answer
+//!                                                                            it may be appended: try again, but from here
+//!                                                                            on the end can only be Committed or Unknown
+//! ```
+//!
+//! Trying again is safe at any time because the request id is the same: the state answers it at most once.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use ncore_model::{NodeId, Outcome, Proposal, Revision, decode, encode};
+use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient, propose_reply::Result as Reply};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    control::Control,
+    machine::Answer,
+    peers::ConnectFailed,
+    plane::{Change, Committed, ProposeError},
+};
+
+/// The longest wait for one answer: a leader that has not answered by then is asked again, or another one is.
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+/// The waits between tries, from the first to the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+
+/// What one try gave.
+pub(crate) enum Try {
+    /// It is committed.
+    Applied(Answer),
+    /// It was certainly not appended.
+    NotAppended(&'static str),
+    /// It may have been.
+    NoAnswer(&'static str),
+}
+
+impl Control {
+    pub(crate) async fn propose_anywhere(&self, change: Change) -> Result<Committed, ProposeError> {
+        let deadline = Instant::now() + change.deadline;
+        let proposal =
+            Proposal { request: change.request, idempotency: change.idempotency, log_time_ms: 0, command: change.command };
+        let mut backoff = BACKOFF.0;
+        let mut may_be_appended = None;
+        loop {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            let in_the_way = match self.try_once(&proposal, remaining.min(TRY_TIMEOUT)).await {
+                Try::Applied(answer) => return self.committed(&answer, deadline).await,
+                Try::NotAppended(reason) => reason,
+                Try::NoAnswer(reason) => {
+                    may_be_appended = Some(reason);
+                    reason
+                }
+            };
+            if Instant::now() + backoff >= deadline {
+                return Err(match may_be_appended {
+                    Some(reason) => ProposeError::Unknown { reason },
+                    None => ProposeError::Unavailable { reason: in_the_way },
+                });
+            }
+            sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF.1);
+        }
+    }
+
+    async fn try_once(&self, proposal: &Proposal, patience: Duration) -> Try {
+        match self.leader() {
+            None => Try::NotAppended("no leader is known"),
+            Some(leader) if leader == self.id().0 => self.propose_here(proposal.clone(), patience).await,
+            Some(leader) => self.propose_at(NodeId(leader), proposal, patience).await,
+        }
+    }
+
+    /// As the leader: stamps the time and gives the proposal to Raft.
+    pub(crate) async fn propose_here(&self, mut proposal: Proposal, patience: Duration) -> Try {
+        proposal.log_time_ms = now_ms();
+        let Ok(bytes) = encode(&proposal) else {
+            return Try::NotAppended("the command is too large");
+        };
+        match self.raft().propose(bytes.into(), Instant::now() + patience).await {
+            Ok(proposed) => Answer::decode(&proposed.outcome).map_or(Try::NoAnswer("the answer is not readable"), Try::Applied),
+            Err(ncore_raft::ProposeError::NotLeader { .. }) => Try::NotAppended("the leader has changed"),
+            Err(ncore_raft::ProposeError::Unavailable) => Try::NotAppended("the leader has no quorum"),
+            Err(ncore_raft::ProposeError::TooLarge { .. }) => Try::NotAppended("the command is too large"),
+            Err(ncore_raft::ProposeError::Unknown) => Try::NoAnswer("the quorum did not confirm in time"),
+            Err(ncore_raft::ProposeError::Stopped) => Try::NotAppended("this node is stopping"),
+        }
+    }
+
+    async fn propose_at(&self, leader: NodeId, proposal: &Proposal, patience: Duration) -> Try {
+        let Ok(bytes) = encode(proposal) else {
+            return Try::NotAppended("the command is too large");
+        };
+        let Ok(channel) = self.peers().channel(leader) else {
+            return Try::NotAppended("the leader's address is not known");
+        };
+        let deadline_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let request = wire::ProposeRequest { proposal: bytes.into(), deadline_ms };
+        match timeout(patience, ClusterClient::new(channel).propose(request)).await {
+            Err(_) => Try::NoAnswer("the leader did not answer in time"),
+            Ok(Err(status)) if ConnectFailed::is_cause_of(&status) => Try::NotAppended("the leader is out of reach"),
+            Ok(Err(status)) => {
+                tracing::debug!(%leader, code = ?status.code(), message = status.message(), "proposing at the leader failed");
+                Try::NoAnswer("the connection to the leader broke")
+            }
+            Ok(Ok(reply)) => from_wire(reply.into_inner()),
+        }
+    }
+
+    /// The outcome, once this node has applied it too, so that whoever asked reads what it wrote. If this node lags behind, the
+    /// outcome is known all the same.
+    async fn committed(&self, answer: &Answer, deadline: Instant) -> Result<Committed, ProposeError> {
+        let outcome: Outcome =
+            decode(&answer.outcome).map_err(|_| ProposeError::Unknown { reason: "the outcome is of a newer version" })?;
+        let revision = Revision { lineage: answer.lineage, index: answer.index };
+        let _ = self.wait_applied(revision, deadline.saturating_duration_since(Instant::now())).await;
+        Ok(Committed { revision, outcome })
+    }
+}
+
+/// A try's result for the node that asked.
+pub(crate) fn to_wire(result: Try) -> wire::ProposeReply {
+    let reply = match result {
+        Try::Applied(Answer { lineage, index, outcome }) => Reply::Applied(wire::Applied { lineage, index, outcome }),
+        Try::NotAppended(reason) => Reply::Unavailable(wire::Unavailable { reason: reason.to_owned() }),
+        Try::NoAnswer(reason) => Reply::Unknown(wire::Unknown { reason: reason.to_owned() }),
+    };
+    wire::ProposeReply { result: Some(reply) }
+}
+
+fn from_wire(reply: wire::ProposeReply) -> Try {
+    match reply.result {
+        Some(Reply::Applied(wire::Applied { lineage, index, outcome })) => {
+            Try::Applied(Answer { lineage, index, outcome: Bytes::from(outcome) })
+        }
+        Some(Reply::NotLeader(_)) => Try::NotAppended("the leader has changed"),
+        Some(Reply::Unavailable(_)) => Try::NotAppended("the leader has no quorum"),
+        Some(Reply::Unknown(_)) | None => Try::NoAnswer("the quorum did not confirm in time"),
+    }
+}
+
+/// This machine's clock, in Unix milliseconds. Used to stamp entries and to date request ids; never to order anything.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}

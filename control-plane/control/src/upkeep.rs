@@ -1,0 +1,191 @@
+//! What a node does by itself to stay a good member: it says what it is, votes if it is meant to, renews its certificate, takes the
+//! authority when it becomes a voter, and, as the leader, raises the schema level once every node can apply the next one.
+//!
+//! Each of these is a reconciler: it looks at how things are, does the next step, and is run again. One path serves the first
+//! start, a restart, and the steady state.
+
+use std::{sync::Arc, time::Duration};
+
+use ncore_identity::{AuthorityError, CertificateDer, InstallError, IssueError, UpdateError};
+use ncore_model::{Command, Node, Outcome, Query, Rejection, TableError, UpdateNode};
+use ncore_proto::cluster::v1::{AuthorityRequest, RenewRequest, cluster_client::ClusterClient};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    control::{Control, SelfDescription},
+    membership::{MembershipChange, MembershipError},
+    peers::PeerError,
+    plane::{Change, ControlPlane, ProposeError},
+    propose::now_ms,
+};
+
+/// How often everything is looked at.
+const PERIOD: Duration = Duration::from_millis(500);
+/// How long one step may take.
+const STEP_DEADLINE: Duration = Duration::from_secs(10);
+/// How many periods lie between two looks at the certificate, and between two measurements of round trips.
+const SELDOM: u32 = 20;
+
+/// Why a step did not work out. It is tried again in the next period.
+#[derive(Debug, thiserror::Error)]
+enum UpkeepError {
+    #[error("the state cannot be read")]
+    State(#[source] TableError),
+    #[error("the change was not taken")]
+    Propose(#[source] ProposeError),
+    #[error("the change was rejected")]
+    Rejected(#[source] Rejection),
+    #[error("the membership did not change")]
+    Membership(#[source] MembershipError),
+    #[error("no way to the leader")]
+    Peer(#[source] PeerError),
+    #[error("no leader is known")]
+    NoLeader,
+    #[error("the leader refused: {0}")]
+    Refused(String),
+    #[error("a certificate request cannot be made")]
+    Request(#[source] IssueError),
+    #[error("the new certificate was not taken into use")]
+    Install(#[source] UpdateError<InstallError>),
+    #[error("the authority was not taken into use")]
+    Authority(#[source] UpdateError<AuthorityError>),
+}
+
+/// Keeps the node a good member until `stop`.
+pub(crate) async fn run(control: Arc<Control>, stop: CancellationToken) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut round: u32 = 0;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let steps = async {
+            note("describing this node", control.describe_itself().await);
+            note("becoming a voter", control.vote_if_meant_to().await);
+            note("taking the authority", control.take_authority().await);
+            note("raising the schema level", control.raise_schema().await);
+            if round % SELDOM == 0 {
+                note("renewing the certificate", control.renew_certificate().await);
+                control.peers().measure().await;
+            }
+        };
+        if stop.run_until_cancelled(steps).await.is_none() {
+            return;
+        }
+        round = round.wrapping_add(1);
+    }
+}
+
+fn note(step: &'static str, result: Result<(), UpkeepError>) {
+    if let Err(error) = result {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::debug!(step, %error, cause, "will try again");
+    }
+}
+
+impl Control {
+    /// Announces the node as this start of the process describes it.
+    async fn describe_itself(&self) -> Result<(), UpkeepError> {
+        let Some(node) = self.replica().node(self.id()).map_err(UpkeepError::State)? else {
+            return Ok(());
+        };
+        if is_described(&node, self.description()) {
+            return Ok(());
+        }
+        let description = self.description();
+        let update = UpdateNode {
+            node: self.id(),
+            name: description.name.clone(),
+            region: description.region.clone(),
+            cluster_address: description.cluster_address.clone(),
+            http_address: description.http_address.clone(),
+            schema: description.schema,
+            software: description.software.clone(),
+            incarnation: description.incarnation,
+        };
+        self.carry_out(Command::UpdateNode(update)).await
+    }
+
+    async fn vote_if_meant_to(&self) -> Result<(), UpkeepError> {
+        let node = self.replica().node(self.id()).map_err(UpkeepError::State)?;
+        let meant_to = node.is_some_and(|node| node.voter);
+        let status = self.raft().status();
+        if !meant_to || status.members.voters.contains(&self.id().0) || !status.members.learners.contains(&self.id().0) {
+            return Ok(());
+        }
+        self.change_membership(MembershipChange::Promote(self.id()), STEP_DEADLINE).await.map_err(UpkeepError::Membership)?;
+        tracing::info!(node = %self.id(), "this node votes now");
+        Ok(())
+    }
+
+    async fn take_authority(&self) -> Result<(), UpkeepError> {
+        if self.identity().current().authority().is_some() || !self.raft().status().members.voters.contains(&self.id().0) {
+            return Ok(());
+        }
+        let reply = self.leader_client()?.authority(AuthorityRequest {}).await;
+        let sealed = reply.map_err(|status| UpkeepError::Refused(status.message().to_owned()))?.into_inner().sealed_authority;
+        self.identity_store()
+            .update(self.identity(), |identity| identity.with_authority(&sealed))
+            .map_err(UpkeepError::Authority)?;
+        tracing::info!(node = %self.id(), "this node holds the authority now");
+        Ok(())
+    }
+
+    async fn renew_certificate(&self) -> Result<(), UpkeepError> {
+        let identity = self.identity().current();
+        if !identity.needs_renewal(now_ms() / 1_000) {
+            return Ok(());
+        }
+        let request = identity.new_csr().map_err(UpkeepError::Request)?;
+        let csr = request.der().to_vec();
+        let reply = self.leader_client()?.renew(RenewRequest { csr_der: csr.into() }).await;
+        let reply = reply.map_err(|status| UpkeepError::Refused(status.message().to_owned()))?.into_inner();
+        let certificate = CertificateDer::from(reply.certificate_der.to_vec());
+        self.identity_store()
+            .update(self.identity(), |identity| identity.install(request, certificate, now_ms() / 1_000))
+            .map_err(UpkeepError::Install)?;
+        tracing::info!(node = %self.id(), "the certificate was renewed");
+        Ok(())
+    }
+
+    /// As the leader: the next schema level, as soon as every node that was not removed can apply it.
+    async fn raise_schema(&self) -> Result<(), UpkeepError> {
+        if self.leader() != Some(self.id().0) {
+            return Ok(());
+        }
+        let Some(cluster) = self.replica().cluster().map_err(UpkeepError::State)? else {
+            return Ok(());
+        };
+        let next = cluster.schema_level + 1;
+        let members = self.replica().members().map_err(UpkeepError::State)?;
+        if !members.iter().all(|node| node.schema.includes(next)) {
+            return Ok(());
+        }
+        self.carry_out(Command::RaiseSchema { level: next }).await?;
+        tracing::info!(level = next, "every node can apply it: the schema level has risen");
+        Ok(())
+    }
+
+    async fn carry_out(&self, command: Command) -> Result<(), UpkeepError> {
+        let change = Change { request: crate::new_request_id(), idempotency: None, command, deadline: STEP_DEADLINE };
+        match self.propose(change).await.map_err(UpkeepError::Propose)?.outcome {
+            Outcome::Rejected(rejection) => Err(UpkeepError::Rejected(rejection)),
+            _ => Ok(()),
+        }
+    }
+
+    fn leader_client(&self) -> Result<ClusterClient<tonic::transport::Channel>, UpkeepError> {
+        let leader = self.leader().ok_or(UpkeepError::NoLeader)?;
+        // The leader may be this node: it asks itself over the network, which needs no second path.
+        self.peers().channel(ncore_model::NodeId(leader)).map(ClusterClient::new).map_err(UpkeepError::Peer)
+    }
+}
+
+fn is_described(node: &Node, description: &SelfDescription) -> bool {
+    node.incarnation == description.incarnation
+        && node.name == description.name
+        && node.region == description.region
+        && node.cluster_address == description.cluster_address
+        && node.http_address == description.http_address
+        && node.schema == description.schema
+        && node.software == description.software
+}
