@@ -1,0 +1,44 @@
+# The two commands that matter are `make dev` and `make test`; the rest is what they are made of.
+#
+# One profile (release) and one target directory outside the clone serve everything, so that RocksDB, which takes twenty
+# minutes on two cores, is compiled once a machine. With ccache installed it survives even a lost target directory.
+
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ncore-target
+NCORE := $(CARGO_TARGET_DIR)/release/ncore
+SEEDS ?= 20
+
+.PHONY: help dev test prove build setup fmt lint licences bench clean-dev
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+dev: build ## Build, and run three regions on this machine until Ctrl-C
+	@exec $(NCORE) dev
+
+test: build ## Build, and run every test
+	cargo nextest run --release --workspace --no-fail-fast
+
+prove: build ## Run the long exercises: many seeds, many faults (SEEDS=20)
+	NCORE_PROVE=1 NCORE_SEEDS=$(SEEDS) PROPTEST_CASES=2000 cargo nextest run --release --workspace --profile prove --no-fail-fast
+
+build: setup
+	cargo build --release --workspace --bins --lib
+
+setup: ## Install what the build needs and this machine lacks
+	@deploy/setup
+
+fmt: ## Check the formatting
+	cargo fmt --all --check
+
+lint: ## Check with clippy
+	cargo clippy --release --workspace --all-targets -- -D warnings
+
+licences: ## Check licences, banned crates and sources
+	@deploy/setup cargo-deny
+	cargo deny --workspace check bans licenses sources
+
+bench: build ## Measure the data plane beside nginx
+	cargo run --release -p cluster-tests --bin cluster-bench -- --ncore $(NCORE)
+
+clean-dev: ## Forget the data of `make dev`
+	rm -rf .dev
