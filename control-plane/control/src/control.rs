@@ -11,8 +11,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use ncore_identity::{IdentityHandle, IdentityStore};
-use ncore_model::{Command, InitCluster, NodeId, Outcome, Query, Revision, SchemaRange, TableError, UpdateNode};
-use ncore_raft::{ConnectError, FatalReason, Lane, OpenError, PeerConnector, RaftConfig, RaftNode};
+use ncore_model::{Command, InitCluster, NodeId, Outcome, Rejection, Revision, SchemaRange, UpdateNode};
+use ncore_raft::{ConnectError, FatalReason, InitializeError, Lane, OpenError, PeerConnector, RaftConfig, RaftNode};
 use ncore_replica::Replica;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -80,9 +80,6 @@ pub enum StartError {
     /// The log cannot be opened.
     #[error("the log cannot be opened")]
     Raft(#[source] OpenError),
-    /// The state cannot be read.
-    #[error("the state cannot be read")]
-    State(#[source] TableError),
     /// The cluster could not be initialised.
     #[error("the cluster cannot be initialised: {0}")]
     Init(String),
@@ -150,18 +147,15 @@ impl Control {
         Ok(control)
     }
 
-    /// Makes a cluster of this node alone, if there is none yet: the first voter, and the first command.
+    /// Makes a cluster of this node alone: the first voter, and the first command. What was done before is not done again.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn found_cluster(&self) -> Result<(), StartError> {
-        if self.replica.cluster().map_err(StartError::State)?.is_some() {
-            return Ok(());
+        match self.raft.initialize().await {
+            Ok(()) | Err(InitializeError::AlreadyInitialized) => {}
+            Err(error) => return Err(StartError::Init(error.to_string())),
         }
-        self.raft
-            .initialize()
-            .await
-            .map_err(|error| StartError::Init(error.to_string()))?;
         let description = self.description.clone();
         let node = UpdateNode {
             node: self.id,
@@ -177,8 +171,9 @@ impl Control {
         let change = Change { request: crate::new_request_id(), idempotency: None, command, deadline: INIT_DEADLINE };
         let committed = self.propose(change).await.map_err(|error| StartError::Init(error.to_string()))?;
         match committed.outcome {
+            Outcome::Done | Outcome::Rejected(Rejection::AlreadyInitialised) => Ok(()),
             Outcome::Rejected(rejection) => Err(StartError::Init(rejection.to_string())),
-            _ => Ok(()),
+            other => Err(StartError::Init(format!("unexpected outcome {other:?}"))),
         }
     }
 
@@ -235,6 +230,12 @@ impl Control {
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Which start of the node this is: higher than any before.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.description.incarnation
     }
 
     pub(crate) fn identity_store(&self) -> &IdentityStore {

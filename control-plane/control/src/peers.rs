@@ -85,6 +85,12 @@ impl Peers {
         Ok(nodes)
     }
 
+    /// Whether the node answered when it was last asked how near it is.
+    #[must_use]
+    pub fn is_near(&self, id: NodeId) -> bool {
+        self.round_trips.of(id) != u64::MAX
+    }
+
     /// A connection to a node of the state, made when it is first used, and made again when it breaks.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// How long one step may take.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
 /// How many periods lie between two looks at the certificate, and between two measurements of round trips.
-const SELDOM: u32 = 20;
+const SELDOM: u32 = 4;
 
 /// Why a step did not work out. It is tried again in the next period.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,6 @@
 mod admin;
 mod cli;
 mod config;
-mod listening;
 mod metrics;
 mod node;
 

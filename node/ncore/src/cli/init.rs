@@ -11,7 +11,7 @@ use ncore_identity::{IdentityStore, NodeIdentity};
 
 use crate::{
     config::{self, Config, Overrides},
-    node::FIRST_NODE,
+    node::{FIRST_NODE, mark_founding},
 };
 
 #[derive(Args)]
@@ -38,5 +38,6 @@ pub(crate) fn found(config: &Config) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let identity = NodeIdentity::found(FIRST_NODE, now)?;
     IdentityStore::at(dir).create(&identity)?;
+    mark_founding(dir)?;
     Ok(identity.cluster_id().to_string())
 }

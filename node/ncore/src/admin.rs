@@ -1,0 +1,240 @@
+//! The service behind `<data dir>/admin.sock`: what operators do, over gRPC.
+
+mod status;
+
+use std::{fs, io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use ncore_control::{Change, Control, ControlPlane, MembershipChange, ProposeError, new_request_id};
+use ncore_domain::Domain;
+use ncore_identity::{ExposeSecret, JoinTerms, JoinToken};
+use ncore_model::{ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection, Scope};
+use ncore_proto::admin::v1::{
+    self as wire,
+    admin_server::{Admin, AdminServer},
+};
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, transport::Server};
+
+/// How long an operator's change may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The most nodes that a join token names.
+const ENDPOINTS_MAX: usize = 16;
+
+/// Listens on the socket. A socket that a crash left behind is replaced: the lock on the data directory says that nobody uses it.
+pub(crate) fn serve(
+    socket: PathBuf,
+    control: Arc<Control>,
+    domain: Arc<Domain>,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()>> {
+    match fs::remove_file(&socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace {}", socket.display()));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).with_context(|| format!("cannot protect {}", socket.display()))?;
+    let service = AdminServer::new(AdminService { control, domain });
+    Ok(async move {
+        let served = Server::builder()
+            .add_service(service)
+            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the socket for operators ended");
+        }
+        let _ = fs::remove_file(&socket);
+    })
+}
+
+struct AdminService {
+    control: Arc<Control>,
+    domain: Arc<Domain>,
+}
+
+impl AdminService {
+    async fn carry_out(&self, command: Command) -> Result<Outcome, Status> {
+        let change = Change { request: new_request_id(), idempotency: None, command, deadline: DEADLINE };
+        let committed = self.control.propose(change).await.map_err(|error| match error {
+            ProposeError::Unavailable { .. } => Status::unavailable(error.to_string()),
+            ProposeError::Unknown { .. } => Status::deadline_exceeded(format!("{error}; look at the status before you try again")),
+        })?;
+        match committed.outcome {
+            Outcome::Rejected(rejection) => Err(rejected(rejection)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn change_membership(&self, change: MembershipChange) -> Result<(), Status> {
+        self.control.change_membership(change, DEADLINE).await.map_err(|error| Status::failed_precondition(error.to_string()))
+    }
+
+    /// The node that an operator names by id or by name.
+    fn node(&self, named: &str) -> Result<Node, Status> {
+        let nodes = self.control.replica().nodes().map_err(internal)?;
+        // The newest of a name: those removed keep theirs.
+        let found = nodes.into_iter().rev().find(|node| node.id.to_string() == named || node.name == named);
+        found.ok_or_else(|| Status::not_found(format!("there is no node {named}; `ncore cluster nodes` lists them")))
+    }
+
+    /// Hands the leadership on, if this node has it: to a voter that is to stay.
+    async fn lead_elsewhere(&self, node: NodeId) -> Result<(), Status> {
+        if self.control.leader() != Some(node.0) {
+            return Ok(());
+        }
+        let voters = self.control.raft().status().members.voters;
+        let members = self.control.replica().members().map_err(internal)?;
+        let heirs = members.iter().filter(|heir| heir.id != node && heir.state == NodeState::Active && voters.contains(&heir.id.0));
+        for heir in heirs {
+            if self.change_membership(MembershipChange::TransferLeader(heir.id)).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Status::failed_precondition("this node leads, and no other voter can take over"))
+    }
+}
+
+#[tonic::async_trait]
+impl Admin for AdminService {
+    async fn status(&self, request: Request<wire::StatusRequest>) -> Result<Response<wire::StatusReply>, Status> {
+        status::status(&self.control, request.into_inner().state_hash).await.map(Response::new)
+    }
+
+    async fn create_join_token(
+        &self,
+        request: Request<wire::CreateJoinTokenRequest>,
+    ) -> Result<Response<wire::CreateJoinTokenReply>, Status> {
+        let wire::CreateJoinTokenRequest { voter, region, uses, expires_in_s } = request.into_inner();
+        let identity = self.control.identity().current();
+        let ca_cert = identity.authorities().first().ok_or_else(|| Status::internal("this node knows no authority"))?.clone();
+        let cluster = self.control.replica().cluster().map_err(internal)?.ok_or_else(|| Status::unavailable("no cluster yet"))?;
+        let mut members = self.control.replica().members().map_err(internal)?;
+        members.sort_by_key(|node| node.id != self.control.id());
+        let region = (!region.is_empty()).then_some(region);
+        let terms = JoinTerms {
+            cluster_id: identity.cluster_id(),
+            ca_cert,
+            voter,
+            region: region.clone(),
+            expires_at: cluster.log_time_ms / 1_000 + expires_in_s,
+            endpoints: members.into_iter().take(ENDPOINTS_MAX).map(|node| node.cluster_address).collect(),
+        };
+        let token = JoinToken::issue(terms).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let id = JoinTokenId(token.id().0);
+        let lifetime_ms = expires_in_s.saturating_mul(1_000);
+        let command = CreateJoinToken { id, verifier: token.verifier(), voter, region, uses, lifetime_ms };
+        self.carry_out(Command::CreateJoinToken(command)).await?;
+        Ok(Response::new(wire::CreateJoinTokenReply { token: token.encode().expose_secret().to_owned(), id: id.to_string() }))
+    }
+
+    async fn list_join_tokens(&self, _: Request<wire::ListJoinTokensRequest>) -> Result<Response<wire::ListJoinTokensReply>, Status> {
+        let cluster = self.control.replica().cluster().map_err(internal)?;
+        let now = cluster.map_or(0, |cluster| cluster.log_time_ms);
+        let mut tokens = self.control.replica().join_tokens().map_err(internal)?;
+        tokens.retain(|token| token.uses_left > 0 && token.expires_at_ms > now);
+        let tokens = tokens.into_iter().map(|token| wire::JoinToken {
+            id: token.id.to_string(),
+            voter: token.voter,
+            region: token.region.unwrap_or_default(),
+            uses_left: token.uses_left,
+            expires_at_s: token.expires_at_ms / 1_000,
+        });
+        Ok(Response::new(wire::ListJoinTokensReply { tokens: tokens.collect() }))
+    }
+
+    async fn revoke_join_token(&self, request: Request<wire::RevokeJoinTokenRequest>) -> Result<Response<wire::Done>, Status> {
+        let id = request.into_inner().id.parse().map_err(|()| Status::invalid_argument("that is not the id of a join token"))?;
+        self.carry_out(Command::RevokeJoinToken { id }).await?;
+        Ok(Response::new(wire::Done {}))
+    }
+
+    async fn drain(&self, request: Request<wire::NodeRequest>) -> Result<Response<wire::Done>, Status> {
+        let node = self.node(&request.into_inner().node)?;
+        self.carry_out(Command::SetNodeState { node: node.id, state: NodeState::Draining }).await?;
+        self.lead_elsewhere(node.id).await?;
+        Ok(Response::new(wire::Done {}))
+    }
+
+    async fn remove(&self, request: Request<wire::NodeRequest>) -> Result<Response<wire::Done>, Status> {
+        let node = self.node(&request.into_inner().node)?;
+        if node.id == self.control.id() {
+            return Err(Status::failed_precondition("a node cannot remove itself; ask another one"));
+        }
+        self.lead_elsewhere(node.id).await?;
+        // Cut off first, by the state, and then taken out of Raft. If the second step fails, the command is given again.
+        match self.carry_out(Command::SetNodeState { node: node.id, state: NodeState::Removed }).await {
+            Ok(_) => {}
+            Err(_) if node.state == NodeState::Removed => {}
+            Err(status) => return Err(status),
+        }
+        self.change_membership(MembershipChange::Remove(node.id)).await?;
+        tracing::info!(node = %node.id, name = node.name, "removed");
+        Ok(Response::new(wire::Done {}))
+    }
+
+    async fn promote(&self, request: Request<wire::NodeRequest>) -> Result<Response<wire::Done>, Status> {
+        let node = self.node(&request.into_inner().node)?;
+        if node.state != NodeState::Active {
+            return Err(Status::failed_precondition(format!("{} is {}", node.name, node.state.as_str())));
+        }
+        self.change_membership(MembershipChange::Promote(node.id)).await?;
+        Ok(Response::new(wire::Done {}))
+    }
+
+    async fn transfer_leader(&self, request: Request<wire::NodeRequest>) -> Result<Response<wire::Done>, Status> {
+        let node = self.node(&request.into_inner().node)?;
+        self.change_membership(MembershipChange::TransferLeader(node.id)).await?;
+        Ok(Response::new(wire::Done {}))
+    }
+
+    async fn add_client(&self, request: Request<wire::AddClientRequest>) -> Result<Response<wire::AddClientReply>, Status> {
+        let wire::AddClientRequest { name, scopes, domains } = request.into_inner();
+        let scopes = match scopes.is_empty() {
+            true => Scope::ALL.to_vec(),
+            false => scopes.iter().map(|scope| scope.parse().map_err(|()| unknown_scope(scope))).collect::<Result<_, _>>()?,
+        };
+        let added = self.domain.clients().add(name, scopes, domains).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(Response::new(wire::AddClientReply { client_id: added.id.to_string(), secret: added.secret.expose_secret().to_owned() }))
+    }
+
+    async fn list_clients(&self, _: Request<wire::ListClientsRequest>) -> Result<Response<wire::ListClientsReply>, Status> {
+        let clients = self.control.replica().clients().map_err(internal)?;
+        let clients = clients.into_iter().map(|client| wire::Client {
+            client_id: client.id.to_string(),
+            name: client.name,
+            status: client.status.as_str().to_owned(),
+            scopes: client.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            domains: client.domains,
+            created_at_s: client.created_at_ms / 1_000,
+        });
+        Ok(Response::new(wire::ListClientsReply { clients: clients.collect() }))
+    }
+
+    async fn set_client_status(&self, request: Request<wire::SetClientStatusRequest>) -> Result<Response<wire::Done>, Status> {
+        let wire::SetClientStatusRequest { client_id, status } = request.into_inner();
+        let status: ClientStatus = status.parse().map_err(|()| Status::invalid_argument("a status is active, review or suspended"))?;
+        let client = ClientId::from_text(&client_id);
+        self.domain.clients().set_status(client, status).await.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        Ok(Response::new(wire::Done {}))
+    }
+}
+
+fn rejected(rejection: Rejection) -> Status {
+    match rejection {
+        Rejection::NodeUnknown | Rejection::TokenUnknown | Rejection::ClientUnknown => Status::not_found(rejection.to_string()),
+        _ => Status::failed_precondition(rejection.to_string()),
+    }
+}
+
+fn unknown_scope(scope: &str) -> Status {
+    let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    Status::invalid_argument(format!("there is no scope {scope:?}; there are {}", known.join(", ")))
+}
+
+fn internal(error: impl std::fmt::Display) -> Status {
+    Status::internal(error.to_string())
+}

@@ -1,0 +1,139 @@
+//! The names of the node's figures. `docs/metrics.md` lists them; a test keeps the list complete.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ncore_agent::AgentMetrics;
+use ncore_control::{Control, ControlPlane};
+use ncore_raft::Role;
+use ncore_serving::{Outcome, ServingMetrics};
+use ncore_store::BlobStore;
+use ncore_telemetry::{Figures, Source};
+use ncore_transfer::{ServiceMetrics, TransferMetrics};
+
+/// The parts that have figures.
+pub(crate) struct Parts {
+    pub(crate) control: Arc<Control>,
+    pub(crate) store: BlobStore,
+    pub(crate) serving: Arc<ServingMetrics>,
+    pub(crate) transfer: Arc<TransferMetrics>,
+    pub(crate) service: Arc<ServiceMetrics>,
+    pub(crate) agent: Arc<AgentMetrics>,
+}
+
+pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
+    let Parts { control, store, serving, transfer, service, agent } = parts;
+    vec![
+        Arc::new(ControlFigures(control)),
+        Arc::new(StoreFigures(store)),
+        Arc::new(ServingFigures(serving)),
+        Arc::new(TransferFigures(transfer)),
+        Arc::new(ServiceFigures(service)),
+        Arc::new(AgentFigures(agent)),
+    ]
+}
+
+struct ControlFigures(Arc<Control>);
+
+impl Source for ControlFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let status = self.0.raft().status();
+        figures.gauge("revision", "Index of the last change that this node has applied", self.0.replica().revision().index)?;
+        figures.gauge("raft_term", "Term of Raft", status.term)?;
+        figures.gauge("raft_leader", "Node id of the leader, 0 if none is known", status.leader.unwrap_or(0))?;
+        figures.gauge("raft_is_leader", "1 on the leader", u64::from(status.role == Role::Leader))?;
+        figures.gauge("raft_last_log", "Index of the last entry of the log", status.last_log.unwrap_or(0))?;
+        figures.gauge("raft_committed", "Index of the last committed entry", status.committed.unwrap_or(0))?;
+        figures.gauge("raft_voters", "Number of voters", status.members.voters.len() as u64)?;
+        figures.counter("raft_snapshot_sent_bytes", "Bytes of checkpoints sent to other nodes", self.0.raft().snapshot_bytes_sent())?;
+        figures.gauge("uptime_seconds", "Time since the process started", self.0.uptime().as_secs())
+    }
+}
+
+struct StoreFigures(BlobStore);
+
+impl Source for StoreFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        figures.gauge("store_memory_bytes", "Bytes of verified slices in memory", self.0.memory_bytes())
+    }
+}
+
+struct ServingFigures(Arc<ServingMetrics>);
+
+impl Source for ServingFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let metrics = &self.0;
+        let outcomes: Vec<_> = Outcome::ALL.iter().map(|outcome| (outcome.as_str(), metrics.requests(*outcome))).collect();
+        figures.counters("requests", "Requests by outcome", "outcome", &outcomes)?;
+        figures.counter("cache_hits", "Assets whose first bytes were on this node", load(&metrics.hits))?;
+        figures.counter("cache_misses", "Assets whose first bytes came from another node", load(&metrics.misses))?;
+        figures.counter("sent_bytes", "Bytes of bodies sent to viewers", load(&metrics.bytes_out))?;
+        let slices = [
+            ("memory", load(&metrics.slices_memory)),
+            ("disk", load(&metrics.slices_disk)),
+            ("peer", load(&metrics.slices_peer)),
+            ("failed", load(&metrics.slices_failed)),
+        ];
+        figures.counters("slices", "Slices of 1 MiB by where they came from", "source", &slices)?;
+        let broken = [("data", load(&metrics.responses_broken)), ("viewer", load(&metrics.responses_abandoned))];
+        figures.counters("responses_broken", "Responses broken off, by whose end broke", "by", &broken)?;
+        figures.gauge("connections", "Open connections of viewers and API clients", load(&metrics.connections_active))?;
+        let connections = [
+            ("accepted", load(&metrics.connections_accepted)),
+            ("refused", load(&metrics.connections_refused)),
+            ("stalled", load(&metrics.connections_stalled)),
+            ("handshake_failed", load(&metrics.handshakes_failed)),
+            ("accept_failed", load(&metrics.accept_errors)),
+        ];
+        figures.counters("connection_events", "What happened to connections", "event", &connections)
+    }
+}
+
+struct TransferFigures(Arc<TransferMetrics>);
+
+impl Source for TransferFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let metrics = &self.0;
+        let slices = [("ok", load(&metrics.slices_fetched)), ("failed", load(&metrics.slices_failed))];
+        figures.counters("transfer_slices", "Single slices fetched from other nodes", "result", &slices)?;
+        let blobs = [("ok", load(&metrics.blobs_fetched)), ("failed", load(&metrics.blobs_failed))];
+        figures.counters("transfer_blobs", "Whole blobs fetched from other nodes", "result", &blobs)?;
+        figures.counter("transfer_fetched_bytes", "Bytes fetched from other nodes", load(&metrics.bytes_fetched))?;
+        figures.counter("transfer_bad_frames", "Frames from other nodes that failed verification", load(&metrics.frames_bad))?;
+        figures.counter("transfer_resumed", "Fetches that went on after a break", load(&metrics.resumed))?;
+        let copies = [
+            ("stored", load(&metrics.copies_stored)),
+            ("failed", load(&metrics.copies_failed)),
+            ("slow", load(&metrics.copies_slow)),
+        ];
+        figures.counters("upload_copies", "Copies of uploads on other nodes", "result", &copies)?;
+        figures.counter("upload_copied_bytes", "Bytes of uploads sent to other nodes", load(&metrics.bytes_copied))
+    }
+}
+
+struct ServiceFigures(Arc<ServiceMetrics>);
+
+impl Source for ServiceFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let metrics = &self.0;
+        figures.counter("transfer_sent_bytes", "Bytes sent to other nodes", load(&metrics.bytes_sent))?;
+        figures.counter("transfer_received_bytes", "Bytes of copies received from other nodes", load(&metrics.bytes_received))?;
+        let pushes = [
+            ("stored", load(&metrics.pushes_stored)),
+            ("mismatched", load(&metrics.pushes_mismatched)),
+            ("full", load(&metrics.pushes_full)),
+        ];
+        figures.counters("transfer_pushes", "Copies that other nodes sent here", "result", &pushes)?;
+        figures.counter("transfer_corrupt_reads", "Reads for other nodes that met damaged bytes", load(&metrics.fetches_corrupt))?;
+        figures.counter("transfer_busy", "Calls of other nodes refused because too many were open", load(&metrics.refused_busy))
+    }
+}
+
+fn load(value: &AtomicU64) -> u64 {
+    value.load(Ordering::Relaxed)
+}

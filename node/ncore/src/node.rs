@@ -1,0 +1,267 @@
+//! A node, assembled: each part gets the handles that it needs, and no more.
+//!
+//! ```text
+//!   identity ─► replica ─► store ─► peers ─► transfer ─► control ─► domain ─► agent ─► api ─► serving
+//! ```
+//!
+//! There are two runtimes. Raft, its log and the transfers have one of their own, so that a data plane under load does not delay
+//! a heartbeat; serving and the API have the other.
+
+mod data_dir;
+mod founding;
+mod gateway;
+mod health;
+mod identity;
+mod near;
+mod tls;
+
+pub(crate) use founding::mark_founding;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, anyhow};
+use ncore_agent::{Agent, AgentParts};
+use ncore_control::{Control, ControlConfig, ControlPlane, Peers, SelfDescription};
+use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
+use ncore_model::{NodeId, SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
+use ncore_replica::Replica;
+use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
+use ncore_store::{BlobStore, StoreConfig};
+use ncore_telemetry::{LogFormat, Metrics, init_logging};
+use ncore_transfer::{BlobService, ReadThrough, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::{
+    admin,
+    config::{self, Config},
+    metrics,
+};
+use data_dir::DataDir;
+use health::Health;
+use near::NearestNodes;
+
+/// The id of the node that makes a cluster. Every other id is a log index, and those are greater.
+pub(crate) const FIRST_NODE: u64 = 1;
+
+/// How long a slice may take to come, from disk or from another node, before the response fails.
+const SLICE_DEADLINE: Duration = Duration::from_secs(15);
+/// How many bad blobs may wait for repair.
+const REPAIRS_MAX: usize = 1_024;
+/// How long the parts have to stop, each.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs a node until it is told to stop, or must.
+pub(crate) fn run(config: Config, join_token: Option<String>) -> Result<()> {
+    let format = match config.log.format {
+        config::LogFormat::Json => LogFormat::Json,
+        config::LogFormat::Text => LogFormat::Text,
+    };
+    init_logging(format, &config.log.filter)?;
+    // Fails only if a provider is installed already, which is then this one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let dir = DataDir::lock(&config.node.data_dir)?;
+    data_dir::raise_file_limit();
+
+    let control = runtime("control")?;
+    let serving = runtime("serving")?;
+    let result = control.block_on(Node::start(&config, join_token, serving.handle().clone()));
+    let result = result.and_then(|node| control.block_on(node.until_stopped()));
+    serving.shutdown_timeout(Duration::from_secs(1));
+    control.shutdown_timeout(Duration::from_secs(1));
+    drop(dir);
+    result
+}
+
+/// A running node.
+struct Node {
+    control: Arc<Control>,
+    store: BlobStore,
+    agent: Agent,
+    listening: tokio::task::JoinHandle<()>,
+    admin: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Node {
+    async fn start(config: &Config, join_token: Option<String>, serving: tokio::runtime::Handle) -> Result<Self> {
+        let dir = &config.node.data_dir;
+        let description = describe(config);
+        let (identity, identity_store) = identity::find_or_join(config, &description, join_token).await?;
+        let id = NodeId(identity.current().node_id());
+        let cluster_key = identity.current().cluster_key().clone();
+        let replica = Arc::new(Replica::open(&dir.join("state"))?);
+        let store = BlobStore::open(&StoreConfig {
+            dir: dir.clone(),
+            memory_bytes: config.storage.memory.as_u64(),
+            reserve_bytes: config.storage.reserve.as_u64(),
+        })?;
+
+        let region = config.node.region.clone();
+        let peers = Arc::new(Peers::new(id, region, Arc::clone(&replica), identity.clone(), config.dial.clone()));
+        let transfer_metrics = Arc::new(TransferMetrics::default());
+        let transfer = Arc::new(Transfer::new(
+            store.clone(),
+            Arc::new(NearestNodes::new(Arc::clone(&peers), Arc::clone(&replica), config.node.region.clone())),
+            transfer_settings(config),
+            Arc::clone(&transfer_metrics),
+        ));
+        let (repairs, repair_queue) = Repairs::channel(REPAIRS_MAX);
+        let service_metrics = Arc::new(ServiceMetrics::default());
+        let blobs = BlobService::new(store.clone(), repairs.clone(), ServiceSettings::default(), Arc::clone(&service_metrics));
+
+        let control_config = ControlConfig {
+            raft_dir: dir.join("raft"),
+            description,
+            listen: config.listen.cluster,
+            dial: config.dial.clone(),
+            heartbeat: config.cluster.heartbeat,
+            election: (config.cluster.election_min, config.cluster.election_max),
+        };
+        let control =
+            Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, Routes::new(blobs.into_server()))
+                .await?;
+        founding::found_if_marked(&control, dir).await?;
+
+        let plane: Arc<dyn ControlPlane> = control.clone();
+        let domain = Arc::new(Domain::new(DomainParts {
+            plane: Arc::clone(&plane),
+            store: store.clone(),
+            copies: transfer.clone(),
+            cluster_key,
+            clock: Arc::new(SystemClock),
+            settings: domain_settings(config),
+        }));
+        let reads = Arc::new(ReadThrough::new(store.clone(), Arc::clone(&transfer), repairs));
+        let agent = Agent::start(AgentParts {
+            plane,
+            store: store.clone(),
+            transfer: Arc::clone(&transfer),
+            reads,
+            repairs: repair_queue,
+            incarnation: control.incarnation(),
+            grace: config.storage.grace,
+        });
+
+        let serving_metrics = Arc::new(ServingMetrics::default());
+        let figures = Metrics::new(metrics::sources(metrics::Parts {
+            control: Arc::clone(&control),
+            store: store.clone(),
+            serving: Arc::clone(&serving_metrics),
+            transfer: transfer_metrics,
+            service: service_metrics,
+            agent: Arc::clone(agent.metrics()),
+        }));
+        let health = Arc::new(Health::new(Arc::clone(&control), figures));
+        let stop = CancellationToken::new();
+        let listener = Listener::bind(endpoints(config)?, listener_settings(config))?;
+        tracing::info!(
+            node = %id, name = config.node.name, region = config.node.region, http = %listener.http_addr(),
+            https = listener.https_addr().map(tracing::field::display), cluster = %control.listening(), "the node is up"
+        );
+        let api = gateway::Gateway::new(health, ncore_api::router(Arc::clone(&domain)));
+        let assets = AssetServer::new(agent.catalog(), agent.slices(), &config.node.name, SLICE_DEADLINE, Arc::clone(&serving_metrics));
+        let router = Arc::new(Router::new(assets, Arc::new(api), Arc::clone(&serving_metrics)));
+        let listening = serving.spawn(serve(listener, router, serving_metrics, stop.clone()));
+        let admin = tokio::spawn(admin::serve(config.admin_socket(), Arc::clone(&control), domain, stop.clone())?);
+        // Not under systemd: then there is nobody to tell.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        Ok(Self { control, store, agent, listening, admin, stop })
+    }
+
+    /// Waits for a signal, or for a reason to stop at once.
+    async fn until_stopped(self) -> Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            reason = self.control.fatal() => return Err(must_stop(anyhow!(reason))),
+            failure = self.store.fatal() => return Err(must_stop(anyhow!(failure))),
+        }
+        tracing::info!("stopping");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        // From the outside in: no new requests, those under way end, then what they stand on.
+        self.stop.cancel();
+        let _ = timeout(STOP_DEADLINE * 4, self.listening).await;
+        let _ = timeout(STOP_DEADLINE, self.admin).await;
+        let _ = timeout(STOP_DEADLINE, self.agent.shutdown()).await;
+        if timeout(STOP_DEADLINE, self.control.shutdown()).await.is_err() {
+            tracing::warn!("the control plane did not stop in time; the next start recovers");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// What is on disk now is what counts. Nothing is flushed or waited for: a failing disk is not to be written to again.
+fn must_stop(reason: anyhow::Error) -> anyhow::Error {
+    tracing::error!(reason = format!("{reason:#}"), "the node stops: it cannot be sure of its disk or its state");
+    reason.context("the node stopped itself")
+}
+
+async fn serve(listener: Listener, router: Arc<Router>, metrics: Arc<ServingMetrics>, stop: CancellationToken) {
+    match listener.serve(router, metrics, stop).await {
+        Ok(drained) if drained.cut_off > 0 => tracing::warn!(connections = drained.cut_off, "cut off when the node stopped"),
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "serving ended"),
+    }
+}
+
+fn runtime(name: &'static str) -> Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(cores)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .with_context(|| format!("cannot start the threads of {name}"))
+}
+
+fn describe(config: &Config) -> SelfDescription {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let max = config.cluster.schema_level_max.map_or(SCHEMA_MAX, |max| max.clamp(SCHEMA_MIN, SCHEMA_MAX));
+    SelfDescription {
+        name: config.node.name.clone(),
+        region: config.node.region.clone(),
+        cluster_address: config.cluster_address(),
+        http_address: config.http_address(),
+        schema: SchemaRange { min: SCHEMA_MIN, max },
+        software: env!("CARGO_PKG_VERSION").to_owned(),
+        incarnation: u64::try_from(now_ms).unwrap_or(u64::MAX),
+    }
+}
+
+fn domain_settings(config: &Config) -> Settings {
+    let mut settings = Settings::new(config.node.name.clone(), config.http_address());
+    env!("CARGO_PKG_VERSION").clone_into(&mut settings.software);
+    settings.write_copies = config.cluster.write_copies;
+    settings.allow_single_copy = config.cluster.allow_single_copy;
+    settings.max_upload_bytes = config.limits.max_upload.as_u64();
+    settings.request_deadline = config.cluster.request_deadline;
+    settings
+}
+
+fn transfer_settings(config: &Config) -> TransferSettings {
+    TransferSettings { concurrency: config.transfer.concurrency, rate_bytes_s: config.transfer.rate.as_u64(), ..TransferSettings::default() }
+}
+
+fn listener_settings(config: &Config) -> ListenerSettings {
+    ListenerSettings { connections_max: config.limits.connections, ..ListenerSettings::default() }
+}
+
+fn endpoints(config: &Config) -> Result<Endpoints> {
+    let https = match (config.listen.https, &config.listen.tls_cert, &config.listen.tls_key) {
+        (Some(addr), Some(cert), Some(key)) => Some(HttpsEndpoint { addr, identity: tls::load(cert, key)? }),
+        _ => None,
+    };
+    Ok(Endpoints { http: config.listen.http, https })
+}
