@@ -1,0 +1,137 @@
+//! What `ncore cluster status --json` says, as far as tests need it. Fields that are not known here are ignored.
+
+use serde::{Deserialize, Deserializer};
+
+/// The cluster as one node sees it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ClusterStatus {
+    /// The id of the leader, if this node knows one.
+    #[serde(default, alias = "leader_id", deserialize_with = "id")]
+    pub leader: Option<u64>,
+    /// All members.
+    #[serde(alias = "members")]
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One member as seen by the node that was asked.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NodeStatus {
+    /// Its id, which is never given to another node.
+    #[serde(alias = "node_id", alias = "node")]
+    pub id: u64,
+    /// Its name from the configuration file.
+    #[serde(default)]
+    pub name: String,
+    /// What it is at the moment: `leader`, `follower`, `learner` and the like.
+    #[serde(default)]
+    pub role: String,
+    /// Whether it votes, where that is not told by its role.
+    #[serde(default)]
+    pub voter: Option<bool>,
+    /// Index of the last log entry that it applied, if known.
+    #[serde(default, alias = "applied_index", alias = "last_applied", deserialize_with = "index")]
+    pub applied: Option<u64>,
+    /// Digest of its state; only with `--state-hash`, and only of nodes in reach.
+    #[serde(default)]
+    pub state_hash: Option<String>,
+    /// The entry up to which `state_hash` tells the state, if that is not `applied`.
+    #[serde(default, deserialize_with = "index")]
+    pub state_hash_index: Option<u64>,
+}
+
+impl ClusterStatus {
+    /// The member with this name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&NodeStatus> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// How many members vote.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        self.nodes.iter().filter(|node| node.is_voter()).count()
+    }
+}
+
+impl NodeStatus {
+    /// Whether this member votes.
+    #[must_use]
+    pub fn is_voter(&self) -> bool {
+        self.voter.unwrap_or(matches!(self.role.as_str(), "voter" | "leader" | "follower" | "candidate"))
+    }
+
+    /// The state of this member: up to which entry, and its digest. `None` if it was not asked for or not in reach.
+    #[must_use]
+    pub fn state(&self) -> Option<(u64, &str)> {
+        let hash = self.state_hash.as_deref().filter(|hash| !hash.is_empty())?;
+        Some((self.state_hash_index.or(self.applied)?, hash))
+    }
+}
+
+/// A node id, bare or within an object; 0 is nobody.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Bare(u64),
+        Within { id: u64 },
+    }
+    let id = Option::deserialize(deserializer)?.map(|id| match id {
+        Id::Bare(id) | Id::Within { id } => id,
+    });
+    Ok(id.filter(|id| *id != 0))
+}
+
+/// A log index, bare, within an object, or as the second half of a revision (`0.42`).
+fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Index {
+        Bare(u64),
+        Revision(String),
+        Within { index: u64 },
+    }
+    Ok(Option::deserialize(deserializer)?.and_then(|index| match index {
+        Index::Bare(index) | Index::Within { index } => Some(index),
+        Index::Revision(text) => text.rsplit('.').next()?.parse().ok(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClusterStatus;
+
+    fn parse(text: &str) -> ClusterStatus {
+        serde_json::from_str(text).expect("a status")
+    }
+
+    #[test]
+    fn ignores_what_it_does_not_know() {
+        let status = parse(
+            r#"{"leader": 3, "term": 9, "nodes": [
+                {"id": 3, "name": "a", "role": "leader", "voter": true, "applied": 18, "region": "eu",
+                 "state_hash": "ab", "state_hash_index": 17},
+                {"id": 8, "name": "b", "role": "edge", "state_hash": null, "state_hash_index": 0}]}"#,
+        );
+        assert_eq!(status.leader, Some(3));
+        assert_eq!(status.voters(), 1);
+        let a = status.node("a").expect("a");
+        assert_eq!((a.applied, a.state()), (Some(18), Some((17, "ab"))));
+        let b = status.node("b").expect("b");
+        assert_eq!((b.applied, b.state(), b.is_voter()), (None, None, false));
+    }
+
+    #[test]
+    fn accepts_revisions_and_objects() {
+        let status = parse(
+            r#"{"leader": {"id": 1, "name": "a"}, "members": [
+                {"node_id": 1, "role": "voter", "applied": "2.42"},
+                {"node_id": 2, "role": "voter", "applied": {"lineage": 2, "index": 41}}]}"#,
+        );
+        assert_eq!(status.leader, Some(1));
+        assert_eq!(status.nodes[0].applied, Some(42));
+        assert_eq!(status.nodes[1].applied, Some(41));
+        assert_eq!(parse(r#"{"leader": null, "nodes": []}"#).leader, None);
+        assert_eq!(parse(r#"{"leader": 0, "nodes": []}"#).leader, None);
+    }
+}
