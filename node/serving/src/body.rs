@@ -1,0 +1,165 @@
+//! The body of every response: of assets, of problems, and of the API. One type, so that a response in memory costs no
+//! box, and one place where the bytes of assets are counted.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+
+use crate::{
+    BoxError,
+    listener::StreamProgress,
+    metrics::{ServingMetrics, add},
+    serve::{SliceBody, SliceError},
+};
+
+/// A body that an [`ApiService`](crate::ApiService) answers with.
+pub type ApiBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A body as it is given to hyper.
+pub(crate) struct ResponseBody {
+    source: Source,
+    /// There for the bytes of assets, which are what `bytes_out` counts.
+    meter: Option<Arc<ServingMetrics>>,
+    /// There on HTTP/2, where a stream that stands still has to be noticed from outside of it.
+    progress: Option<Arc<StreamProgress>>,
+}
+
+enum Source {
+    Empty,
+    /// All of it is here.
+    Once(Bytes),
+    Slices(Box<SliceBody>),
+    Api(ApiBody),
+}
+
+/// Why a body broke off. The connection, or on HTTP/2 the stream, is cut, so that the client knows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The next slice of the asset could not be had verified.
+    #[error("the next slice of the asset could not be had")]
+    Slice(#[source] SliceError),
+    /// The body of the API broke off.
+    #[error("the body of the answer broke off")]
+    Api(#[source] BoxError),
+}
+
+impl ResponseBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::of(Source::Empty, None)
+    }
+
+    /// A text that is not content.
+    pub(crate) fn text(text: Vec<u8>) -> Self {
+        Self::of(Source::Once(Bytes::from(text)), None)
+    }
+
+    /// Bytes of an asset, all of them here.
+    pub(crate) fn content(bytes: Bytes, metrics: Arc<ServingMetrics>) -> Self {
+        Self::of(Source::Once(bytes), Some(metrics))
+    }
+
+    /// Bytes of an asset, slice by slice.
+    pub(crate) fn slices(slices: SliceBody, metrics: Arc<ServingMetrics>) -> Self {
+        Self::of(Source::Slices(Box::new(slices)), Some(metrics))
+    }
+
+    pub(crate) fn api(body: ApiBody) -> Self {
+        Self::of(Source::Api(body), None)
+    }
+
+    fn of(source: Source, meter: Option<Arc<ServingMetrics>>) -> Self {
+        let progress = StreamProgress::current();
+        Self { source, meter, progress }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // HTTP/2 takes small frames anyway, and a stream's progress is seen frame by frame; HTTP/1.1 is best served by
+        // as much as there is.
+        let bytes_max = match self.progress {
+            Some(_) => STREAM_FRAME_BYTES,
+            None => usize::MAX,
+        };
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Once(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Once(bytes) => {
+                let frame = bytes.split_to(bytes.len().min(bytes_max));
+                Poll::Ready(Some(Ok(Frame::data(frame))))
+            }
+            Source::Slices(slices) => {
+                slices.poll_bytes(cx, bytes_max).map(|polled| polled.map(|bytes| bytes.map(Frame::data).map_err(BodyError::Slice)))
+            }
+            Source::Api(body) => Pin::new(body).poll_frame(cx).map(|polled| polled.map(|frame| frame.map_err(BodyError::Api))),
+        }
+    }
+
+    fn count(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
+        let Some(metrics) = &self.meter else { return };
+        match polled {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                add(&metrics.bytes_out, bytes as u64);
+            }
+            Some(Err(error)) => {
+                tracing::warn!(error = error as &dyn std::error::Error, "response broken off");
+                add(&metrics.responses_broken, 1);
+            }
+            None => {}
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let polled = this.poll_source(cx);
+        if let Poll::Ready(polled) = &polled {
+            this.count(polled.as_ref());
+        }
+        if let Some(progress) = &this.progress {
+            progress.polled(polled.is_ready());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Once(bytes) => bytes.is_empty(),
+            Source::Slices(slices) => slices.remaining() == 0,
+            Source::Api(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Once(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Slices(slices) => SizeHint::with_exact(slices.remaining()),
+            Source::Api(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.meter
+            && !self.is_end_stream()
+        {
+            add(&metrics.responses_abandoned, 1);
+        }
+    }
+}
+
+/// The most bytes in one frame of a body on HTTP/2.
+const STREAM_FRAME_BYTES: usize = 64 << 10;

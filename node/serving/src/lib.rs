@@ -1,0 +1,40 @@
+//! The data plane of a node: it accepts connections, routes requests, and serves pushed assets.
+//!
+//! ```text
+//!  listener ──► router ──┬─ /assets/… ──► serve ──► Catalog   (which asset is it?)
+//!  (TLS, h1, h2,         │                   └────► Slices    (its verified bytes)
+//!   limits, drain)       └─ the rest  ──► ApiService
+//! ```
+//!
+//! # What is not here
+//! The control plane, and storage. What this crate has to know of an asset comes through [`Catalog`] and [`Slices`], two
+//! traits of its own, and everything that is not an asset goes out through [`ApiService`]. So nothing here can wait for
+//! the cluster, and an asset in memory is served without leaving the task of its connection.
+//!
+//! # What holds for every connection
+//! Every wait for the peer has a deadline: the TLS handshake, the head of a request, its body, and each piece of a
+//! response ([`ListenerSettings`] lists them). A connection that passes one is closed and counted in [`ServingMetrics`].
+
+mod body;
+mod listener;
+mod metrics;
+mod problem;
+mod request_body;
+mod request_id;
+mod router;
+mod serve;
+
+pub use crate::{
+    body::ApiBody,
+    listener::{
+        AcceptLoopDied, BindError, Drained, Endpoints, Http2Settings, HttpsEndpoint, Listener, ListenerSettings, TlsError, TlsIdentity,
+    },
+    metrics::{Outcome, ServingMetrics},
+    request_body::{RequestBody, RequestBodyError},
+    request_id::RequestId,
+    router::{ApiRequest, ApiResponse, ApiService, PeerInfo, Router},
+    serve::{AssetEntry, AssetFacts, AssetServer, BlobHash, Catalog, LoadedSlice, Lookup, SLICE_BYTES, SliceError, SliceSource, Slices},
+};
+
+/// An error of a part that this crate knows nothing about.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

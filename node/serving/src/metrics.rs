@@ -1,0 +1,170 @@
+//! What the data plane counts: plain atomics that it writes and that telemetry reads. Each is counted at one place in
+//! the code, the one that every request, slice or connection of its kind has to pass.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How a request ended, as far as its head goes. The names are the same in metrics, logs and problem documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Outcome {
+    /// 200 with the whole asset.
+    Whole,
+    /// 206 with one range.
+    Range,
+    /// 206 with several ranges.
+    Ranges,
+    /// 200 to a HEAD.
+    Head,
+    /// 304.
+    NotModified,
+    /// 204 to an OPTIONS.
+    Options,
+    /// 400: an HTTP/1.1 request without exactly one `Host`.
+    BadHost,
+    /// 400: the path cannot name an asset.
+    BadPath,
+    /// 404.
+    AssetNotFound,
+    /// 405.
+    MethodNotAllowed,
+    /// 412.
+    PreconditionFailed,
+    /// 416.
+    RangeNotSatisfiable,
+    /// 502: bytes were found, and none of them verified.
+    ContentCorrupt,
+    /// 503: no copy can be reached.
+    ContentUnreachable,
+    /// 503: the first bytes took too long.
+    ContentDeadline,
+    /// 503: the node has no capacity for another load.
+    NodeBusy,
+    /// 503: the node's view does not let it say what is at the path.
+    ViewUnavailable,
+    /// 500: a handler panicked.
+    Panicked,
+    /// Answered by the [`ApiService`](crate::ApiService), whatever the status.
+    Api,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of declaration.
+    pub const ALL: [Self; 19] = [
+        Self::Whole,
+        Self::Range,
+        Self::Ranges,
+        Self::Head,
+        Self::NotModified,
+        Self::Options,
+        Self::BadHost,
+        Self::BadPath,
+        Self::AssetNotFound,
+        Self::MethodNotAllowed,
+        Self::PreconditionFailed,
+        Self::RangeNotSatisfiable,
+        Self::ContentCorrupt,
+        Self::ContentUnreachable,
+        Self::ContentDeadline,
+        Self::NodeBusy,
+        Self::ViewUnavailable,
+        Self::Panicked,
+        Self::Api,
+    ];
+
+    /// Its name in logs, metric labels and the `code` of problem documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Range => "range",
+            Self::Ranges => "ranges",
+            Self::Head => "head",
+            Self::NotModified => "not_modified",
+            Self::Options => "options",
+            Self::BadHost => "bad_host",
+            Self::BadPath => "bad_path",
+            Self::AssetNotFound => "asset_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
+            Self::ContentCorrupt => "content_corrupt",
+            Self::ContentUnreachable => "content_unreachable",
+            Self::ContentDeadline => "content_deadline",
+            Self::NodeBusy => "node_busy",
+            Self::ViewUnavailable => "view_unavailable",
+            Self::Panicked => "panicked",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// The counters. All but `connections_active` only grow.
+#[derive(Debug, Default)]
+pub struct ServingMetrics {
+    requests: [AtomicU64; Outcome::ALL.len()],
+    /// Asset responses whose first byte was on this node: `X-Cache: HIT`.
+    pub hits: AtomicU64,
+    /// Asset responses whose first byte came from a peer: `X-Cache: MISS`.
+    pub misses: AtomicU64,
+    /// Bytes of asset bodies handed to connections.
+    pub bytes_out: AtomicU64,
+    /// Slices taken from memory.
+    pub slices_memory: AtomicU64,
+    /// Slices read and verified from this node's disk.
+    pub slices_disk: AtomicU64,
+    /// Slices fetched from a peer.
+    pub slices_peer: AtomicU64,
+    /// Slices that could not be had verified.
+    pub slices_failed: AtomicU64,
+    /// Asset responses broken off by the node because a later slice could not be had.
+    pub responses_broken: AtomicU64,
+    /// Asset responses given up by the client before their end.
+    pub responses_abandoned: AtomicU64,
+    /// Connections open now.
+    pub connections_active: AtomicU64,
+    /// Connections accepted.
+    pub connections_accepted: AtomicU64,
+    /// Connections closed at once, since the cap was reached and stayed reached.
+    pub connections_refused: AtomicU64,
+    /// Connections and HTTP/2 streams cut off because the peer took nothing for too long.
+    pub connections_stalled: AtomicU64,
+    /// Connections that failed, or ran out of time, in the TLS handshake.
+    pub handshakes_failed: AtomicU64,
+    /// Errors of accept(2) that made a loop back off.
+    pub accept_errors: AtomicU64,
+}
+
+impl ServingMetrics {
+    /// How many requests had `outcome`.
+    #[must_use]
+    pub fn requests(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn record(&self, outcome: Outcome) {
+        add(&self.requests[outcome as usize], 1);
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Outcome, ServingMetrics};
+
+    #[test]
+    fn every_outcome_has_its_own_counter_and_name() {
+        let metrics = ServingMetrics::default();
+        let mut names = HashSet::new();
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, index);
+            assert!(names.insert(outcome.as_str()));
+            metrics.record(outcome);
+            assert_eq!(metrics.requests(outcome), 1);
+        }
+    }
+}

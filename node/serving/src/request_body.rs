@@ -1,0 +1,68 @@
+//! The body of a request, with a bound on how long the client may pause.
+//!
+//! hyper waits for ever for the next byte of a body. Here a pause that is longer than the bound is an error, which a
+//! handler meets like any other broken upload. The bound is on progress, not on the whole: a slow upload is fine as long
+//! as it moves.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+/// The body of a request to the [`ApiService`](crate::ApiService).
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Incoming,
+    pause_max: Duration,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body ended early. Both are the client's doing, and the request has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestBodyError {
+    /// The connection broke, or the body is malformed.
+    #[error("the request body broke off")]
+    Broken(#[source] hyper::Error),
+    /// Nothing came for too long.
+    #[error("nothing of the request body came for {} ms", .0.as_millis())]
+    Stalled(Duration),
+}
+
+impl RequestBody {
+    pub(crate) fn new(inner: Incoming, pause_max: Duration) -> Self {
+        Self { inner, pause_max, pause: None }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            this.pause = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Broken)));
+        }
+        let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(this.pause_max)));
+        match pause.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(RequestBodyError::Stalled(this.pause_max)))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

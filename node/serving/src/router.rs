@@ -1,0 +1,130 @@
+//! The router: which plane a request belongs to, and what is true of every response.
+//!
+//! Every response carries `X-Request-Id` and `Server`. Every request runs in a span with its id. A handler that panics is
+//! a 500, and the connection goes on.
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{HOST, SERVER},
+};
+use tracing::{Instrument, Span};
+
+use crate::{
+    body::{ApiBody, ResponseBody},
+    metrics::{Outcome, ServingMetrics},
+    problem::{self, About},
+    request_body::RequestBody,
+    request_id::{RequestId, X_REQUEST_ID},
+    serve::{ASSETS_PREFIX, AssetRequest, AssetServer},
+};
+
+/// A request as it comes to an [`ApiService`]. Its [`RequestId`] is in its extensions.
+pub type ApiRequest = Request<RequestBody>;
+
+/// What an [`ApiService`] answers.
+pub type ApiResponse = Response<ApiBody>;
+
+/// Whatever answers requests that are not for assets: the APIs and the console.
+pub trait ApiService: Send + Sync {
+    /// Answers one request. `X-Request-Id` and `Server` are set on the answer afterwards.
+    fn call(&self, request: ApiRequest, peer: PeerInfo) -> BoxFuture<'static, ApiResponse>;
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its address.
+    pub remote: SocketAddr,
+    /// Whether the connection is TLS.
+    pub secure: bool,
+}
+
+/// Sends requests to the plane that they belong to.
+pub struct Router {
+    assets: AssetServer,
+    api: Arc<dyn ApiService>,
+}
+
+impl Router {
+    /// A router over both planes. It counts where `assets` does.
+    #[must_use]
+    pub fn new(assets: AssetServer, api: Arc<dyn ApiService>) -> Self {
+        Self { assets, api }
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<ServingMetrics> {
+        self.assets.metrics()
+    }
+
+    /// Answers one request.
+    pub(crate) async fn route(&self, request: ApiRequest, peer: PeerInfo) -> Response<ResponseBody> {
+        let started = Instant::now();
+        let request_id = RequestId::of(request.headers());
+        let head_only = request.method() == Method::HEAD;
+        let span = span(&request, &request_id);
+
+        let answer = self.dispatch(request, peer, &request_id);
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let mut response = answer.instrument(span.clone()).await.unwrap_or_else(|_| {
+            self.metrics().record(Outcome::Panicked);
+            let about = About { instance: None, request_id: &request_id, head_only };
+            let (status, detail) = (StatusCode::INTERNAL_SERVER_ERROR, "a defect of this node");
+            problem::respond(status, Outcome::Panicked, detail, about)
+        });
+
+        tracing::debug!(
+            parent: &span,
+            status = response.status().as_u16(),
+            duration_us = started.elapsed().as_micros(),
+            "head answered"
+        );
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, request_id.into_header());
+        headers.insert(SERVER, HeaderValue::from_static("ncore"));
+        response
+    }
+
+    async fn dispatch(&self, mut request: ApiRequest, peer: PeerInfo, request_id: &RequestId) -> Response<ResponseBody> {
+        if !names_one_host(&request) {
+            return self.refuse_host(&request, request_id);
+        }
+        let path = request.uri().path();
+        if let Some(asset) = path.strip_prefix(ASSETS_PREFIX) {
+            let request = AssetRequest { method: request.method(), headers: request.headers(), path, asset, request_id };
+            return self.assets.serve(request).await;
+        }
+        request.extensions_mut().insert(request_id.clone());
+        let response = self.api.call(request, peer).await;
+        self.metrics().record(Outcome::Api);
+        response.map(ResponseBody::api)
+    }
+
+    fn refuse_host(&self, request: &ApiRequest, request_id: &RequestId) -> Response<ResponseBody> {
+        self.metrics().record(Outcome::BadHost);
+        let about = About { instance: Some(request.uri().path()), request_id, head_only: request.method() == Method::HEAD };
+        let detail = "an HTTP/1.1 request has exactly one Host";
+        problem::respond(StatusCode::BAD_REQUEST, Outcome::BadHost, detail, about)
+    }
+}
+
+/// RFC 9112 §3.2: a server must answer 400 to an HTTP/1.1 request with no `Host`, or with more than one.
+fn names_one_host(request: &ApiRequest) -> bool {
+    if request.version() != Version::HTTP_11 {
+        return true;
+    }
+    let mut hosts = request.headers().get_all(HOST).into_iter();
+    hosts.next().is_some() && hosts.next().is_none()
+}
+
+/// Requests for assets are many and alike: their spans exist only where somebody debugs.
+fn span(request: &ApiRequest, request_id: &RequestId) -> Span {
+    let (method, path) = (request.method(), request.uri().path());
+    if path.starts_with(ASSETS_PREFIX) {
+        tracing::debug_span!("asset_request", %method, path, %request_id)
+    } else {
+        tracing::info_span!("api_request", %method, path, %request_id)
+    }
+}

@@ -1,0 +1,297 @@
+//! Serving of pushed assets: GET and HEAD of `/assets/<path>`, as RFC 9110 says.
+//!
+//! # The states of a request
+//! ```text
+//!   RECEIVE ── method? ──────────────► 405, or 204 to OPTIONS
+//!      │
+//!   LOCATE ─── path, catalog ────────► 400 │ 404 │ 503 view_unavailable
+//!      │ entry
+//!   JUDGE ──── conditions, ranges ───► 412 │ 304 │ 416
+//!      │ selection
+//!   FETCH ──── the first slice ──────► 502 content_corrupt │ 503 content_unreachable, content_deadline, node_busy
+//!      │ bytes                         (HEAD has no bytes to fetch)
+//!   DELIVER ── 200 │ 206 │ 206 multipart: the head, then the body slice by slice
+//! ```
+//! Each is one function below, and everything that a state can end a request with is a [`Refusal`], so the states read
+//! top to bottom. The head goes out only when the first bytes are here: a failure until then is a clean answer. A failure
+//! after that breaks the response off, since by then there is no other way to tell the client.
+//!
+//! # The fast path
+//! Asset and slice in memory, one slice or less wanted: no task, no wait, no copy of the content, no box.
+
+mod catalog;
+mod head;
+mod judge;
+mod slice_body;
+mod slices;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header::ALLOW};
+use ncore_cache::{
+    content_range::ContentRange,
+    multipart::{Boundary, Multipart},
+    path::{AssetPath, PathError},
+    range::ByteRange,
+};
+
+pub(crate) use self::slice_body::SliceBody;
+pub use self::{
+    catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup},
+    slices::{LoadedSlice, SLICE_BYTES, SliceError, SliceSource, Slices},
+};
+use self::{
+    judge::{Selection, Verdict},
+    slice_body::{Piece, first_slice, within_slice},
+    slices::SliceReader,
+};
+use crate::{
+    body::ResponseBody,
+    metrics::{Outcome, ServingMetrics, add},
+    problem::{self, About},
+    request_id::RequestId,
+};
+
+/// Serves assets from a [`Catalog`] and [`Slices`].
+pub struct AssetServer {
+    catalog: Arc<dyn Catalog>,
+    reader: Arc<SliceReader>,
+    node: Option<HeaderValue>,
+    metrics: Arc<ServingMetrics>,
+}
+
+/// The head of a request for an asset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AssetRequest<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    /// The whole path, as sent.
+    pub(crate) path: &'a str,
+    /// What follows [`ASSETS_PREFIX`] in it.
+    pub(crate) asset: &'a str,
+    pub(crate) request_id: &'a RequestId,
+}
+
+/// Where assets are in the space of paths.
+pub(crate) const ASSETS_PREFIX: &str = "/assets/";
+
+/// What ends a request before its asset is delivered.
+enum Refusal {
+    MethodNotAllowed,
+    BadPath(PathError),
+    NotFound,
+    ViewUnavailable,
+    PreconditionFailed,
+    RangeNotSatisfiable { size: u64 },
+    Slice(SliceError),
+}
+
+type Delivery = (Outcome, Response<ResponseBody>);
+
+impl AssetServer {
+    /// `node` is the name of this node, for `X-NCore-Node`; a name that cannot stand in a header is left out of
+    /// responses. A slice that is not there `slice_deadline` after it was asked for has failed.
+    #[must_use]
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        slices: Arc<dyn Slices>,
+        node: &str,
+        slice_deadline: Duration,
+        metrics: Arc<ServingMetrics>,
+    ) -> Self {
+        let reader = SliceReader::new(slices, slice_deadline, Arc::clone(&metrics));
+        Self { catalog, reader: Arc::new(reader), node: HeaderValue::try_from(node).ok(), metrics }
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<ServingMetrics> {
+        &self.metrics
+    }
+
+    /// Answers one request.
+    pub(crate) async fn serve(&self, request: AssetRequest<'_>) -> Response<ResponseBody> {
+        let (outcome, mut response) = match self.receive(request).await {
+            Ok(delivery) => delivery,
+            Err(refusal) => refuse(&refusal, request),
+        };
+        if let Some(node) = &self.node {
+            response.headers_mut().insert(X_NCORE_NODE, node.clone());
+        }
+        self.metrics.record(outcome);
+        tracing::debug!(outcome = outcome.as_str(), "asset request judged");
+        response
+    }
+
+    async fn receive(&self, request: AssetRequest<'_>) -> Result<Delivery, Refusal> {
+        match *request.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return Ok((Outcome::Options, head::options())),
+            _ => return Err(Refusal::MethodNotAllowed),
+        }
+        let entry = self.locate(request.asset)?;
+        match judge::judge(request.method, request.headers, &entry, unix_now_s()) {
+            Verdict::NotModified => Ok((Outcome::NotModified, head::not_modified(&entry))),
+            Verdict::PreconditionFailed => Err(Refusal::PreconditionFailed),
+            Verdict::RangeNotSatisfiable => Err(Refusal::RangeNotSatisfiable { size: entry.size() }),
+            Verdict::Deliver(_) if request.method == Method::HEAD => Ok((Outcome::Head, head::whole(&entry, ResponseBody::empty()))),
+            Verdict::Deliver(selection) => self.deliver(entry, selection).await,
+        }
+    }
+
+    fn locate(&self, asset: &str) -> Result<Arc<AssetEntry>, Refusal> {
+        let path = AssetPath::parse(asset).map_err(Refusal::BadPath)?;
+        match self.catalog.lookup(path.as_str()) {
+            Lookup::Found(entry) => Ok(entry),
+            Lookup::NotFound => Err(Refusal::NotFound),
+            Lookup::Unavailable => Err(Refusal::ViewUnavailable),
+        }
+    }
+
+    async fn deliver(&self, entry: Arc<AssetEntry>, selection: Selection) -> Result<Delivery, Refusal> {
+        match selection {
+            Selection::Whole => {
+                let Some(range) = ByteRange::whole(entry.size()) else {
+                    // No bytes: none had to be fetched.
+                    return Ok((Outcome::Whole, head::whole(&entry, ResponseBody::empty())));
+                };
+                let (body, source) = self.body_of(&entry, range).await?;
+                let mut response = head::whole(&entry, body);
+                head::mark_source(response.headers_mut(), source);
+                Ok((Outcome::Whole, response))
+            }
+            Selection::Range(range) => {
+                let (body, source) = self.body_of(&entry, range).await?;
+                let mut response = head::range(&entry, range, body);
+                head::mark_source(response.headers_mut(), source);
+                Ok((Outcome::Range, response))
+            }
+            Selection::Ranges(ranges) => {
+                let boundary = Boundary::new(rand::random());
+                let parts = Multipart::new(boundary, &entry.content_type, entry.size(), &ranges);
+                let mut response = head::ranges(&entry, &parts);
+                let (body, source) = self.body_of_parts(&entry, parts).await?;
+                *response.body_mut() = body;
+                head::mark_source(response.headers_mut(), source);
+                Ok((Outcome::Ranges, response))
+            }
+        }
+    }
+
+    /// The bytes of one range, with the first slice of them at hand.
+    async fn body_of(&self, entry: &Arc<AssetEntry>, range: ByteRange) -> Result<(ResponseBody, SliceSource), Refusal> {
+        let slice = range.first() / SLICE_BYTES;
+        let LoadedSlice { bytes, source } = self.fetch(entry, slice).await?;
+        if range.last() / SLICE_BYTES == slice {
+            let start = slice * SLICE_BYTES;
+            let (first, last) = (range.first() - start, range.last() - start);
+            let bytes = bytes.slice(within_slice(first)..=within_slice(last));
+            let body = ResponseBody::content(bytes, Arc::clone(&self.metrics));
+            return Ok((body, source));
+        }
+        let pieces = VecDeque::from([Piece::Range(range)]);
+        Ok((self.slice_body(entry, pieces, bytes), source))
+    }
+
+    /// The parts of a multipart response, with the first slice of the first at hand.
+    async fn body_of_parts(&self, entry: &Arc<AssetEntry>, parts: Multipart) -> Result<(ResponseBody, SliceSource), Refusal> {
+        let closing = parts.closing();
+        let mut pieces = VecDeque::new();
+        for part in parts.into_parts() {
+            pieces.push_back(Piece::Text(Bytes::from(part.head)));
+            pieces.push_back(Piece::Range(part.range));
+        }
+        pieces.push_back(Piece::Text(Bytes::from(closing)));
+        let slice = first_slice(&pieces).unwrap_or(0);
+        let LoadedSlice { bytes, source } = self.fetch(entry, slice).await?;
+        Ok((self.slice_body(entry, pieces, bytes), source))
+    }
+
+    fn slice_body(&self, entry: &Arc<AssetEntry>, pieces: VecDeque<Piece>, first: Bytes) -> ResponseBody {
+        let (entry, reader) = (Arc::clone(entry), Arc::clone(&self.reader));
+        let body = SliceBody::new(entry, reader, pieces, first);
+        ResponseBody::slices(body, Arc::clone(&self.metrics))
+    }
+
+    /// The first slice of a response.
+    async fn fetch(&self, entry: &Arc<AssetEntry>, slice: u64) -> Result<LoadedSlice, Refusal> {
+        let loaded = match self.reader.cached(entry, slice) {
+            Some(loaded) => loaded,
+            None => {
+                let loading = self.reader.load(Arc::clone(entry), slice);
+                loading.await.map_err(Refusal::Slice)?
+            }
+        };
+        let counter = if loaded.source.is_hit() { &self.metrics.hits } else { &self.metrics.misses };
+        add(counter, 1);
+        Ok(loaded)
+    }
+}
+
+/// The table of what each refusal is to the client.
+fn refuse(refusal: &Refusal, request: AssetRequest<'_>) -> Delivery {
+    let (status, outcome, detail) = match refusal {
+        Refusal::MethodNotAllowed => {
+            (StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "assets are read with GET and HEAD".to_owned())
+        }
+        Refusal::BadPath(error) => (StatusCode::BAD_REQUEST, Outcome::BadPath, error.to_string()),
+        Refusal::NotFound => (StatusCode::NOT_FOUND, Outcome::AssetNotFound, "there is no asset at this path".to_owned()),
+        Refusal::ViewUnavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, Outcome::ViewUnavailable, "this node cannot say now what is at this path".to_owned())
+        }
+        Refusal::PreconditionFailed => (
+            StatusCode::PRECONDITION_FAILED,
+            Outcome::PreconditionFailed,
+            "the asset is not the one that the request is meant for".to_owned(),
+        ),
+        Refusal::RangeNotSatisfiable { size } => (
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            Outcome::RangeNotSatisfiable,
+            format!("the asset has {size} bytes, and the range lies beyond them"),
+        ),
+        Refusal::Slice(error) => {
+            let (status, outcome) = judge_failure(error);
+            (status, outcome, error.to_string())
+        }
+    };
+    let about = About { instance: Some(request.path), request_id: request.request_id, head_only: request.method == Method::HEAD };
+    let mut response = problem::respond(status, outcome, &detail, about);
+    let headers = response.headers_mut();
+    match refusal {
+        Refusal::MethodNotAllowed => {
+            headers.insert(ALLOW, head::ALLOWED_METHODS);
+        }
+        Refusal::RangeNotSatisfiable { size } => {
+            let field = ContentRange::Unsatisfied { size: *size };
+            headers.insert(http::header::CONTENT_RANGE, field.to_header());
+        }
+        _ => {}
+    }
+    (outcome, response)
+}
+
+fn judge_failure(error: &SliceError) -> (StatusCode, Outcome) {
+    match error {
+        SliceError::Corrupt(_) => {
+            // Every copy in reach is bad: somebody should look.
+            tracing::error!(error = error as &dyn std::error::Error, "the content of an asset cannot be had verified");
+            (StatusCode::BAD_GATEWAY, Outcome::ContentCorrupt)
+        }
+        SliceError::Unreachable(_) => {
+            tracing::debug!(error = error as &dyn std::error::Error, "the content of an asset cannot be reached");
+            (StatusCode::SERVICE_UNAVAILABLE, Outcome::ContentUnreachable)
+        }
+        SliceError::Busy => (StatusCode::SERVICE_UNAVAILABLE, Outcome::NodeBusy),
+        SliceError::Deadline => (StatusCode::SERVICE_UNAVAILABLE, Outcome::ContentDeadline),
+    }
+}
+
+fn unix_now_s() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |elapsed| elapsed.as_secs())
+}
+
+const X_NCORE_NODE: HeaderName = HeaderName::from_static("x-ncore-node");

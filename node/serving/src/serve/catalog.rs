@@ -1,0 +1,171 @@
+//! Which asset a path names: the trait through which this crate asks, and the entry that it gets.
+
+use std::{fmt, sync::Arc};
+
+use http::HeaderValue;
+use ncore_cache::{conditional::Validators, etag::EntityTag, http_date};
+
+use super::SLICE_BYTES;
+
+/// The assets of the cluster, as this node sees them.
+///
+/// `lookup` is called for every request, on the thread of its connection: it must not block, and ought to be a lookup in
+/// an immutable table.
+pub trait Catalog: Send + Sync {
+    /// What is at `path`: decoded, without a leading slash.
+    fn lookup(&self, path: &str) -> Lookup;
+}
+
+/// What a [`Catalog`] says of a path.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// This asset.
+    Found(Arc<AssetEntry>),
+    /// Nothing.
+    NotFound,
+    /// The node's view is not good enough to say: 503.
+    Unavailable,
+}
+
+/// A BLAKE3 hash of content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlobHash(pub [u8; 32]);
+
+impl fmt::Display for BlobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for BlobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlobHash({self})")
+    }
+}
+
+/// What is known of an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetFacts {
+    /// Its id.
+    pub id: String,
+    /// Its path, decoded, without a leading slash.
+    pub path: String,
+    /// The content.
+    pub blob: BlobHash,
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the content; it is the entity tag.
+    pub sha256: [u8; 32],
+    /// MIME type. One that cannot stand in a header is served as `application/octet-stream`.
+    pub mime: String,
+    /// How long others may cache it, in seconds.
+    pub cache_ttl_s: u32,
+    /// When it last changed, in Unix seconds.
+    pub modified_at_s: u64,
+    /// The revision that this entry was read from: lineage and index.
+    pub revision: (u32, u64),
+}
+
+/// An asset with everything that a response says about it rendered beforehand. Made once per version of an asset, shared
+/// by all of its requests, never changed.
+#[derive(Debug)]
+pub struct AssetEntry {
+    facts: AssetFacts,
+    pub(super) etag: HeaderValue,
+    pub(super) last_modified: HeaderValue,
+    pub(super) cache_control: HeaderValue,
+    pub(super) content_type: HeaderValue,
+    pub(super) content_length: HeaderValue,
+    pub(super) revision: HeaderValue,
+}
+
+impl AssetEntry {
+    /// The entry for `facts`.
+    #[must_use]
+    pub fn new(facts: AssetFacts) -> Self {
+        let render = |text: String| HeaderValue::try_from(text).expect("digits and ASCII letters");
+        let (lineage, index) = facts.revision;
+        Self {
+            etag: render(format!("\"{}\"", hex::encode(facts.sha256))),
+            last_modified: http_date::format(facts.modified_at_s),
+            cache_control: render(format!("public, max-age={}", facts.cache_ttl_s)),
+            content_type: HeaderValue::try_from(&facts.mime).unwrap_or(HeaderValue::from_static("application/octet-stream")),
+            content_length: HeaderValue::from(facts.size),
+            revision: render(format!("{lineage}.{index}")),
+            facts,
+        }
+    }
+
+    /// What the entry was made of.
+    #[must_use]
+    pub fn facts(&self) -> &AssetFacts {
+        &self.facts
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn blob(&self) -> BlobHash {
+        self.facts.blob
+    }
+
+    /// Length of the content in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.facts.size
+    }
+
+    /// Length in bytes of the slice with number `slice`: [`SLICE_BYTES`], less for the last one, 0 beyond it.
+    #[must_use]
+    pub fn slice_bytes(&self, slice: u64) -> u64 {
+        let start = slice.saturating_mul(SLICE_BYTES);
+        self.facts.size.saturating_sub(start).min(SLICE_BYTES)
+    }
+
+    pub(super) fn validators(&self) -> Validators<'_> {
+        Validators { etag: EntityTag::parse(self.etag.as_bytes()).ok(), last_modified_s: Some(self.facts.modified_at_s) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AssetEntry, AssetFacts, BlobHash};
+    use crate::serve::SLICE_BYTES;
+
+    fn entry(size: u64, mime: &str) -> AssetEntry {
+        AssetEntry::new(AssetFacts {
+            id: "as_1".to_owned(),
+            path: "a".to_owned(),
+            blob: BlobHash([7; 32]),
+            size,
+            sha256: [0xab; 32],
+            mime: mime.to_owned(),
+            cache_ttl_s: 60,
+            modified_at_s: 784_111_777,
+            revision: (2, 40),
+        })
+    }
+
+    #[test]
+    fn rendering() {
+        let entry = entry(12, "text/css");
+        assert_eq!(entry.etag, format!("\"{}\"", "ab".repeat(32)).as_str());
+        assert_eq!(entry.last_modified, "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(entry.cache_control, "public, max-age=60");
+        assert_eq!(entry.content_type, "text/css");
+        assert_eq!(entry.content_length, "12");
+        assert_eq!(entry.revision, "2.40");
+        assert!(entry.validators().etag.is_some());
+    }
+
+    #[test]
+    fn a_type_that_is_no_header_is_bytes() {
+        assert_eq!(entry(1, "a\r\nb").content_type, "application/octet-stream");
+    }
+
+    #[test]
+    fn slice_lengths() {
+        let entry = entry(2 * SLICE_BYTES + 5, "a/b");
+        let lengths = [0, 1, 2, 3, u64::MAX].map(|slice| entry.slice_bytes(slice));
+        assert_eq!(lengths, [SLICE_BYTES, SLICE_BYTES, 5, 0, 0]);
+    }
+}

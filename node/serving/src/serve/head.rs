@@ -1,0 +1,87 @@
+//! The heads of responses that carry an asset, or say that the client's copy of it is current.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED},
+};
+use ncore_cache::{content_range::ContentRange, multipart::Multipart, range::ByteRange};
+
+use super::{catalog::AssetEntry, slices::SliceSource};
+use crate::body::ResponseBody;
+
+/// What can be done with an asset here.
+pub(super) const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// 200: all of it.
+pub(super) fn whole(entry: &AssetEntry, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = described(StatusCode::OK, entry, body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, entry.content_type.clone());
+    headers.insert(CONTENT_LENGTH, entry.content_length.clone());
+    response
+}
+
+/// 206: one range.
+pub(super) fn range(entry: &AssetEntry, range: ByteRange, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = described(StatusCode::PARTIAL_CONTENT, entry, body);
+    let headers = response.headers_mut();
+    let size = entry.size();
+    let content_range = ContentRange::Part { range, size };
+    headers.insert(CONTENT_TYPE, entry.content_type.clone());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
+    headers.insert(CONTENT_RANGE, content_range.to_header());
+    response
+}
+
+/// 206: several ranges; the body is yet to come.
+pub(super) fn ranges(entry: &AssetEntry, parts: &Multipart) -> Response<ResponseBody> {
+    let empty = ResponseBody::empty();
+    let mut response = described(StatusCode::PARTIAL_CONTENT, entry, empty);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, parts.content_type());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(parts.content_length()));
+    response
+}
+
+/// 304.
+pub(super) fn not_modified(entry: &AssetEntry) -> Response<ResponseBody> {
+    described(StatusCode::NOT_MODIFIED, entry, ResponseBody::empty())
+}
+
+/// 204 to an OPTIONS.
+pub(super) fn options() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+    response
+}
+
+/// Says where the first bytes were: for caches and tools in the words of RFC 9211, for people in `X-Cache`.
+pub(super) fn mark_source(headers: &mut HeaderMap, source: SliceSource) {
+    let (status, cache) = if source.is_hit() { ("ncore; hit", "HIT") } else { ("ncore; fwd=miss", "MISS") };
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(status));
+    headers.insert(X_CACHE, HeaderValue::from_static(cache));
+}
+
+/// What is said of an asset in every response that selects it. Until [`mark_source`] says otherwise nothing had to be
+/// fetched, which is a hit.
+fn described(status: StatusCode, entry: &AssetEntry, body: ResponseBody) -> Response<ResponseBody> {
+    let mut headers = HeaderMap::with_capacity(HEADERS_EXPECTED);
+    headers.insert(ETAG, entry.etag.clone());
+    headers.insert(LAST_MODIFIED, entry.last_modified.clone());
+    headers.insert(CACHE_CONTROL, entry.cache_control.clone());
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(X_NCORE_REVISION, entry.revision.clone());
+    mark_source(&mut headers, SliceSource::Memory);
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// With those that the router and hyper add; so the map never grows.
+const HEADERS_EXPECTED: usize = 16;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const X_NCORE_REVISION: HeaderName = HeaderName::from_static("x-ncore-revision");

@@ -1,0 +1,361 @@
+//! What GET and HEAD of an asset answer.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use ncore_serving::Outcome;
+
+use crate::{
+    client::{Answer, Http1},
+    node::{Kept, MODIFIED, Node, bytes, eventually},
+};
+
+const MIB: usize = 1 << 20;
+const LARGE: usize = 2 * MIB + 77_777;
+
+fn etag(content: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(content);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+/// What every answer that selects the asset says.
+fn assert_described(answer: &Answer, content: &[u8]) {
+    assert_eq!(answer.header("etag"), etag(content));
+    assert_eq!(answer.header("last-modified"), MODIFIED);
+    assert_eq!(answer.header("cache-control"), "public, max-age=3600");
+    assert_eq!(answer.header("accept-ranges"), "bytes");
+    assert_eq!(answer.header("x-ncore-node"), "eu-ams-1");
+    assert_eq!(answer.header("x-ncore-revision"), "1.42");
+    assert_eq!(answer.header("server"), "ncore");
+    assert_eq!(answer.header("x-request-id").len(), 36);
+    assert_ne!(answer.header("date"), "");
+}
+
+#[tokio::test]
+async fn whole_assets() {
+    let node = Node::start();
+    let cases = [
+        ("small", 1_000, Kept::Memory, "ncore; hit", "HIT"),
+        ("slice", MIB, Kept::Memory, "ncore; hit", "HIT"),
+        ("large", LARGE, Kept::Memory, "ncore; hit", "HIT"),
+        ("small/disk", 1_000, Kept::Disk, "ncore; hit", "HIT"),
+        ("large/disk", LARGE, Kept::Disk, "ncore; hit", "HIT"),
+        ("large/peer", LARGE, Kept::Peer, "ncore; fwd=miss", "MISS"),
+    ];
+    let mut client = Http1::connect(node.http).await;
+    let mut sent = 0;
+    for (path, size, kept, status, cache) in cases {
+        let content = bytes(size);
+        node.world.put(path, &content, kept);
+        let answer = client.get(&format!("/assets/{path}?v=1"), &[]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(answer.whole && answer.body == content, "{path}");
+        assert_described(&answer, &content);
+        assert_eq!(answer.header("content-type"), "video/webm");
+        assert_eq!(answer.header("content-length"), size.to_string());
+        assert_eq!(answer.header("cache-status"), status, "{path}");
+        assert_eq!(answer.header("x-cache"), cache, "{path}");
+        sent += size as u64;
+    }
+    let metrics = &node.metrics;
+    assert_eq!(metrics.requests(Outcome::Whole), 6);
+    assert_eq!(metrics.hits.load(Ordering::Relaxed), 5);
+    assert_eq!(metrics.misses.load(Ordering::Relaxed), 1);
+    assert_eq!(metrics.slices_peer.load(Ordering::Relaxed), 3);
+    assert_eq!(metrics.bytes_out.load(Ordering::Relaxed), sent);
+    // All of it on one connection.
+    assert_eq!(metrics.connections_accepted.load(Ordering::Relaxed), 1);
+    assert_eq!(metrics.responses_abandoned.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn head_says_what_get_does_and_loads_nothing() {
+    let node = Node::start();
+    let content = bytes(LARGE);
+    node.world.put("a.webm", &content, Kept::Disk);
+    let mut client = Http1::connect(node.http).await;
+    let range = [("range", "bytes=0-9")];
+    for fields in [&range[..0], &range[..]] {
+        let answer = client.ask(Method::HEAD, "/assets/a.webm", fields).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_described(&answer, &content);
+        assert_eq!(answer.header("content-length"), LARGE.to_string());
+        assert_eq!(answer.body, Bytes::new());
+    }
+    assert_eq!(node.world.loads(), 0);
+    let missing = client.ask(Method::HEAD, "/assets/missing", &[]).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert_eq!(missing.body, Bytes::new());
+    // The connection is in step after answers without bodies.
+    assert!(client.get("/assets/a.webm", &[]).await.body == content);
+}
+
+#[tokio::test]
+async fn an_asset_without_bytes() {
+    let node = Node::start();
+    node.world.put("empty", &Bytes::new(), Kept::Disk);
+    let mut client = Http1::connect(node.http).await;
+    for fields in [&[][..], &[("range", "bytes=0-")]] {
+        let answer = client.get("/assets/empty", fields).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("content-length"), "0");
+        assert_described(&answer, b"");
+        assert!(answer.body.is_empty() && answer.whole);
+    }
+    assert_eq!(node.world.loads(), 0);
+}
+
+#[tokio::test]
+async fn single_ranges() {
+    let node = Node::start();
+    let content = bytes(LARGE);
+    node.world.put("a", &content, Kept::Disk);
+    let end = LARGE - 1;
+    let cases = [
+        ("bytes=0-0".to_owned(), 0, 0),
+        (format!("bytes={}-{MIB}", MIB - 1), MIB - 1, MIB),
+        (format!("bytes={MIB}-{}", 2 * MIB - 1), MIB, 2 * MIB - 1),
+        (format!("bytes=5-{}", 2 * MIB + 5), 5, 2 * MIB + 5),
+        (format!("bytes={}-", 2 * MIB), 2 * MIB, end),
+        ("bytes=-1".to_owned(), end, end),
+        (format!("bytes=-{}", 10 * MIB), 0, end),
+        (format!("bytes={end}-{}", 10 * MIB), end, end),
+        ("bytes=0-9,10-19".to_owned(), 0, 19),
+    ];
+    let mut client = Http1::connect(node.http).await;
+    for (range, first, last) in cases {
+        let answer = client.get("/assets/a", &[("range", &range)]).await;
+        assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT, "{range}");
+        assert_described(&answer, &content);
+        let content_range = format!("bytes {first}-{last}/{LARGE}");
+        assert_eq!(answer.header("content-range"), content_range);
+        assert_eq!(answer.header("content-length"), (last - first + 1).to_string());
+        assert_eq!(answer.header("content-type"), "video/webm");
+        assert!(answer.whole && answer.body == content[first..=last], "{range}");
+    }
+}
+
+#[tokio::test]
+async fn several_ranges() {
+    let node = Node::start();
+    let content = bytes(LARGE);
+    node.world.put("a", &content, Kept::Disk);
+    let ranges = [(2 * MIB - 5, 2 * MIB + 4), (0, 9), (LARGE - 3, LARGE - 1)];
+    let field = format!("bytes={}-{},0-9,-3", ranges[0].0, ranges[0].1);
+
+    let mut client = Http1::connect(node.http).await;
+    let answer = client.get("/assets/a", &[("range", &field)]).await;
+    assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT);
+    assert_described(&answer, &content);
+    assert_eq!(answer.header("content-range"), "");
+    assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+    let boundary = answer.header("content-type").strip_prefix("multipart/byteranges; boundary=").expect("a boundary");
+    let mut expected = Vec::new();
+    for (first, last) in ranges {
+        let head = format!("\r\n--{boundary}\r\nContent-Type: video/webm\r\nContent-Range: bytes {first}-{last}/{LARGE}\r\n\r\n");
+        expected.extend_from_slice(head.as_bytes());
+        expected.extend_from_slice(&content[first..=last]);
+    }
+    expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    assert!(answer.body == expected[2..]);
+
+    let again = client.get("/assets/a", &[("range", &field)]).await;
+    assert_ne!(again.header("content-type"), answer.header("content-type"), "a boundary can be foreseen");
+    assert_eq!(node.metrics.requests(Outcome::Ranges), 2);
+}
+
+#[tokio::test]
+async fn ranges_that_are_not_served() {
+    let node = Node::start();
+    let content = bytes(1_000);
+    node.world.put("a", &content, Kept::Memory);
+    let mut client = Http1::connect(node.http).await;
+    for range in ["lines=1-2", "bytes=x", "bytes=0-,0-,0-,0-,0-", "bytes=9-1"] {
+        let answer = client.get("/assets/a", &[("range", range)]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{range}");
+        assert_eq!(answer.body, content);
+    }
+    for range in ["bytes=1000-", "bytes=-0", "bytes=2000-3000,5000-"] {
+        let answer = client.get("/assets/a", &[("range", range)]).await;
+        assert_eq!(answer.status, StatusCode::RANGE_NOT_SATISFIABLE, "{range}");
+        assert_eq!(answer.header("content-range"), "bytes */1000");
+        assert_eq!(answer.problem()["code"], "range_not_satisfiable");
+    }
+}
+
+#[tokio::test]
+async fn conditions() {
+    let node = Node::start();
+    let content = bytes(1_000);
+    node.world.put("a", &content, Kept::Disk);
+    let tag = etag(&content);
+    let weak = format!("W/{tag}");
+    let earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
+    let (ok, unchanged, failed) = (StatusCode::OK, StatusCode::NOT_MODIFIED, StatusCode::PRECONDITION_FAILED);
+    let cases: [(&[(&str, &str)], StatusCode); 10] = [
+        (&[("if-none-match", &tag)], unchanged),
+        (&[("if-none-match", &weak)], unchanged),
+        (&[("if-none-match", "*")], unchanged),
+        (&[("if-none-match", "\"other\"")], ok),
+        (&[("if-modified-since", MODIFIED)], unchanged),
+        (&[("if-modified-since", earlier)], ok),
+        (&[("if-match", &tag)], ok),
+        (&[("if-match", &weak)], failed),
+        (&[("if-unmodified-since", earlier)], failed),
+        // Conditions come before ranges.
+        (&[("if-none-match", &tag), ("range", "bytes=5000-")], unchanged),
+    ];
+    let mut client = Http1::connect(node.http).await;
+    for (fields, expected) in cases {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = client.ask(method.clone(), "/assets/a", fields).await;
+            assert_eq!(answer.status, expected, "{method} {fields:?}");
+            match expected {
+                StatusCode::NOT_MODIFIED => {
+                    assert_described(&answer, &content);
+                    assert_eq!(answer.header("content-length"), "");
+                    assert_eq!(answer.header("content-type"), "");
+                }
+                StatusCode::PRECONDITION_FAILED if method == Method::GET => {
+                    assert_eq!(answer.problem()["code"], "precondition_failed");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn if_range() {
+    let node = Node::start();
+    let content = bytes(1_000);
+    node.world.put("a", &content, Kept::Disk);
+    let tag = etag(&content);
+    let weak = format!("W/{tag}");
+    let later = "Sun, 06 Nov 1994 08:49:38 GMT";
+    let cases = [(tag.as_str(), true), (MODIFIED, true), (weak.as_str(), false), ("\"other\"", false), (later, false)];
+    let mut client = Http1::connect(node.http).await;
+    for (condition, holds) in cases {
+        let fields = [("range", "bytes=10-19"), ("if-range", condition)];
+        let answer = client.get("/assets/a", &fields).await;
+        if holds {
+            assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT, "{condition}");
+            assert_eq!(answer.body, content[10..20]);
+        } else {
+            assert_eq!(answer.status, StatusCode::OK, "{condition}");
+            assert_eq!(answer.body, content);
+        }
+    }
+    let alone = client.get("/assets/a", &[("if-range", "\"other\"")]).await;
+    assert_eq!(alone.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn methods() {
+    let node = Node::start();
+    node.world.put("a", &bytes(10), Kept::Memory);
+    let mut client = Http1::connect(node.http).await;
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        let answer = client.ask(method, "/assets/a", &[]).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
+        assert_eq!(answer.problem()["code"], "method_not_allowed");
+    }
+    let options = client.ask(Method::OPTIONS, "/assets/a", &[]).await;
+    assert_eq!(options.status, StatusCode::NO_CONTENT);
+    assert_eq!(options.header("allow"), "GET, HEAD, OPTIONS");
+}
+
+#[tokio::test]
+async fn problems() {
+    let node = Node::start();
+    let content = bytes(LARGE);
+    node.world.put("corrupt", &content, Kept::Corrupt);
+    node.world.put("lost", &content, Kept::LostFrom(0));
+    let cases = [
+        ("/assets/missing", 404, "asset_not_found"),
+        ("/assets/MISSING", 404, "asset_not_found"),
+        ("/assets/", 400, "bad_path"),
+        ("/assets/a//b", 400, "bad_path"),
+        ("/assets/a/../b", 400, "bad_path"),
+        ("/assets/%2e%2e/b", 400, "bad_path"),
+        ("/assets/a%00", 400, "bad_path"),
+        ("/assets/%ff", 400, "bad_path"),
+        ("/assets/corrupt", 502, "content_corrupt"),
+        ("/assets/lost", 503, "content_unreachable"),
+        ("/assets/panic", 500, "panicked"),
+    ];
+    let mut client = Http1::connect(node.http).await;
+    for (path, status, code) in cases {
+        let answer = client.get(path, &[("x-request-id", "abc-1")]).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        assert_eq!(answer.header("x-request-id"), "abc-1");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let retry = if status == 503 { "1" } else { "" };
+        assert_eq!(answer.header("retry-after"), retry);
+        let problem = answer.problem();
+        assert_eq!(problem["type"], "about:blank");
+        let title = answer.status.canonical_reason().expect("one");
+        assert_eq!(problem["title"], title);
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["code"], code);
+        assert_eq!(problem["request_id"], "abc-1");
+        assert_ne!(problem["detail"], "");
+        if code != "panicked" {
+            assert_eq!(problem["instance"], path);
+            assert_eq!(answer.header("x-ncore-node"), "eu-ams-1");
+        }
+    }
+    node.world.close_view();
+    let answer = client.get("/assets/lost", &[]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.problem()["code"], "view_unavailable");
+    assert_eq!(node.metrics.connections_accepted.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn encoded_paths_name_the_same_asset() {
+    let node = Node::start();
+    let content = bytes(10);
+    node.world.put("dir/a b\u{fc}.txt", &content, Kept::Memory);
+    let mut client = Http1::connect(node.http).await;
+    for path in ["/assets/dir/a%20b%C3%BC.txt", "/assets/dir%2Fa%20b%c3%bc.%74xt"] {
+        assert_eq!(client.get(path, &[]).await.body, content, "{path}");
+    }
+}
+
+/// A slice that is lost in the middle breaks the connection, and what came before it is right.
+#[tokio::test]
+async fn a_body_that_cannot_go_on_is_broken_off() {
+    let node = Node::start();
+    let content = bytes(LARGE);
+    node.world.put("a", &content, Kept::LostFrom(2));
+    let mut client = Http1::connect(node.http).await;
+    let answer = client.get("/assets/a", &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(!answer.whole);
+    assert!(answer.body.len() <= 2 * MIB);
+    assert!(content.starts_with(&answer.body));
+    let broken = &node.metrics.responses_broken;
+    assert_eq!(broken.load(Ordering::Relaxed), 1);
+    // Nobody else is any the wiser.
+    let fields = [("range", "bytes=0-99")];
+    let mut other = Http1::connect(node.http).await;
+    assert!(other.get("/assets/a", &fields).await.whole);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_counted() {
+    let node = Node::start();
+    node.world.put("a", &bytes(LARGE), Kept::GatedFrom(1));
+    let mut client = Http1::connect(node.http).await;
+    let response = client.send(Method::GET, "/assets/a", &[]).await;
+    drop((response, client));
+    let abandoned = &node.metrics.responses_abandoned;
+    eventually("abandoned", || abandoned.load(Ordering::Relaxed) == 1).await;
+    let active = &node.metrics.connections_active;
+    eventually("closed", || active.load(Ordering::Relaxed) == 0).await;
+}

@@ -1,0 +1,9 @@
+//! The data plane as a client sees it: a real listener on loopback, real HTTP, and content that is known byte for byte.
+
+mod api;
+mod assets;
+mod client;
+mod connections;
+mod http2;
+mod node;
+mod shutdown;
