@@ -115,9 +115,8 @@ impl Control {
     ) -> Result<Arc<Self>, StartError> {
         let id = NodeId(identity.current().node_id());
         let cluster_id = identity.current().cluster_id();
-        let listener = Listener::bind(config.listen, &identity)
-            .await
-            .map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let listener =
+            Listener::bind(config.listen, &identity).await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let listening = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let mut raft_config = RaftConfig::new(id.0, cluster_id.0, config.description.cluster_address.clone(), config.raft_dir);
         raft_config.heartbeat = config.heartbeat;
@@ -137,10 +136,8 @@ impl Control {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let routes = more
-            .add_service(ncore_raft::service(&control.raft))
-            .add_service(ClusterService::server(Arc::clone(&control)))
-            .prepare();
+        let routes =
+            more.add_service(ncore_raft::service(&control.raft)).add_service(ClusterService::server(Arc::clone(&control))).prepare();
         let guard = Guard::new(Arc::clone(&control.replica));
         control.tasks.spawn(listener.serve(routes, guard, control.stop.clone()));
         control.tasks.spawn(upkeep::run(Arc::clone(&control), control.stop.clone()));
@@ -295,4 +292,3 @@ impl PeerConnector for Connections {
         Box::pin(async move { channel.map_err(|source| ConnectError { node_id, source: source.into() }) })
     }
 }
-

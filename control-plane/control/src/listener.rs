@@ -79,7 +79,13 @@ impl Listener {
     }
 }
 
-async fn connection(tcp: TcpStream, tls: TlsAcceptor, routes: Routes, guard: Guard, stop: CancellationToken) -> Result<(), ConnectionError> {
+async fn connection(
+    tcp: TcpStream,
+    tls: TlsAcceptor,
+    routes: Routes,
+    guard: Guard,
+    stop: CancellationToken,
+) -> Result<(), ConnectionError> {
     tcp.set_nodelay(true).map_err(ConnectionError::Io)?;
     let handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await.map_err(|_| ConnectionError::HandshakeTimeout)?;
     let stream = handshake.map_err(ConnectionError::Handshake)?;

@@ -15,7 +15,10 @@ pub(crate) struct ReplicaMachine(pub(crate) Arc<Replica>);
 
 impl StateMachine for ReplicaMachine {
     fn applied(&self) -> Result<AppliedMark, Fatal> {
-        self.0.mark().map_err(|error| Fatal::new("read its mark", error))?.map_or_else(|| Ok(AppliedMark::default()), |mark| read_mark(&mark))
+        self.0
+            .mark()
+            .map_err(|error| Fatal::new("read its mark", error))?
+            .map_or_else(|| Ok(AppliedMark::default()), |mark| read_mark(&mark))
     }
 
     fn apply(&self, batch: Vec<CommittedEntry>) -> Result<Vec<Bytes>, Fatal> {

@@ -87,12 +87,7 @@ impl Control {
         result.map_err(not_changed)
     }
 
-    async fn change_membership_at(
-        &self,
-        leader: NodeId,
-        change: &MembershipChange,
-        deadline: Duration,
-    ) -> Result<(), MembershipError> {
+    async fn change_membership_at(&self, leader: NodeId, change: &MembershipChange, deadline: Duration) -> Result<(), MembershipError> {
         let channel = self.peers().channel(leader).map_err(|_| MembershipError::Unavailable)?;
         let mut client = ClusterClient::new(channel);
         match timeout(deadline, client.change_membership(to_wire(change))).await {

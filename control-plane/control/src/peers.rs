@@ -63,13 +63,7 @@ pub enum PeerError {
 impl Peers {
     /// The others of node `own`. `dial` says what to dial in place of an advertised address.
     #[must_use]
-    pub fn new(
-        own: NodeId,
-        own_region: String,
-        replica: Arc<Replica>,
-        identity: IdentityHandle,
-        dial: HashMap<String, String>,
-    ) -> Self {
+    pub fn new(own: NodeId, own_region: String, replica: Arc<Replica>, identity: IdentityHandle, dial: HashMap<String, String>) -> Self {
         Self { own, own_region, replica, identity, dial, channels: Mutex::default(), round_trips: RoundTrips::default() }
     }
 

@@ -45,8 +45,7 @@ pub(crate) enum Try {
 impl Control {
     pub(crate) async fn propose_anywhere(&self, change: Change) -> Result<Committed, ProposeError> {
         let deadline = Instant::now() + change.deadline;
-        let proposal =
-            Proposal { request: change.request, idempotency: change.idempotency, log_time_ms: 0, command: change.command };
+        let proposal = Proposal { request: change.request, idempotency: change.idempotency, log_time_ms: 0, command: change.command };
         let mut backoff = BACKOFF.0;
         let mut may_be_appended = None;
         loop {

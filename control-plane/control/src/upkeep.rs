@@ -123,9 +123,7 @@ impl Control {
         }
         let reply = self.leader_client()?.authority(AuthorityRequest {}).await;
         let sealed = reply.map_err(|status| UpkeepError::Refused(status.message().to_owned()))?.into_inner().sealed_authority;
-        self.identity_store()
-            .update(self.identity(), |identity| identity.with_authority(&sealed))
-            .map_err(UpkeepError::Authority)?;
+        self.identity_store().update(self.identity(), |identity| identity.with_authority(&sealed)).map_err(UpkeepError::Authority)?;
         tracing::info!(node = %self.id(), "this node holds the authority now");
         Ok(())
     }

@@ -12,9 +12,7 @@ use ncore_control::{
     new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinTerms, JoinToken, NodeIdentity};
-use ncore_model::{
-    AddClient, Command, CreateJoinToken, JoinTokenId, NodeId, NodeState, Outcome, Query, SchemaRange, state_hash,
-};
+use ncore_model::{AddClient, Command, CreateJoinToken, JoinTokenId, NodeId, NodeState, Outcome, Query, SchemaRange, state_hash};
 use ncore_proto::cluster::v1::{InspectRequest, cluster_client::ClusterClient};
 use ncore_replica::Replica;
 use tempfile::TempDir;
@@ -80,14 +78,8 @@ impl TestNode {
             endpoints: vec![self.control.listening().to_string()],
         })
         .expect("a token");
-        let command = CreateJoinToken {
-            id: JoinTokenId(token.id().0),
-            verifier: token.verifier(),
-            voter,
-            region: None,
-            uses,
-            lifetime_ms: 600_000,
-        };
+        let command =
+            CreateJoinToken { id: JoinTokenId(token.id().0), verifier: token.verifier(), voter, region: None, uses, lifetime_ms: 600_000 };
         assert_eq!(self.carry_out(Command::CreateJoinToken(command)).await, Ok(Outcome::Done));
         token
     }

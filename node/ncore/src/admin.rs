@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use ncore_control::{Change, Control, ControlPlane, MembershipChange, ProposeError, new_request_id};
 use ncore_domain::Domain;
 use ncore_identity::{ExposeSecret, JoinTerms, JoinToken};
-use ncore_model::{ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection, Scope};
+use ncore_model::{
+    ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection, Scope,
+};
 use ncore_proto::admin::v1::{
     self as wire,
     admin_server::{Admin, AdminServer},
@@ -40,10 +42,8 @@ pub(crate) fn serve(
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).with_context(|| format!("cannot protect {}", socket.display()))?;
     let service = AdminServer::new(AdminService { control, domain });
     Ok(async move {
-        let served = Server::builder()
-            .add_service(service)
-            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled())
-            .await;
+        let served =
+            Server::builder().add_service(service).serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled()).await;
         if let Err(error) = served {
             tracing::error!(%error, "the socket for operators ended");
         }

@@ -5,7 +5,7 @@
 
 mod load;
 
-pub use load::{ConfigError, Overrides, load};
+pub(crate) use load::{Overrides, load};
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -16,61 +16,61 @@ use serde::Deserialize;
 /// Every setting of a node.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// What the node is.
-    pub node: NodeConfig,
+    pub(crate) node: NodeConfig,
     /// Where it listens.
     #[serde(default)]
-    pub listen: ListenConfig,
+    pub(crate) listen: ListenConfig,
     /// Where others find it.
     #[serde(default)]
-    pub advertise: AdvertiseConfig,
+    pub(crate) advertise: AdvertiseConfig,
     /// How it takes part in the cluster.
     #[serde(default)]
-    pub cluster: ClusterConfig,
+    pub(crate) cluster: ClusterConfig,
     /// What to dial in place of an advertised `host:port`: for nodes behind address translation, or reached over a tunnel.
     #[serde(default)]
-    pub dial: HashMap<String, String>,
+    pub(crate) dial: HashMap<String, String>,
     /// How bytes are kept.
     #[serde(default)]
-    pub storage: StorageConfig,
+    pub(crate) storage: StorageConfig,
     /// How bytes move between nodes.
     #[serde(default)]
-    pub transfer: TransferConfig,
+    pub(crate) transfer: TransferConfig,
     /// What clients may ask for.
     #[serde(default)]
-    pub limits: LimitsConfig,
+    pub(crate) limits: LimitsConfig,
     /// What is logged.
     #[serde(default)]
-    pub log: LogConfig,
+    pub(crate) log: LogConfig,
 }
 
 /// `[node]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NodeConfig {
+pub(crate) struct NodeConfig {
     /// A name that no other node of the cluster has.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it stands.
-    pub region: String,
+    pub(crate) region: String,
     /// Everything it keeps is below this directory.
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
 }
 
 /// `[listen]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ListenConfig {
+pub(crate) struct ListenConfig {
     /// Assets and API over plain HTTP.
-    pub http: SocketAddr,
+    pub(crate) http: SocketAddr,
     /// Assets and API over TLS.
-    pub https: Option<SocketAddr>,
+    pub(crate) https: Option<SocketAddr>,
     /// The certificate chain for `https`, PEM.
-    pub tls_cert: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
     /// The key for `https`, PEM.
-    pub tls_key: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
     /// Other nodes.
-    pub cluster: SocketAddr,
+    pub(crate) cluster: SocketAddr,
 }
 
 impl Default for ListenConfig {
@@ -88,35 +88,35 @@ impl Default for ListenConfig {
 /// `[advertise]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AdvertiseConfig {
+pub(crate) struct AdvertiseConfig {
     /// The public base URL. By default the address of `listen.http`.
-    pub http: Option<String>,
+    pub(crate) http: Option<String>,
     /// `host:port` that other nodes dial. By default the address of `listen.cluster`.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
 }
 
 /// `[cluster]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ClusterConfig {
+pub(crate) struct ClusterConfig {
     /// On how many nodes an upload is durable before it is acknowledged.
-    pub write_copies: usize,
+    pub(crate) write_copies: usize,
     /// Whether fewer copies will do while too few nodes are in reach. The answer says so.
-    pub allow_single_copy: bool,
+    pub(crate) allow_single_copy: bool,
     /// Time between two heartbeats of the leader.
     #[serde(deserialize_with = "load::duration")]
-    pub heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
     /// The shortest silence after which a follower stands for election.
     #[serde(deserialize_with = "load::duration")]
-    pub election_min: Duration,
+    pub(crate) election_min: Duration,
     /// The longest.
     #[serde(deserialize_with = "load::duration")]
-    pub election_max: Duration,
+    pub(crate) election_max: Duration,
     /// The highest schema level that this node offers, to hold back an upgrade.
-    pub schema_level_max: Option<u32>,
+    pub(crate) schema_level_max: Option<u32>,
     /// How long a change may take before its outcome is reported as unknown.
     #[serde(deserialize_with = "load::duration")]
-    pub request_deadline: Duration,
+    pub(crate) request_deadline: Duration,
 }
 
 impl Default for ClusterConfig {
@@ -136,14 +136,14 @@ impl Default for ClusterConfig {
 /// `[storage]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct StorageConfig {
+pub(crate) struct StorageConfig {
     /// Memory for verified slices of assets.
-    pub memory: ByteSize,
+    pub(crate) memory: ByteSize,
     /// Free space on disk that uploads may not eat.
-    pub reserve: ByteSize,
+    pub(crate) reserve: ByteSize,
     /// How long a blob stays after the last asset that referred to it is gone.
     #[serde(deserialize_with = "load::duration")]
-    pub grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 impl Default for StorageConfig {
@@ -155,11 +155,11 @@ impl Default for StorageConfig {
 /// `[transfer]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct TransferConfig {
+pub(crate) struct TransferConfig {
     /// How many blobs are fetched from other nodes at once.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// Bytes a second that fetching may use; 0 for no limit.
-    pub rate: ByteSize,
+    pub(crate) rate: ByteSize,
 }
 
 impl Default for TransferConfig {
@@ -171,11 +171,11 @@ impl Default for TransferConfig {
 /// `[limits]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct LimitsConfig {
+pub(crate) struct LimitsConfig {
     /// The largest upload.
-    pub max_upload: ByteSize,
+    pub(crate) max_upload: ByteSize,
     /// The most connections of clients at once.
-    pub connections: usize,
+    pub(crate) connections: usize,
 }
 
 impl Default for LimitsConfig {
@@ -187,11 +187,11 @@ impl Default for LimitsConfig {
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
+pub(crate) struct LogConfig {
     /// How a line looks.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
-    pub filter: String,
+    pub(crate) filter: String,
 }
 
 impl Default for LogConfig {
@@ -203,7 +203,7 @@ impl Default for LogConfig {
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object a line, for machines.
     Json,
     /// For people.
@@ -213,20 +213,20 @@ pub enum LogFormat {
 impl Config {
     /// `host:port` that other nodes dial.
     #[must_use]
-    pub fn cluster_address(&self) -> String {
+    pub(crate) fn cluster_address(&self) -> String {
         self.advertise.cluster.clone().unwrap_or_else(|| self.listen.cluster.to_string())
     }
 
     /// The public base URL, without a slash at the end.
     #[must_use]
-    pub fn http_address(&self) -> String {
+    pub(crate) fn http_address(&self) -> String {
         let address = self.advertise.http.clone().unwrap_or_else(|| format!("http://{}", self.listen.http));
         address.trim_end_matches('/').to_owned()
     }
 
     /// Where operators' commands reach the node.
     #[must_use]
-    pub fn admin_socket(&self) -> PathBuf {
+    pub(crate) fn admin_socket(&self) -> PathBuf {
         self.node.data_dir.join("admin.sock")
     }
 

@@ -106,11 +106,8 @@ impl Source for TransferFigures {
         figures.counter("transfer_fetched_bytes", "Bytes fetched from other nodes", load(&metrics.bytes_fetched))?;
         figures.counter("transfer_bad_frames", "Frames from other nodes that failed verification", load(&metrics.frames_bad))?;
         figures.counter("transfer_resumed", "Fetches that went on after a break", load(&metrics.resumed))?;
-        let copies = [
-            ("stored", load(&metrics.copies_stored)),
-            ("failed", load(&metrics.copies_failed)),
-            ("slow", load(&metrics.copies_slow)),
-        ];
+        let copies =
+            [("stored", load(&metrics.copies_stored)), ("failed", load(&metrics.copies_failed)), ("slow", load(&metrics.copies_slow))];
         figures.counters("upload_copies", "Copies of uploads on other nodes", "result", &copies)?;
         figures.counter("upload_copied_bytes", "Bytes of uploads sent to other nodes", load(&metrics.bytes_copied))
     }
@@ -131,6 +128,29 @@ impl Source for ServiceFigures {
         figures.counters("transfer_pushes", "Copies that other nodes sent here", "result", &pushes)?;
         figures.counter("transfer_corrupt_reads", "Reads for other nodes that met damaged bytes", load(&metrics.fetches_corrupt))?;
         figures.counter("transfer_busy", "Calls of other nodes refused because too many were open", load(&metrics.refused_busy))
+    }
+}
+
+struct AgentFigures(Arc<AgentMetrics>);
+
+impl Source for AgentFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let metrics = &self.0;
+        figures.gauge("replication_watermark", "Every asset version up to here is held and verified", load(&metrics.watermark))?;
+        figures.gauge("replication_exceptions", "Versions below the watermark that are missing or damaged", load(&metrics.exceptions))?;
+        figures.gauge("replication_wanted", "Blobs that are to be fetched", load(&metrics.blobs_wanted))?;
+        let obtained = [("ok", load(&metrics.blobs_obtained)), ("failed", load(&metrics.fetches_failed))];
+        figures.counters("replication_fetches", "Tries to fetch a blob that this node must hold", "result", &obtained)?;
+        let reports = [("ok", load(&metrics.reports)), ("failed", load(&metrics.reports_failed))];
+        figures.counters("replication_reports", "Reports of what this node holds", "result", &reports)?;
+        figures.counter("blobs_quarantined", "Blobs that were found damaged and set aside", load(&metrics.quarantined))?;
+        figures.counter("blobs_repaired", "Damaged blobs that were replaced by a good copy", load(&metrics.repaired))?;
+        figures.counter("blobs_scrubbed", "Blobs that were read again", load(&metrics.scrubbed))?;
+        figures.counter("blobs_collected", "Blobs that were removed because nothing refers to them", load(&metrics.collected))?;
+        figures.counter("blobs_collected_bytes", "Bytes of these", load(&metrics.collected_bytes))?;
+        figures.counter("purges", "Purges that were carried out here", load(&metrics.purges))?;
+        let lookups = [("hit", load(&metrics.catalog_hits)), ("miss", load(&metrics.catalog_misses))];
+        figures.counters("catalog_lookups", "Lookups of an asset by path, in memory or in the state", "result", &lookups)
     }
 }
 

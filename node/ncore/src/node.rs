@@ -23,7 +23,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use ncore_agent::{Agent, AgentParts};
+use ncore_agent::{Agent, AgentHandle, AgentSettings};
+use ncore_api::{Api, ApiParts};
 use ncore_control::{Control, ControlConfig, ControlPlane, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
 use ncore_model::{NodeId, SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
@@ -31,7 +32,7 @@ use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
 use ncore_store::{BlobStore, StoreConfig};
 use ncore_telemetry::{LogFormat, Metrics, init_logging};
-use ncore_transfer::{BlobService, ReadThrough, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
+use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -46,6 +47,7 @@ use crate::{
     metrics,
 };
 use data_dir::DataDir;
+use gateway::Gateway;
 use health::Health;
 use near::NearestNodes;
 
@@ -85,7 +87,7 @@ pub(crate) fn run(config: Config, join_token: Option<String>) -> Result<()> {
 struct Node {
     control: Arc<Control>,
     store: BlobStore,
-    agent: Agent,
+    agent: AgentHandle,
     listening: tokio::task::JoinHandle<()>,
     admin: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
@@ -127,8 +129,7 @@ impl Node {
             election: (config.cluster.election_min, config.cluster.election_max),
         };
         let control =
-            Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, Routes::new(blobs.into_server()))
-                .await?;
+            Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, Routes::new(blobs.into_server())).await?;
         founding::found_if_marked(&control, dir).await?;
 
         let plane: Arc<dyn ControlPlane> = control.clone();
@@ -140,16 +141,8 @@ impl Node {
             clock: Arc::new(SystemClock),
             settings: domain_settings(config),
         }));
-        let reads = Arc::new(ReadThrough::new(store.clone(), Arc::clone(&transfer), repairs));
-        let agent = Agent::start(AgentParts {
-            plane,
-            store: store.clone(),
-            transfer: Arc::clone(&transfer),
-            reads,
-            repairs: repair_queue,
-            incarnation: control.incarnation(),
-            grace: config.storage.grace,
-        });
+        let agent = Agent { control: plane, store: store.clone(), transfer, repairs, repair_queue };
+        let agent = agent.start(agent_settings(config, control.incarnation()));
 
         let serving_metrics = Arc::new(ServingMetrics::default());
         let figures = Metrics::new(metrics::sources(metrics::Parts {
@@ -167,10 +160,10 @@ impl Node {
             node = %id, name = config.node.name, region = config.node.region, http = %listener.http_addr(),
             https = listener.https_addr().map(tracing::field::display), cluster = %control.listening(), "the node is up"
         );
-        let api = gateway::Gateway::new(health, ncore_api::router(Arc::clone(&domain)));
-        let assets = AssetServer::new(agent.catalog(), agent.slices(), &config.node.name, SLICE_DEADLINE, Arc::clone(&serving_metrics));
-        let router = Arc::new(Router::new(assets, Arc::new(api), Arc::clone(&serving_metrics)));
-        let listening = serving.spawn(serve(listener, router, serving_metrics, stop.clone()));
+        let api = Gateway::new(health, Api::new(ApiParts { domain: Arc::clone(&domain) }));
+        let assets = AssetServer::new(agent.catalog(), agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
+        let router = Arc::new(Router::new(assets, Arc::new(api)));
+        let listening = serving.spawn(serve(listener, router, stop.clone()));
         let admin = tokio::spawn(admin::serve(config.admin_socket(), Arc::clone(&control), domain, stop.clone())?);
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -185,6 +178,7 @@ impl Node {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             reason = self.control.fatal() => return Err(must_stop(anyhow!(reason))),
+            failure = self.agent.failed() => return Err(must_stop(anyhow!(failure))),
             failure = self.store.fatal() => return Err(must_stop(anyhow!(failure))),
         }
         tracing::info!("stopping");
@@ -208,8 +202,8 @@ fn must_stop(reason: anyhow::Error) -> anyhow::Error {
     reason.context("the node stopped itself")
 }
 
-async fn serve(listener: Listener, router: Arc<Router>, metrics: Arc<ServingMetrics>, stop: CancellationToken) {
-    match listener.serve(router, metrics, stop).await {
+async fn serve(listener: Listener, router: Arc<Router>, stop: CancellationToken) {
+    match listener.serve(router, stop).await {
         Ok(drained) if drained.cut_off > 0 => tracing::warn!(connections = drained.cut_off, "cut off when the node stopped"),
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "serving ended"),
@@ -251,7 +245,18 @@ fn domain_settings(config: &Config) -> Settings {
 }
 
 fn transfer_settings(config: &Config) -> TransferSettings {
-    TransferSettings { concurrency: config.transfer.concurrency, rate_bytes_s: config.transfer.rate.as_u64(), ..TransferSettings::default() }
+    TransferSettings {
+        concurrency: config.transfer.concurrency,
+        rate_bytes_s: config.transfer.rate.as_u64(),
+        ..TransferSettings::default()
+    }
+}
+
+fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
+    let mut settings = AgentSettings::new(incarnation);
+    settings.replication.fetches = config.transfer.concurrency;
+    settings.collection.grace = config.storage.grace;
+    settings
 }
 
 fn listener_settings(config: &Config) -> ListenerSettings {

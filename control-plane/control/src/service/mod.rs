@@ -60,12 +60,8 @@ impl ClusterService {
             schema: SchemaRange { min: request.schema_min, max: request.schema_max },
             software: request.software.clone(),
         });
-        let change = Change {
-            request: RequestId(fixed(&request.request_id, "request_id")?),
-            idempotency: None,
-            command,
-            deadline: JOIN_DEADLINE,
-        };
+        let change =
+            Change { request: RequestId(fixed(&request.request_id, "request_id")?), idempotency: None, command, deadline: JOIN_DEADLINE };
         match control.propose(change).await {
             Ok(committed) => match committed.outcome {
                 Outcome::NodeAdded(node) => Ok(node),

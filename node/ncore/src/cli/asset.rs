@@ -125,11 +125,11 @@ async fn get(api: &Api, path: &str, output: Option<PathBuf>) -> Result<()> {
     let mut response = remote.fetch(&format!("/assets/{path}")).await?;
     let bar = upload::bar(response.content_length().unwrap_or(0), output.is_some() && !api.json);
     let Some(file) = output else {
-        let mut stdout = tokio::io::stdout();
+        let mut stdout = std::io::stdout().lock();
         while let Some(chunk) = response.chunk().await.context("the download broke off")? {
-            stdout.write_all(&chunk).await?;
+            std::io::Write::write_all(&mut stdout, &chunk)?;
         }
-        return Ok(stdout.flush().await?);
+        return Ok(std::io::Write::flush(&mut stdout)?);
     };
     // Beside the target and renamed at the end, so that a broken download never looks like a file.
     let partial = file.with_added_extension("part");

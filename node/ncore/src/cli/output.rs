@@ -13,7 +13,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 /// Prints a table without lines.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.iter().copied());
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.iter().copied());
     for row in rows {
         table.add_row(row);
     }

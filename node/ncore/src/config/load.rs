@@ -17,17 +17,17 @@ const SECTIONS: [&str; 8] = ["node", "listen", "advertise", "cluster", "storage"
 
 /// What overrides the file.
 #[derive(Debug, Clone, Default)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// `NCORE_…` variables: name and value.
-    pub environment: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, String)>,
     /// `section.key=value`, as given to `--set`.
-    pub flags: Vec<String>,
+    pub(crate) flags: Vec<String>,
 }
 
 impl Overrides {
     /// Those of this process.
     #[must_use]
-    pub fn of_process(flags: &[String]) -> Self {
+    pub(crate) fn of_process(flags: &[String]) -> Self {
         let environment = std::env::vars().filter(|(name, _)| name.starts_with("NCORE_")).collect();
         Self { environment, flags: flags.to_vec() }
     }
@@ -35,7 +35,7 @@ impl Overrides {
 
 /// What is wrong with the settings, and where.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}", path.display())]
     Read {
@@ -81,7 +81,7 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// [`ConfigError`].
-pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+pub(crate) fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let at_file = |error: toml::de::Error| ConfigError::File { path: path.to_owned(), message: error.to_string().trim_end().to_owned() };
     // Alone first, so that an error has its line.

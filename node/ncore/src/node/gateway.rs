@@ -3,45 +3,34 @@
 
 use std::sync::Arc;
 
-use axum::{body::Body, extract::ConnectInfo};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
+use ncore_api::Api;
 use ncore_serving::{ApiRequest, ApiResponse, ApiService, PeerInfo, RequestId};
-use tower::ServiceExt;
 
 use super::health::Health;
 
 pub(super) struct Gateway {
     health: Arc<Health>,
-    api: axum::Router,
+    api: Api,
 }
 
 impl Gateway {
-    pub(super) fn new(health: Arc<Health>, api: axum::Router) -> Self {
+    pub(super) fn new(health: Arc<Health>, api: Api) -> Self {
         Self { health, api }
     }
 }
 
 impl ApiService for Gateway {
-    fn call(&self, request: ApiRequest, peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
+    fn call(&self, request: ApiRequest, _peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
         if let Some(response) = self.health.answer(request.uri().path()) {
             let response = only_read(request.method(), response);
-            return Box::pin(async move { response.map(|body| Body::from(body).map_err(Into::into).boxed_unsync()) });
+            return Box::pin(async move { response.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()) });
         }
         let api = self.api.clone();
-        Box::pin(async move {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer.remote));
-            if let Some(id) = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()) {
-                request.extensions_mut().insert(ncore_api::RequestId::from(id));
-            }
-            let response = match api.oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            };
-            response.map(|body| body.map_err(Into::into).boxed_unsync())
-        })
+        let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
+        Box::pin(async move { api.call(request, &id).await })
     }
 }
 
