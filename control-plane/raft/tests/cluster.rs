@@ -60,6 +60,7 @@ async fn a_cluster_forms_and_replicates() {
     assert!(raft.committed_entries(raft.status().committed.unwrap() + 1, 1 << 20).await.unwrap().is_empty());
     let too_large = raft.propose(vec![0; (4 << 20) + 1].into(), soon()).await;
     assert!(matches!(too_large, Err(ProposeError::TooLarge { .. })));
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,6 +82,7 @@ async fn the_death_of_a_leader_loses_nothing() {
     for node in cluster.nodes.values() {
         assert_eq!(node.machine.len(), 51);
     }
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,6 +111,7 @@ async fn a_leader_without_a_quorum_answers_nothing() {
     for node in cluster.nodes.values() {
         assert_ne!(node.machine.get("k").unwrap(), "late");
     }
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,6 +132,7 @@ async fn leadership_moves_at_once() {
     assert!(took < Duration::from_millis(700), "took {took:?}");
     assert_eq!(cluster.leader().await, to);
     cluster.put("k", b"w").await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,6 +166,7 @@ async fn members_come_and_go() {
     cluster.nodes[&heir].raft.propose(command("k", b"w"), soon()).await.unwrap();
     let remaining: BTreeSet<u64> = rest.into_iter().filter(|id| *id != leader).collect();
     assert_eq!(cluster.nodes[&heir].raft.status().members.voters, remaining);
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,6 +201,7 @@ async fn everything_is_there_after_a_restart() {
         assert_eq!(node.raft.status().members.voters, BTreeSet::from([1, 2, 3]));
     }
     cluster.put("more", b"y").await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,6 +248,7 @@ async fn a_snapshot_is_pulled_over_a_link_that_breaks() {
     learner.raft.wait_applied(last.position.index, soon()).await.unwrap();
     let again = leader.raft.snapshot_bytes_sent() - sent;
     assert!(again < size / 4, "sent {again} bytes again");
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -281,6 +288,7 @@ async fn a_half_pulled_snapshot_survives_the_receivers_restart() {
     let sent = leader.snapshot_bytes_sent();
     assert!(sent <= size * 12 / 10, "sent {sent} bytes of {size}");
     eventually("nothing is left over", || async { disk_bytes(&cluster.node_dir(2).join("incoming")) == 0 }).await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -314,6 +322,7 @@ async fn impostors_are_refused() {
     let fetch = pb::FetchRequest { route: route(CLUSTER_ID, 7, 1), reference: "x".to_owned(), file: name, offset: 0 };
     assert_eq!(client.fetch_snapshot(fetch).await.unwrap_err().code(), Code::NotFound);
     server.abort();
+    cluster.stop().await;
 }
 
 /// Bytes that do not compress.

@@ -111,6 +111,14 @@ impl Cluster {
         node.raft.shutdown().await;
     }
 
+    /// Stops all nodes. RocksDB must be closed before the process ends.
+    pub(crate) async fn stop(mut self) {
+        let ids: Vec<u64> = self.nodes.keys().copied().collect();
+        for id in ids {
+            self.stop_node(id).await;
+        }
+    }
+
     /// Cuts a node off from all others, or lets it back.
     pub(crate) fn isolate(&self, id: u64, isolated: bool) {
         for ((from, to, _), link) in self.links.iter().filter(|((from, to, _), _)| *from == id || *to == id) {
