@@ -15,6 +15,8 @@ pub struct ClusterState {
     pub schema_level: u32,
     /// The latest time that a leader stamped on an entry, in Unix milliseconds. It never goes back.
     pub log_time_ms: u64,
+    /// Every answer that was to be forgotten before this log time is, in Unix milliseconds. Where to look for the next ones.
+    pub forgotten_until_ms: u64,
 }
 
 impl Record for ClusterState {

@@ -18,8 +18,11 @@ const FORMAT: u8 = 1;
 const HEADER_LEN: usize = 10;
 const CRC_LEN: usize = 4;
 
-/// The largest payload of a record, in bytes. It bounds what a hostile or broken length can make us allocate.
-pub(crate) const MAX_PAYLOAD: usize = 8 << 20;
+/// The largest payload of a record, in bytes.
+const MAX_PAYLOAD: usize = 1 << 20;
+/// The most that decoding may allocate for a payload, whatever lengths it announces, in bytes. bincode counts a number as eight
+/// bytes where it may take one, so with less than this some record could be written and not be read.
+const MAX_DECODED: usize = 8 * MAX_PAYLOAD;
 
 /// A type that is written as a record of its own kind and version.
 pub trait Record: Serialize + DeserializeOwned {
@@ -73,7 +76,7 @@ pub enum CodecError {
         /// The version that the envelope names.
         version: u16,
     },
-    /// The payload is larger than [`MAX_PAYLOAD`].
+    /// The payload is larger than 1 MiB.
     #[error("payload of kind {kind} has {len} bytes, more than a record may have")]
     TooLarge {
         /// The kind of the record.
@@ -92,10 +95,7 @@ pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_into_std_write(record, &mut bytes, bincode_config())
         .map_err(|_| CodecError::Payload { kind: R::KIND, version: R::VERSION })?;
     let len = bytes.len() - HEADER_LEN;
-    let announced = u32::try_from(len)
-        .ok()
-        .filter(|_| len <= MAX_PAYLOAD)
-        .ok_or(CodecError::TooLarge { kind: R::KIND, len })?;
+    let announced = u32::try_from(len).ok().filter(|_| len <= MAX_PAYLOAD).ok_or(CodecError::TooLarge { kind: R::KIND, len })?;
     bytes[0] = MAGIC;
     bytes[1] = FORMAT;
     bytes[2..4].copy_from_slice(&R::KIND.to_le_bytes());
@@ -141,7 +141,7 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, CodecError> {
 }
 
 fn bincode_config() -> impl config::Config {
-    config::standard().with_limit::<MAX_PAYLOAD>()
+    config::standard().with_limit::<MAX_DECODED>()
 }
 
 #[cfg(test)]

@@ -166,10 +166,7 @@ impl fmt::Display for ClientId {
 /// 20 characters of the 32-letter alphabet of Crockford, from the BLAKE3 hash of `seed`: 100 bits.
 fn letters(seed: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    blake3::hash(seed).as_bytes()[..20]
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-        .collect()
+    blake3::hash(seed).as_bytes()[..20].iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
 fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {

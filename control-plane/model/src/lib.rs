@@ -11,7 +11,7 @@
 //!   expire old outcomes → seen before? → schema level → the command's own rule
 //!        │                    │                              │
 //!        │                    ▼ the first answer again       ▼ rows written, or a Rejection and no row
-//!        └────────────────────────────► Outcome  (kept by request id, and by idempotency key, for 24 h of log time)
+//!        └────────────────────────────► Outcome  (kept by request id for 1 h of log time, by idempotency key for 24 h)
 //! ```
 //!
 //! ## Invariants
@@ -56,8 +56,8 @@ pub use client::{Client, ClientStatus, Scope};
 pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
-    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, InitCluster, PatchAsset, Precondition, PurgeAssets,
-    PutAsset, SetClientStatus, UpdateNode,
+    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, InitCluster, PatchAsset, Precondition, PurgeAssets, PutAsset,
+    SetClientStatus, UpdateNode,
 };
 pub use glob::{AssetGlob, GlobError};
 pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};

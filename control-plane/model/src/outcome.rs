@@ -75,7 +75,7 @@ pub enum Rejection {
     /// The idempotency key was used for a request with another payload.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// No such join token: never made, revoked, or spent and forgotten.
+    /// No such join token: never made, revoked, or expired and forgotten.
     #[error("no such join token")]
     TokenUnknown,
     /// The join token has expired.
@@ -123,4 +123,7 @@ pub enum Rejection {
     /// A text is longer than a row may hold.
     #[error("a field is too long")]
     FieldTooLong,
+    /// As many nodes as the join token is for have joined with it.
+    #[error("the join token is spent")]
+    TokenSpent,
 }

@@ -222,10 +222,11 @@ pub struct AssetPage {
 
 fn mime_matches(wanted: &str, mime: &str) -> bool {
     let essence = mime.split(';').next().unwrap_or(mime).trim();
+    let family = essence.split('/').next().unwrap_or(essence);
     match wanted.strip_suffix("/*") {
-        Some(family) => essence.split('/').next() == Some(family),
+        Some(wanted) => family.eq_ignore_ascii_case(wanted),
         None if wanted.contains('/') => essence.eq_ignore_ascii_case(wanted),
-        None => essence.split('/').next() == Some(wanted),
+        None => family.eq_ignore_ascii_case(wanted),
     }
 }
 

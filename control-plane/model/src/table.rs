@@ -129,6 +129,12 @@ pub enum TableError {
         #[source]
         source: CodecError,
     },
+    /// A key is there that no row of the table can have.
+    #[error("a key of table {} is damaged", table.as_str())]
+    Key {
+        /// Which table.
+        table: Table,
+    },
     /// Two tables contradict each other.
     #[error("table {} refers to a row that is not there", table.as_str())]
     Dangling {

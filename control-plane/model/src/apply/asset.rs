@@ -14,8 +14,8 @@ use crate::{
     table::{Table, TableError, Tables},
 };
 
-/// How many purges the state keeps.
-const MAX_PURGES: u64 = 10_000;
+/// For how many entries of the log a purge is kept at least. Each purge drops at most one: there are never many more than this.
+const PURGE_RETENTION: u64 = 10_000;
 /// The longest MIME type, in bytes.
 const MAX_MIME_BYTES: usize = 256;
 
@@ -112,7 +112,7 @@ pub(super) fn purge(rows: &mut Rows<'_, impl Tables>, now: Moment, purge: &Purge
     rows.put(Table::Purges, &now.index.to_be_bytes(), &row)?;
     if let Some((oldest, _)) = rows.first_raw(Table::Purges, 1)?.first() {
         let at = oldest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        if now.index - at > MAX_PURGES {
+        if now.index - at > PURGE_RETENTION {
             rows.delete(Table::Purges, oldest);
         }
     }

@@ -9,11 +9,15 @@ use crate::{
     table::{Table, Tables},
 };
 
-/// The longest name or domain of a client, in bytes.
+/// The longest name, hash of a secret or domain of a client, in bytes.
 const MAX_FIELD_BYTES: usize = 256;
+/// The most domains, or scopes, of a client.
+const MAX_LIST_LEN: usize = 1_000;
 
 pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, request: RequestId, add: &AddClient) -> Ruled {
-    if add.name.len() > MAX_FIELD_BYTES || add.domains.iter().any(|domain| domain.len() > MAX_FIELD_BYTES) {
+    if [&add.name, &add.secret_hash].into_iter().chain(&add.domains).any(|text| text.len() > MAX_FIELD_BYTES)
+        || add.domains.len().max(add.scopes.len()) > MAX_LIST_LEN
+    {
         return Ok(Err(Rejection::FieldTooLong));
     }
     let client = Client {

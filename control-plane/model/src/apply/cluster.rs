@@ -1,6 +1,6 @@
 //! Commands about the cluster as a whole.
 
-use super::{ApplyError, Moment, Ruled, rows::Rows};
+use super::{ApplyError, Moment, Ruled, node::is_too_long, rows::Rows};
 use crate::{
     cluster::ClusterState,
     command::{AddSigningKey, InitCluster},
@@ -12,18 +12,30 @@ use crate::{
     table::{Table, Tables},
 };
 
+/// The longest name or public half of a signing key, in bytes.
+const MAX_KEY_FIELD_BYTES: usize = 256;
+/// The longest sealed private half of a signing key, in bytes.
+const MAX_SEALED_BYTES: usize = 4_096;
+
 pub(super) fn init(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterState>, init: &InitCluster) -> Ruled {
     if state.is_some() {
         return Ok(Err(Rejection::AlreadyInitialised));
+    }
+    let node = &init.node;
+    if is_too_long(node) {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    if !node.schema.includes(SCHEMA_MIN) {
+        return Ok(Err(Rejection::SchemaUnsupported { node: node.node, level: SCHEMA_MIN }));
     }
     let cluster = ClusterState {
         cluster_id: init.cluster_id,
         lineage: Revision::FIRST_LINEAGE,
         schema_level: SCHEMA_MIN,
         log_time_ms: now.log_time_ms,
+        forgotten_until_ms: 0,
     };
     rows.put(Table::Cluster, &[], &cluster)?;
-    let node = &init.node;
     let first = Node {
         id: node.node,
         name: node.name.clone(),
@@ -56,6 +68,9 @@ pub(super) fn raise_schema(rows: &mut Rows<'_, impl Tables>, level: u32) -> Rule
 }
 
 pub(super) fn add_signing_key(rows: &mut Rows<'_, impl Tables>, now: Moment, key: &AddSigningKey) -> Ruled {
+    if key.id.len() > MAX_KEY_FIELD_BYTES || key.public.len() > MAX_KEY_FIELD_BYTES || key.sealed_private.len() > MAX_SEALED_BYTES {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
     let row = SigningKey {
         id: key.id.clone(),
         public: key.public.clone(),

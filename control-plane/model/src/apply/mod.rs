@@ -67,16 +67,15 @@ pub fn apply(tables: &mut impl Tables, index: u64, proposal: &Proposal) -> Resul
     let moment = Moment { index, log_time_ms };
 
     if let Some(state) = &state {
-        rows.put(Table::Cluster, &[], &ClusterState { log_time_ms, ..state.clone() })?;
-        once::forget_expired(&mut rows, log_time_ms)?;
-        if let Some(known) = once::known_answer(&rows, proposal, log_time_ms)? {
-            return Ok(Applied { lineage: state.lineage, ..known });
-        }
+        let forgotten_until_ms = once::forget_expired(&mut rows, state.forgotten_until_ms, log_time_ms)?;
+        rows.put(Table::Cluster, &[], &ClusterState { log_time_ms, forgotten_until_ms, ..state.clone() })?;
     }
-
+    let lineage = state.as_ref().map_or(Revision::FIRST_LINEAGE, |state| state.lineage);
+    if let Some(known) = once::known_answer(&mut rows, proposal, moment)? {
+        return Ok(Applied { lineage, ..known });
+    }
     let outcome = rule(&mut rows, moment, state.as_ref(), proposal)?.unwrap_or_else(Outcome::Rejected);
     once::remember(&mut rows, proposal, moment, &outcome)?;
-    let lineage = state.map_or(Revision::FIRST_LINEAGE, |state| state.lineage);
     Ok(Applied { outcome, index, lineage })
 }
 

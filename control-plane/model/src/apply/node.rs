@@ -25,6 +25,9 @@ pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, state: &Cluster
     if token.expires_at_ms <= now.log_time_ms {
         return Ok(Err(Rejection::TokenExpired));
     }
+    if token.uses_left == 0 {
+        return Ok(Err(Rejection::TokenSpent));
+    }
     if token.region.as_ref().is_some_and(|region| *region != add.region) {
         return Ok(Err(Rejection::TokenRegion));
     }
@@ -49,18 +52,13 @@ pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, state: &Cluster
         added_at_ms: now.log_time_ms,
     };
     rows.put(Table::Nodes, &id.0.to_be_bytes(), &node)?;
-    match token.uses_left {
-        0 | 1 => rows.delete(Table::JoinTokens, &token.id.0),
-        left => rows.put(Table::JoinTokens, &token.id.0, &JoinToken { uses_left: left - 1, ..token.clone() })?,
-    }
+    // A spent token stays until it expires: a joiner that lost the answer shows its proof again, and gets the same answer.
+    rows.put(Table::JoinTokens, &token.id.0, &JoinToken { uses_left: token.uses_left - 1, ..token.clone() })?;
     Ok(Ok(Outcome::NodeAdded(id)))
 }
 
 pub(super) fn update(rows: &mut Rows<'_, impl Tables>, state: &ClusterState, update: &UpdateNode) -> Ruled {
-    if [&update.name, &update.region, &update.cluster_address, &update.http_address, &update.software]
-        .iter()
-        .any(|text| text.len() > MAX_FIELD_BYTES)
-    {
+    if is_too_long(update) {
         return Ok(Err(Rejection::FieldTooLong));
     }
     let node = match member(rows, update.node)? {
@@ -103,6 +101,14 @@ pub(super) fn set_state(rows: &mut Rows<'_, impl Tables>, id: NodeId, state: Nod
 }
 
 pub(super) fn create_token(rows: &mut Rows<'_, impl Tables>, now: Moment, create: &CreateJoinToken) -> Ruled {
+    if create.region.as_ref().is_some_and(|region| region.len() > MAX_FIELD_BYTES) {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    for token in rows.first::<JoinToken>(Table::JoinTokens, usize::MAX)? {
+        if token.expires_at_ms <= now.log_time_ms {
+            rows.delete(Table::JoinTokens, &token.id.0);
+        }
+    }
     let token = JoinToken {
         id: create.id,
         verifier: create.verifier,
@@ -137,6 +143,11 @@ pub(super) fn report(rows: &mut Rows<'_, impl Tables>, report: &NodeReport) -> R
     }
     rows.put(Table::Reports, &key, report)?;
     Ok(Ok(Outcome::Done))
+}
+
+/// Whether a text of the node's description is longer than a row may hold.
+pub(super) fn is_too_long(node: &UpdateNode) -> bool {
+    [&node.name, &node.region, &node.cluster_address, &node.http_address, &node.software].iter().any(|text| text.len() > MAX_FIELD_BYTES)
 }
 
 fn member(rows: &Rows<'_, impl Tables>, id: NodeId) -> Result<Result<Node, Rejection>, super::ApplyError> {

@@ -1,7 +1,8 @@
 //! "At most once": the answers to requests, kept for a time of the log's own clock.
 //!
 //! An answer is kept by request id, for forwarding nodes that retry, and by idempotency key, for callers that do. A request id
-//! carries when it was made, so one whose answer may have been forgotten is refused and never done a second time.
+//! carries when it was made, so one whose answer may have been forgotten is refused and never done a second time. An answer
+//! found by its key is kept by the new request id too: a late second delivery of that request must not outlive the key.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::{
     outcome::{Outcome, Rejection},
     proposal::Proposal,
     revision::Revision,
-    table::{Table, Tables},
+    table::{Table, TableError, Tables},
 };
 
 /// How long the answer to a request id is kept, in milliseconds of log time.
@@ -35,33 +36,30 @@ impl Record for Answer {
     const VERSION: u16 = 1;
 }
 
-pub(super) fn known_answer(rows: &Rows<'_, impl Tables>, proposal: &Proposal, now_ms: u64) -> Result<Option<Applied>, ApplyError> {
+pub(super) fn known_answer(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, now: Moment) -> Result<Option<Applied>, ApplyError> {
     if let Some(answer) = rows.get::<Answer>(Table::Requests, &proposal.request.0)? {
         return Ok(Some(answer.into_applied()));
     }
-    if proposal.request.issued_ms().saturating_add(REQUEST_RETENTION_MS) <= now_ms {
-        return Ok(Some(Answer { index: 0, payload: [0; 32], outcome: Outcome::Rejected(Rejection::RequestExpired) }.into_applied()));
+    if proposal.request.issued_ms().saturating_add(REQUEST_RETENTION_MS) <= now.log_time_ms {
+        let answer = Answer { index: now.index, payload: [0; 32], outcome: Outcome::Rejected(Rejection::RequestExpired) };
+        return Ok(Some(answer.into_applied()));
     }
     let Some(key) = &proposal.idempotency else {
         return Ok(None);
     };
-    let Some(answer) = rows.get::<Answer>(Table::Keys, &key.scope)? else {
+    let Some(known) = rows.get::<Answer>(Table::Keys, &key.scope)? else {
         return Ok(None);
     };
-    if answer.payload == key.payload {
-        Ok(Some(answer.into_applied()))
-    } else {
-        Ok(Some(Applied { outcome: Outcome::Rejected(Rejection::KeyReused), ..answer.into_applied() }))
-    }
+    let outcome = if known.payload == key.payload { known.outcome } else { Outcome::Rejected(Rejection::KeyReused) };
+    let answer = Answer { payload: [0; 32], outcome, ..known };
+    remember_request(rows, proposal, now, &answer)?;
+    Ok(Some(answer.into_applied()))
 }
 
 /// Keeps the answer. A rejection is kept by request id, and not by key: the caller may put right what was wrong and try again.
 pub(super) fn remember(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, now: Moment, outcome: &Outcome) -> Result<(), ApplyError> {
     let answer = Answer { index: now.index, payload: [0; 32], outcome: outcome.clone() };
-    rows.put(Table::Requests, &proposal.request.0, &answer)?;
-    // The id may come from a clock that runs ahead: its answer is kept until the id itself would be refused.
-    let until = proposal.request.issued_ms().max(now.log_time_ms).saturating_add(REQUEST_RETENTION_MS);
-    rows.put_raw(Table::Expiry, &expiry_key(until, Table::Requests, &proposal.request.0), &[]);
+    remember_request(rows, proposal, now, &answer)?;
     if let Some(key) = proposal.idempotency.filter(|_| !matches!(outcome, Outcome::Rejected(_))) {
         rows.put(Table::Keys, &key.scope, &Answer { payload: key.payload, ..answer })?;
         let until = now.log_time_ms.saturating_add(IDEMPOTENCY_RETENTION_MS);
@@ -70,18 +68,29 @@ pub(super) fn remember(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, no
     Ok(())
 }
 
-pub(super) fn forget_expired(rows: &mut Rows<'_, impl Tables>, now_ms: u64) -> Result<(), ApplyError> {
-    for (key, _) in rows.first_raw(Table::Expiry, FORGET_PER_ENTRY)? {
-        let Some((due, rest)) = key.split_first_chunk::<8>() else { break };
-        if u64::from_be_bytes(*due) > now_ms {
-            break;
-        }
-        if let Some((table, answer)) = rest.split_first().and_then(|(table, key)| Some((Table::from_number(*table)?, key))) {
-            rows.delete(table, answer);
-        }
-        rows.delete(Table::Expiry, &key);
-    }
+fn remember_request(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, now: Moment, answer: &Answer) -> Result<(), ApplyError> {
+    rows.put(Table::Requests, &proposal.request.0, answer)?;
+    // The id may come from a clock that runs ahead: its answer is kept until the id itself would be refused.
+    let until = proposal.request.issued_ms().max(now.log_time_ms).saturating_add(REQUEST_RETENTION_MS);
+    rows.put_raw(Table::Expiry, &expiry_key(until, Table::Requests, &proposal.request.0), &[]);
     Ok(())
+}
+
+/// Forgets answers that are due, beginning at `from_ms`, before which none is left. Gives where the next entry begins: on disk,
+/// rows that were deleted a moment ago are slow to step over, and so each entry steps over none.
+pub(super) fn forget_expired(rows: &mut Rows<'_, impl Tables>, from_ms: u64, now_ms: u64) -> Result<u64, ApplyError> {
+    let first = rows.scan_raw(Table::Expiry, &from_ms.to_be_bytes(), FORGET_PER_ENTRY)?;
+    let mut reached_ms = from_ms;
+    for (key, _) in &first {
+        let (due_ms, table, answer) = parse_expiry_key(key).ok_or(ApplyError::Table(TableError::Key { table: Table::Expiry }))?;
+        if due_ms > now_ms {
+            return Ok(now_ms);
+        }
+        rows.delete(table, answer);
+        rows.delete(Table::Expiry, key);
+        reached_ms = due_ms;
+    }
+    Ok(if first.len() < FORGET_PER_ENTRY { now_ms } else { reached_ms })
 }
 
 impl Answer {
@@ -95,4 +104,10 @@ fn expiry_key(due_ms: u64, table: Table, key: &[u8]) -> Vec<u8> {
     bytes.push(table as u8);
     bytes.extend_from_slice(key);
     bytes
+}
+
+fn parse_expiry_key(bytes: &[u8]) -> Option<(u64, Table, &[u8])> {
+    let (due_ms, rest) = bytes.split_first_chunk()?;
+    let (table, key) = rest.split_first()?;
+    Some((u64::from_be_bytes(*due_ms), Table::from_number(*table)?, key))
 }

@@ -3,7 +3,7 @@
 use super::ApplyError;
 use crate::{
     codec::{Record, decode, encode},
-    table::{Table, TableError, Tables},
+    table::{Row, Table, TableError, Tables},
 };
 
 /// Typed access to tables.
@@ -48,7 +48,12 @@ impl<'a, T: Tables> Rows<'a, T> {
             .collect()
     }
 
-    pub(super) fn first_raw(&self, table: Table, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ApplyError> {
-        self.tables.scan(table, &[], &[], limit).map_err(ApplyError::Table)
+    pub(super) fn first_raw(&self, table: Table, limit: usize) -> Result<Vec<Row>, ApplyError> {
+        self.scan_raw(table, &[], limit)
+    }
+
+    /// The first `limit` rows whose keys are at least `from`.
+    pub(super) fn scan_raw(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, ApplyError> {
+        self.tables.scan(table, &[], from, limit).map_err(ApplyError::Table)
     }
 }

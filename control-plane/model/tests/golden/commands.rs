@@ -1,0 +1,191 @@
+//! A proposal for every command. Their numbers stand in every log.
+
+use std::collections::BTreeSet;
+
+use ncore_model::{
+    AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception, ExceptionState,
+    Idempotency, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset,
+    SchemaRange, Scope, SetClientStatus, UpdateNode,
+};
+
+use super::{Golden, asset_id, client, record, request};
+
+/// How many commands there are.
+const COMMANDS: usize = 15;
+
+/// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
+fn number(command: &Command) -> usize {
+    match command {
+        Command::InitCluster(_) => 0,
+        Command::AddNode(_) => 1,
+        Command::UpdateNode(_) => 2,
+        Command::SetNodeState { .. } => 3,
+        Command::CreateJoinToken(_) => 4,
+        Command::RevokeJoinToken { .. } => 5,
+        Command::AddClient(_) => 6,
+        Command::SetClientStatus(_) => 7,
+        Command::AddSigningKey(_) => 8,
+        Command::PutAsset(_) => 9,
+        Command::DeleteAsset(_) => 10,
+        Command::PurgeAssets(_) => 11,
+        Command::ReportHoldings(_) => 12,
+        Command::RaiseSchema { .. } => 13,
+        Command::PatchAsset(_) => 14,
+    }
+}
+
+pub(super) fn all() -> Vec<Golden> {
+    let commands = of_the_cluster().into_iter().chain(of_clients());
+    let plain = commands.map(|(detail, command)| record(&format!("proposal.{}{detail}", command.as_str()), &proposal(command)));
+    let keyed = Proposal {
+        idempotency: Some(Idempotency { scope: [0x11; 32], payload: [0x22; 32] }),
+        ..proposal(Command::RaiseSchema { level: 2 })
+    };
+    plain.chain([record("proposal.raise_schema-with-key", &keyed)]).collect()
+}
+
+fn proposal(command: Command) -> Proposal {
+    Proposal { request: request(), idempotency: None, log_time_ms: 1_700_000_000_123, command }
+}
+
+fn node() -> UpdateNode {
+    UpdateNode {
+        node: NodeId(1),
+        name: "eu-ams-1".into(),
+        region: "eu-ams".into(),
+        cluster_address: "10.0.0.1:7400".into(),
+        http_address: "https://ams.example".into(),
+        schema: SchemaRange { min: 1, max: 2 },
+        software: "0.1.0".into(),
+        incarnation: 300,
+    }
+}
+
+fn of_the_cluster() -> Vec<(&'static str, Command)> {
+    let add = AddNode {
+        token: JoinTokenId([0x33; 16]),
+        name: "us-nyc-1".into(),
+        region: "us-nyc".into(),
+        cluster_address: "10.0.1.1:7400".into(),
+        http_address: "https://nyc.example".into(),
+        schema: SchemaRange { min: 1, max: 2 },
+        software: "0.1.0".into(),
+    };
+    let token = CreateJoinToken {
+        id: JoinTokenId([0x33; 16]),
+        verifier: [0x44; 32],
+        voter: true,
+        region: Some("us-nyc".into()),
+        uses: 3,
+        lifetime_ms: 3_600_000,
+    };
+    let report = NodeReport {
+        node: NodeId(3),
+        incarnation: 300,
+        sequence: 5,
+        watermark: 70_000,
+        exceptions: vec![
+            Exception { version: 12, state: ExceptionState::Missing },
+            Exception { version: 66_000, state: ExceptionState::Corrupt },
+        ],
+    };
+    let key = AddSigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83] };
+    let state = |state| Command::SetNodeState { node: NodeId(3), state };
+    vec![
+        ("", Command::InitCluster(InitCluster { cluster_id: [0x77; 16], node: node() })),
+        ("", Command::AddNode(add)),
+        ("", Command::UpdateNode(node())),
+        ("-active", state(NodeState::Active)),
+        ("-draining", state(NodeState::Draining)),
+        ("-removed", state(NodeState::Removed)),
+        ("", Command::CreateJoinToken(token)),
+        ("", Command::RevokeJoinToken { id: JoinTokenId([0x33; 16]) }),
+        ("", Command::AddSigningKey(key)),
+        ("", Command::ReportHoldings(report)),
+        ("", Command::RaiseSchema { level: 2 }),
+    ]
+}
+
+fn of_clients() -> Vec<(&'static str, Command)> {
+    let add = AddClient {
+        name: "Büro".into(),
+        secret_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
+        scopes: vec![Scope::AssetsRead, Scope::AssetsWrite, Scope::CachePurge, Scope::MetricsRead],
+        domains: vec!["cdn.example".into()],
+    };
+    let status = |status| Command::SetClientStatus(SetClientStatus { client: client(), status });
+    let put = |precondition| {
+        Command::PutAsset(PutAsset {
+            client: client(),
+            path: "bilder/übersicht.webp".into(),
+            mime: "image/webp".into(),
+            size: 1_234_567,
+            sha256: [0xA5; 32],
+            blob: BlobHash([0xB3; 32]),
+            cache_ttl_s: 86_400,
+            node: NodeId(3),
+            holders: vec![NodeId(3), NodeId(70_001)],
+            pinned_until_ms: 1_700_000_060_000,
+            precondition,
+        })
+    };
+    let delete = DeleteAsset { client: client(), asset: asset_id(), precondition: Precondition::None };
+    let patch = PatchAsset {
+        client: client(),
+        asset: asset_id(),
+        mime: Some("image/png".into()),
+        cache_ttl_s: None,
+        precondition: Precondition::Present,
+    };
+    vec![
+        ("", Command::AddClient(add)),
+        ("-active", status(ClientStatus::Active)),
+        ("-review", status(ClientStatus::Review)),
+        ("-suspended", status(ClientStatus::Suspended)),
+        ("", put(Precondition::None)),
+        ("-absent", put(Precondition::Absent)),
+        ("-matches", put(Precondition::Matches(vec![[0xC1; 32], [0xC2; 32]]))),
+        ("-present", put(Precondition::Present)),
+        ("", Command::DeleteAsset(delete)),
+        ("", Command::PurgeAssets(PurgeAssets { client: client(), pattern: "bilder/*".into() })),
+        ("", Command::PatchAsset(patch)),
+    ]
+}
+
+/// Where the number of the command stands in the record of [`proposal_of_one_byte_time`].
+const NUMBER_AT: usize = 10 + 16 + 1 + 1;
+
+fn proposal_of_one_byte_time(command: Command) -> Vec<u8> {
+    ncore_model::encode(&Proposal { log_time_ms: 1, ..proposal(command) }).expect("encodes")
+}
+
+#[test]
+fn every_command_has_its_number_and_a_case() {
+    let mut numbers = BTreeSet::new();
+    for (_, command) in of_the_cluster().into_iter().chain(of_clients()) {
+        let number = number(&command);
+        assert_eq!(usize::from(proposal_of_one_byte_time(command)[NUMBER_AT]), number);
+        numbers.insert(number);
+    }
+    assert_eq!(numbers, (0..COMMANDS).collect());
+}
+
+/// A command of a later release is an error, whatever its bytes are, and never one of ours.
+#[test]
+fn an_unknown_command_is_an_error() {
+    for (_, command) in of_the_cluster().into_iter().chain(of_clients()) {
+        let bytes = proposal_of_one_byte_time(command);
+        for unknown in COMMANDS..=250 {
+            let mut changed = bytes.clone();
+            changed[NUMBER_AT] = u8::try_from(unknown).expect("is a byte");
+            let body = changed.len() - 4;
+            let crc = crc32c::crc32c(&changed[..body]).to_le_bytes();
+            changed[body..].copy_from_slice(&crc);
+            assert_eq!(
+                ncore_model::decode::<Proposal>(&changed),
+                Err(ncore_model::CodecError::Payload { kind: 1, version: 1 }),
+                "{unknown}"
+            );
+        }
+    }
+}

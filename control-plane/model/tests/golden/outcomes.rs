@@ -1,0 +1,130 @@
+//! Every outcome and every rejection. They are kept in the state, by their numbers.
+
+use std::collections::BTreeSet;
+
+use ncore_model::{NodeId, Outcome, Rejection};
+
+use super::{Golden, asset, asset_id, client, record};
+
+/// How many outcomes and rejections there are.
+const OUTCOMES: usize = 9;
+const REJECTIONS: usize = 24;
+
+pub(super) fn all() -> Vec<Golden> {
+    let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
+    let rejections = rejections().into_iter().map(|rejection| {
+        let name = format!("outcome.rejected-{}", describe_rejection(&rejection).1);
+        record(&name, &Outcome::Rejected(rejection))
+    });
+    outcomes.chain(rejections).collect()
+}
+
+fn outcomes() -> Vec<Outcome> {
+    vec![
+        Outcome::Done,
+        Outcome::NodeAdded(NodeId(70_001)),
+        Outcome::ClientAdded(client()),
+        Outcome::AssetCreated(asset()),
+        Outcome::AssetReplaced(asset()),
+        Outcome::AssetDeleted(asset_id()),
+        Outcome::AssetPatched(asset()),
+        Outcome::Purged,
+    ]
+}
+
+fn rejections() -> Vec<Rejection> {
+    vec![
+        Rejection::AlreadyInitialised,
+        Rejection::NotInitialised,
+        Rejection::SchemaTooLow { needed: 2, level: 1 },
+        Rejection::SchemaUnsupported { node: NodeId(3), level: 2 },
+        Rejection::SchemaNotNext { level: 1 },
+        Rejection::RequestExpired,
+        Rejection::KeyReused,
+        Rejection::TokenUnknown,
+        Rejection::TokenExpired,
+        Rejection::TokenRegion,
+        Rejection::NodeUnknown,
+        Rejection::NodeRemoved(NodeId(3)),
+        Rejection::NodeNameTaken,
+        Rejection::Superseded,
+        Rejection::TooManyExceptions,
+        Rejection::ClientUnknown,
+        Rejection::ClientBlocked,
+        Rejection::AssetUnknown,
+        Rejection::AssetOfOther,
+        Rejection::PreconditionFailed,
+        Rejection::TooLate,
+        Rejection::HolderRemoved,
+        Rejection::FieldTooLong,
+        Rejection::TokenSpent,
+    ]
+}
+
+/// Each outcome's number on disk, and the name of its file. A new one does not compile until it stands here.
+fn describe(outcome: &Outcome) -> (usize, &'static str) {
+    match outcome {
+        Outcome::Done => (0, "done"),
+        Outcome::Rejected(_) => (1, "rejected"),
+        Outcome::NodeAdded(_) => (2, "node_added"),
+        Outcome::ClientAdded(_) => (3, "client_added"),
+        Outcome::AssetCreated(_) => (4, "asset_created"),
+        Outcome::AssetReplaced(_) => (5, "asset_replaced"),
+        Outcome::AssetDeleted(_) => (6, "asset_deleted"),
+        Outcome::AssetPatched(_) => (7, "asset_patched"),
+        Outcome::Purged => (8, "purged"),
+    }
+}
+
+/// The same for rejections.
+fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
+    match rejection {
+        Rejection::AlreadyInitialised => (0, "already_initialised"),
+        Rejection::NotInitialised => (1, "not_initialised"),
+        Rejection::SchemaTooLow { .. } => (2, "schema_too_low"),
+        Rejection::SchemaUnsupported { .. } => (3, "schema_unsupported"),
+        Rejection::SchemaNotNext { .. } => (4, "schema_not_next"),
+        Rejection::RequestExpired => (5, "request_expired"),
+        Rejection::KeyReused => (6, "key_reused"),
+        Rejection::TokenUnknown => (7, "token_unknown"),
+        Rejection::TokenExpired => (8, "token_expired"),
+        Rejection::TokenRegion => (9, "token_region"),
+        Rejection::NodeUnknown => (10, "node_unknown"),
+        Rejection::NodeRemoved(_) => (11, "node_removed"),
+        Rejection::NodeNameTaken => (12, "node_name_taken"),
+        Rejection::Superseded => (13, "superseded"),
+        Rejection::TooManyExceptions => (14, "too_many_exceptions"),
+        Rejection::ClientUnknown => (15, "client_unknown"),
+        Rejection::ClientBlocked => (16, "client_blocked"),
+        Rejection::AssetUnknown => (17, "asset_unknown"),
+        Rejection::AssetOfOther => (18, "asset_of_other"),
+        Rejection::PreconditionFailed => (19, "precondition_failed"),
+        Rejection::TooLate => (20, "too_late"),
+        Rejection::HolderRemoved => (21, "holder_removed"),
+        Rejection::FieldTooLong => (22, "field_too_long"),
+        Rejection::TokenSpent => (23, "token_spent"),
+    }
+}
+
+#[test]
+fn every_outcome_has_its_number_and_a_case() {
+    let mut numbers = BTreeSet::from([describe(&Outcome::Rejected(Rejection::NotInitialised)).0]);
+    for outcome in outcomes() {
+        let number = describe(&outcome).0;
+        assert_eq!(usize::from(ncore_model::encode(&outcome).expect("encodes")[10]), number, "{outcome:?}");
+        numbers.insert(number);
+    }
+    assert_eq!(numbers, (0..OUTCOMES).collect());
+}
+
+#[test]
+fn every_rejection_has_its_number_and_a_case() {
+    let mut numbers = BTreeSet::new();
+    for rejection in rejections() {
+        let number = describe_rejection(&rejection).0;
+        let bytes = ncore_model::encode(&Outcome::Rejected(rejection)).expect("encodes");
+        assert_eq!((bytes[10], usize::from(bytes[11])), (1, number));
+        numbers.insert(number);
+    }
+    assert_eq!(numbers, (0..REJECTIONS).collect());
+}

@@ -1,0 +1,90 @@
+//! Every row of the state.
+
+use ncore_model::{
+    Blob, BlobHash, Client, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Node, NodeId, NodeReport,
+    NodeState, Purge, SchemaRange, Scope, SigningKey,
+};
+
+use super::{Golden, asset, client, record};
+
+pub(super) fn all() -> Vec<Golden> {
+    vec![
+        record("row.node", &node(NodeState::Active)),
+        record("row.node-draining", &node(NodeState::Draining)),
+        record("row.node-removed", &node(NodeState::Removed)),
+        record("row.join_token", &token(Some("eu-ams".into()))),
+        record("row.join_token-anywhere", &token(None)),
+        record("row.client", &tenant(ClientStatus::Active)),
+        record("row.client-review", &tenant(ClientStatus::Review)),
+        record("row.client-suspended", &tenant(ClientStatus::Suspended)),
+        record("row.asset", &asset()),
+        record("row.blob", &Blob { size: 1_234_567, references: 2, holders: vec![NodeId(1), NodeId(70_001)] }),
+        record(
+            "row.cluster",
+            &ClusterState {
+                cluster_id: [0x77; 16],
+                lineage: 2,
+                schema_level: 1,
+                log_time_ms: 1_700_000_000_123,
+                forgotten_until_ms: 1_699_999_999_999,
+            },
+        ),
+        record(
+            "row.signing_key",
+            &SigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83], created_at_ms: 1_700_000_000_000 },
+        ),
+        record("row.purge", &Purge { client: client(), pattern: "bilder/*".into(), at_ms: 1_700_000_000_000 }),
+        record(
+            "row.node_report",
+            &NodeReport {
+                node: NodeId(3),
+                incarnation: 300,
+                sequence: 5,
+                watermark: 70_000,
+                exceptions: vec![
+                    Exception { version: 12, state: ExceptionState::Missing },
+                    Exception { version: 66_000, state: ExceptionState::Corrupt },
+                ],
+            },
+        ),
+    ]
+}
+
+fn node(state: NodeState) -> Node {
+    Node {
+        id: NodeId(70_001),
+        name: "eu-ams-1".into(),
+        region: "eu-ams".into(),
+        cluster_address: "10.0.0.1:7400".into(),
+        http_address: "https://ams.example".into(),
+        voter: true,
+        state,
+        schema: SchemaRange { min: 1, max: 2 },
+        software: "0.1.0".into(),
+        incarnation: 300,
+        added_at_ms: 1_700_000_000_000,
+    }
+}
+
+fn token(region: Option<String>) -> JoinToken {
+    JoinToken { id: JoinTokenId([0x33; 16]), verifier: [0x44; 32], voter: false, region, uses_left: 2, expires_at_ms: 1_700_003_600_000 }
+}
+
+fn tenant(status: ClientStatus) -> Client {
+    Client {
+        id: client(),
+        name: "Büro".into(),
+        secret_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
+        scopes: vec![Scope::AssetsRead, Scope::AssetsWrite, Scope::CachePurge, Scope::MetricsRead],
+        domains: vec!["cdn.example".into()],
+        status,
+        created_at_ms: 1_700_000_000_000,
+    }
+}
+
+/// The text of a hash is hex; a blob's and a request's name are shown in it.
+#[test]
+fn names_are_shown_as_hex() {
+    assert_eq!(BlobHash([0xB3; 32]).to_string(), "b3".repeat(32));
+    assert_eq!(super::request().to_string(), "018bcfe5680070018002010203040506");
+}

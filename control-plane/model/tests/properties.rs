@@ -1,0 +1,298 @@
+//! What must be true of any log whatever: the invariants that `lib.rs` states, looked at after every entry.
+
+mod sequence;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ncore_model::{
+    Applied, Asset, BlobHash, Command, IDEMPOTENCY_RETENTION_MS, MemoryTables, NodeState, Outcome, Proposal, Query, REQUEST_RETENTION_MS,
+    ReadTables, Rejection, RequestId, Row, Table, Tables, apply, decode, state_hash,
+};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{FileFailurePersistence, TestRunner},
+};
+use sequence::{LogEntry, logs};
+
+/// The tables of the answers, and of the log's time: what a rejection may change.
+const ANSWERS: [Table; 4] = [Table::Cluster, Table::Requests, Table::Keys, Table::Expiry];
+/// The most answers that an entry forgets.
+const FORGET_PER_ENTRY: usize = 16;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))), ..ProptestConfig::default() })]
+
+    /// Everything that is looked at after every entry.
+    #[test]
+    fn the_invariants_hold_after_every_entry(log in logs(80)) {
+        let mut tables = MemoryTables::default();
+        let mut once = Once::default();
+        for (index, proposal) in proposals(&log) {
+            let before = tables.clone();
+            let applied = apply(&mut tables, index, proposal).expect("applies");
+            once.check(&before, &tables, index, proposal, &applied)?;
+            check_frame(&before, &tables, proposal, &applied)?;
+            check_assets(&tables)?;
+            check_nodes(&tables)?;
+            check_forgetting(&before, &tables)?;
+        }
+    }
+
+    /// The same log gives the same answers and the same state, also when the second half follows on nothing but the rows of the first.
+    #[test]
+    fn apply_is_deterministic(log in logs(80), cut in any::<prop::sample::Index>()) {
+        let cut = cut.index(log.len());
+        let run = |tables: &mut MemoryTables, log: &[LogEntry]| -> Vec<Applied> {
+            proposals(log).map(|(index, proposal)| apply(tables, index, proposal).expect("applies")).collect()
+        };
+        let mut whole = MemoryTables::default();
+        let answers = run(&mut whole, &log);
+        let mut first = MemoryTables::default();
+        let mut answers_in_parts = run(&mut first, &log[..cut]);
+        let mut second = MemoryTables::default();
+        for table in Table::ALL {
+            for (key, value) in rows(&first, table) {
+                second.put(table, &key, value);
+            }
+        }
+        answers_in_parts.extend(run(&mut second, &log[cut..]));
+        prop_assert_eq!(answers, answers_in_parts);
+        prop_assert_eq!(state_hash(&whole).expect("reads"), state_hash(&second).expect("reads"));
+        prop_assert_eq!(whole, second);
+    }
+
+    /// When the log's time moves on, what is kept of the answers comes down to those of the last entries.
+    #[test]
+    fn answers_do_not_pile_up(log in logs(120)) {
+        let mut tables = MemoryTables::default();
+        let mut index = 0;
+        let mut now_ms = 0;
+        for (at, proposal) in proposals(&log) {
+            apply(&mut tables, at, proposal).expect("applies");
+            index = at;
+            now_ms = now_ms.max(proposal.log_time_ms);
+        }
+        prop_assume!(tables.cluster().expect("reads").is_some());
+        // Far enough for the ids that came from clocks ahead.
+        for _ in 0..count(&tables, Table::Expiry) {
+            index += 1;
+            now_ms += 2 * IDEMPOTENCY_RETENTION_MS;
+            let quiet = Proposal { request: quiet_request(now_ms), idempotency: None, log_time_ms: now_ms, command: Command::RaiseSchema { level: 9 } };
+            apply(&mut tables, index, &quiet).expect("applies");
+        }
+        for table in [Table::Expiry, Table::Requests] {
+            prop_assert!(count(&tables, table) <= 1, "{} rows of {}", count(&tables, table), table.as_str());
+        }
+        prop_assert_eq!(count(&tables, Table::Keys), 0);
+    }
+}
+
+/// What is known of the requests and keys so far, from the outside.
+#[derive(Default)]
+struct Once {
+    carried_out: BTreeSet<RequestId>,
+    answers: BTreeMap<RequestId, Applied>,
+    /// By scope: the payload, the answer, and when it was given.
+    keys: BTreeMap<[u8; 32], ([u8; 32], Applied, u64)>,
+    now_ms: u64,
+}
+
+impl Once {
+    /// A request is carried out or refused once, its answer is the same for as long as it is accepted at all, and an answer that
+    /// is given again changes nothing.
+    fn check(
+        &mut self,
+        before: &MemoryTables,
+        after: &MemoryTables,
+        index: u64,
+        proposal: &Proposal,
+        applied: &Applied,
+    ) -> Result<(), TestCaseError> {
+        if before.cluster().expect("reads").is_some() || after.cluster().expect("reads").is_some() {
+            self.now_ms = self.now_ms.max(proposal.log_time_ms);
+        }
+        let too_old = proposal.request.issued_ms() + REQUEST_RETENTION_MS <= self.now_ms.max(proposal.log_time_ms);
+        let expired = Applied { outcome: Outcome::Rejected(Rejection::RequestExpired), index, lineage: applied.lineage };
+        let unchanged = content(before) == content(after);
+        if let Some(known) = self.answers.get(&proposal.request) {
+            prop_assert!(applied == known || (too_old && *applied == expired), "{known:?} became {applied:?}");
+            prop_assert!(unchanged, "a second delivery changed something");
+            return Ok(());
+        }
+        if too_old {
+            prop_assert_eq!(applied, &expired);
+            prop_assert!(unchanged, "a request that is too old changed something");
+            return Ok(());
+        }
+        self.answers.insert(proposal.request, applied.clone());
+        if let Some(key) = &proposal.idempotency
+            && let Some((payload, known, at_ms)) = self.keys.get(&key.scope)
+        {
+            let refused = Applied { outcome: Outcome::Rejected(Rejection::KeyReused), ..known.clone() };
+            let expected = if *payload == key.payload { known } else { &refused };
+            if at_ms + IDEMPOTENCY_RETENTION_MS > self.now_ms || applied == expected {
+                prop_assert_eq!(applied, expected);
+                prop_assert!(unchanged, "a key that was used changed something");
+                return Ok(());
+            }
+        }
+        prop_assert_eq!(applied.index, index, "not carried out, and not known either");
+        prop_assert!(self.carried_out.insert(proposal.request), "carried out twice");
+        match (&applied.outcome, &proposal.idempotency) {
+            (Outcome::Rejected(_), _) => prop_assert!(unchanged, "{:?} changed something", applied.outcome),
+            (_, Some(key)) => {
+                self.keys.insert(key.scope, (key.payload, applied.clone(), self.now_ms));
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// A command writes to the tables of its kind, and what it says it did is what can be read.
+fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal, applied: &Applied) -> Result<(), TestCaseError> {
+    let allowed: &[Table] = match &proposal.command {
+        Command::InitCluster(_) => &[Table::Nodes],
+        Command::AddNode(_) => &[Table::Nodes, Table::JoinTokens],
+        Command::UpdateNode(_) => &[Table::Nodes],
+        Command::SetNodeState { .. } => &[Table::Nodes, Table::Reports],
+        Command::CreateJoinToken(_) | Command::RevokeJoinToken { .. } => &[Table::JoinTokens],
+        Command::AddClient(_) | Command::SetClientStatus(_) => &[Table::Clients],
+        Command::AddSigningKey(_) => &[Table::SigningKeys],
+        Command::PutAsset(_) | Command::DeleteAsset(_) => {
+            &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::Blobs]
+        }
+        Command::PatchAsset(_) => &[Table::Assets],
+        Command::PurgeAssets(_) => &[Table::Purges],
+        Command::ReportHoldings(_) => &[Table::Reports],
+        Command::RaiseSchema { .. } => &[],
+    };
+    for table in Table::ALL {
+        if !ANSWERS.contains(&table) && !allowed.contains(&table) {
+            prop_assert_eq!(rows(before, table), rows(after, table), "{} wrote to {}", proposal.command.as_str(), table.as_str());
+        }
+    }
+    // An answer of another index is one that was given before, and the asset may be another by now.
+    let fresh = content(before) != content(after);
+    match &applied.outcome {
+        Outcome::AssetCreated(asset) | Outcome::AssetReplaced(asset) | Outcome::AssetPatched(asset) if fresh => {
+            prop_assert_eq!(after.asset_at(&asset.path).expect("reads"), Some(asset.clone()));
+        }
+        Outcome::AssetDeleted(id) if fresh => prop_assert_eq!(after.asset(id).expect("reads"), None),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// References are counted, and every asset is found by its path, its id, its client and its version.
+fn check_assets(tables: &MemoryTables) -> Result<(), TestCaseError> {
+    let mut references: BTreeMap<BlobHash, u64> = BTreeMap::new();
+    let (mut ids, mut owned, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+    for (path, bytes) in rows(tables, Table::Assets) {
+        let asset: Asset = decode(&bytes).expect("decodes");
+        prop_assert_eq!(asset.path.as_bytes(), &path);
+        *references.entry(asset.blob).or_default() += 1;
+        ids.push((asset.id.as_str().as_bytes().to_vec(), path.clone()));
+        owned.push(([asset.client.as_str().as_bytes(), &[0], &path].concat(), Vec::new()));
+        versions.push((asset.version.to_be_bytes().to_vec(), path));
+    }
+    for (table, mut expected) in [(Table::AssetIds, ids), (Table::ClientAssets, owned), (Table::Versions, versions)] {
+        expected.sort();
+        prop_assert_eq!(rows(tables, table), expected, "{}", table.as_str());
+    }
+    let counted: BTreeMap<BlobHash, u64> = rows(tables, Table::Blobs)
+        .into_iter()
+        .map(|(hash, _)| {
+            let hash = BlobHash(hash.try_into().expect("is a hash"));
+            (hash, tables.blob(hash).expect("reads").expect("is there").references)
+        })
+        .collect();
+    prop_assert_eq!(counted, references);
+    Ok(())
+}
+
+/// Every member can apply the level, has a name of its own, and only members report.
+fn check_nodes(tables: &MemoryTables) -> Result<(), TestCaseError> {
+    let Some(cluster) = tables.cluster().expect("reads") else {
+        return Ok(());
+    };
+    let members = tables.members().expect("reads");
+    let mut names = BTreeSet::new();
+    for node in &members {
+        prop_assert!(node.schema.includes(cluster.schema_level), "{} cannot apply level {}", node.name, cluster.schema_level);
+        prop_assert!(names.insert(&node.name), "two members are called {}", node.name);
+    }
+    for node in tables.nodes().expect("reads") {
+        let reported = tables.report(node.id).expect("reads").is_some();
+        prop_assert!(!reported || node.state != NodeState::Removed, "{} is removed and reports", node.name);
+    }
+    Ok(())
+}
+
+/// Every answer has its day, and as many of those that are due go as may go at once.
+fn check_forgetting(before: &MemoryTables, after: &MemoryTables) -> Result<(), TestCaseError> {
+    let mut answers: Vec<Vec<u8>> = Vec::new();
+    for table in [Table::Requests, Table::Keys] {
+        answers.extend(rows(after, table).into_iter().map(|(key, _)| [[table as u8].as_slice(), &key].concat()));
+    }
+    let mut scheduled: Vec<Vec<u8>> = rows(after, Table::Expiry).into_iter().map(|(key, _)| key[8..].to_vec()).collect();
+    scheduled.sort();
+    prop_assert_eq!(scheduled, answers);
+
+    let (Some(_), Some(cluster)) = (before.cluster().expect("reads"), after.cluster().expect("reads")) else {
+        return Ok(());
+    };
+    let due = |tables: &MemoryTables| {
+        rows(tables, Table::Expiry).iter().filter(|(key, _)| key.as_slice() < (cluster.log_time_ms + 1).to_be_bytes().as_slice()).count()
+    };
+    prop_assert_eq!(due(after), due(before).saturating_sub(FORGET_PER_ENTRY));
+    let overlooked = rows(after, Table::Expiry).into_iter().any(|(key, _)| key < cluster.forgotten_until_ms.to_be_bytes().to_vec());
+    prop_assert!(!overlooked, "an answer is never forgotten");
+    Ok(())
+}
+
+fn proposals(log: &[LogEntry]) -> impl Iterator<Item = (u64, &Proposal)> {
+    log.iter().filter_map(|entry| Some((entry.index, entry.proposal.as_ref()?)))
+}
+
+/// Every row but those of the answers, and the schema level.
+fn content(tables: &MemoryTables) -> (Vec<Vec<Row>>, Option<u32>) {
+    let rows = Table::ALL.into_iter().filter(|table| !ANSWERS.contains(table)).map(|table| rows(tables, table)).collect();
+    (rows, tables.cluster().expect("reads").map(|cluster| cluster.schema_level))
+}
+
+fn rows(tables: &MemoryTables, table: Table) -> Vec<Row> {
+    tables.scan(table, &[], &[], usize::MAX).expect("scans")
+}
+
+fn count(tables: &MemoryTables, table: Table) -> usize {
+    rows(tables, table).len()
+}
+
+fn quiet_request(ms: u64) -> RequestId {
+    let mut bytes = [0xEE; 16];
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    RequestId(bytes)
+}
+
+/// The logs would prove nothing if nothing were carried out in them.
+#[test]
+fn every_command_is_carried_out_in_the_logs() {
+    let mut runner = TestRunner::deterministic();
+    let mut carried_out: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut given_again = 0;
+    for _ in 0..200 {
+        let log = logs(80).new_tree(&mut runner).expect("makes a log").current();
+        let mut tables = MemoryTables::default();
+        for (index, proposal) in proposals(&log) {
+            let applied = apply(&mut tables, index, proposal).expect("applies");
+            given_again += usize::from(applied.index != index);
+            let done = applied.index == index && !matches!(applied.outcome, Outcome::Rejected(_));
+            *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
+        }
+    }
+    assert_eq!(carried_out.len(), 15);
+    assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
+    assert!(given_again >= 200, "{given_again}");
+}

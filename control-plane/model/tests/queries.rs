@@ -1,0 +1,169 @@
+//! Reading the state: pages, filters and what follows from reports.
+
+use ncore_model::{
+    Asset, AssetFilter, AssetId, AssetPage, BlobHash, ClientId, CopyState, Exception, ExceptionState, MemoryTables, NodeId, NodeReport,
+    Query, Revision, RevisionParseError, Table, Tables, copy_state, encode, state_hash,
+};
+use proptest::prelude::*;
+
+fn asset(client: &ClientId, path: &str, mime: &str) -> Asset {
+    Asset {
+        id: AssetId::from_text(path),
+        client: client.clone(),
+        path: path.into(),
+        mime: mime.into(),
+        size: 1,
+        sha256: [1; 32],
+        blob: BlobHash([1; 32]),
+        cache_ttl_s: 1,
+        created_at_ms: 1,
+        modified_at_ms: 1,
+        node: NodeId(1),
+        version: 1,
+    }
+}
+
+/// Tables with these assets, as far as lists read them.
+fn tables(assets: &[Asset]) -> MemoryTables {
+    let mut tables = MemoryTables::default();
+    for asset in assets {
+        tables.put(Table::Assets, asset.path.as_bytes(), encode(asset).expect("encodes"));
+        let key = [asset.client.as_str().as_bytes(), &[0], asset.path.as_bytes()].concat();
+        tables.put(Table::ClientAssets, &key, Vec::new());
+    }
+    tables
+}
+
+fn paths(page: &AssetPage) -> Vec<&str> {
+    page.assets.iter().map(|asset| asset.path.as_str()).collect()
+}
+
+#[test]
+fn a_list_has_the_assets_of_one_client() {
+    let (one, two) = (ClientId::from_text("cl_1"), ClientId::from_text("cl_12"));
+    let tables = tables(&[asset(&one, "a", "text/plain"), asset(&two, "b", "text/plain"), asset(&one, "c/d", "text/plain")]);
+    let all = tables.assets_of(&one, &AssetFilter::default(), None, 10).expect("reads");
+    assert_eq!((paths(&all), all.has_more), (vec!["a", "c/d"], false));
+}
+
+#[test]
+fn mime_filters() {
+    let client = ClientId::from_text("cl_1");
+    let table = [
+        ("image/png", "image/png", true),
+        ("image/png", "IMAGE/PNG", true),
+        ("image/png", "image/png; q=1", true),
+        ("image/png", "image/jpeg", false),
+        ("image/*", "image/jpeg", true),
+        ("image/*", "Image/JPEG", true),
+        ("image/*", "text/plain", false),
+        ("image", "image/gif", true),
+        ("image", "Image/gif", true),
+        ("image", "imagemap/x", false),
+    ];
+    for (wanted, mime, expected) in table {
+        let tables = tables(&[asset(&client, "a", mime)]);
+        let filter = AssetFilter { mime: Some(wanted), ..AssetFilter::default() };
+        let page = tables.assets_of(&client, &filter, None, 10).expect("reads");
+        assert_eq!(page.assets.len() == 1, expected, "{wanted} of {mime}");
+    }
+}
+
+proptest! {
+    /// Page by page, a list is what filtering everything gives, whatever is dropped between; and it ends.
+    #[test]
+    fn pages_are_the_whole_list(
+        names in prop::collection::btree_set("[a-c]{1,4}", 0..60),
+        images in prop::collection::vec(any::<bool>(), 60),
+        copies in 1usize..12,
+        prefix in "[a-c]{0,2}",
+        only_images in any::<bool>(),
+        limit in 1usize..9,
+    ) {
+        let (client, other) = (ClientId::from_text("cl_1"), ClientId::from_text("cl_2"));
+        let mut assets = vec![asset(&other, "aa/other", "image/png")];
+        for (name, image) in names.iter().zip(images) {
+            for copy in 0..copies {
+                assets.push(asset(&client, &format!("{name}/{copy:02}"), if image { "image/png" } else { "text/plain" }));
+            }
+        }
+        let tables = tables(&assets);
+        let filter = AssetFilter { prefix: &prefix, mime: only_images.then_some("image/*") };
+        let mut expected: Vec<&str> = assets
+            .iter()
+            .filter(|asset| asset.client == client && asset.path.starts_with(&prefix) && (!only_images || asset.mime == "image/png"))
+            .map(|asset| asset.path.as_str())
+            .collect();
+        expected.sort_unstable();
+
+        let mut listed: Vec<String> = Vec::new();
+        loop {
+            let after = listed.last().cloned();
+            let page = tables.assets_of(&client, &filter, after.as_deref(), limit).expect("reads");
+            prop_assert!(page.assets.len() <= limit);
+            listed.extend(page.assets.iter().map(|asset| asset.path.clone()));
+            prop_assert_eq!(page.has_more, listed.len() < expected.len());
+            if !page.has_more {
+                break;
+            }
+        }
+        prop_assert_eq!(listed, expected);
+    }
+
+    /// One row more, less or changed is another state, across the reads that the hash is made of.
+    #[test]
+    fn a_state_hash_sees_every_row(count in 1usize..2_100, which in any::<prop::sample::Index>()) {
+        let mut tables = MemoryTables::default();
+        for row in 0..count {
+            tables.put(Table::Versions, &row.to_be_bytes(), vec![1]);
+        }
+        let whole = state_hash(&tables).expect("reads");
+        let key = which.index(count).to_be_bytes();
+        tables.put(Table::Versions, &key, vec![2]);
+        prop_assert_ne!(state_hash(&tables).expect("reads"), whole);
+        tables.delete(Table::Versions, &key);
+        prop_assert_ne!(state_hash(&tables).expect("reads"), whole);
+        tables.put(Table::Versions, &key, vec![1]);
+        prop_assert_eq!(state_hash(&tables).expect("reads"), whole);
+    }
+
+    #[test]
+    fn a_revision_is_read_as_it_is_written(lineage in any::<u32>(), index in any::<u64>()) {
+        let revision = Revision { lineage, index };
+        prop_assert_eq!(revision.to_string().parse(), Ok(revision));
+    }
+}
+
+#[test]
+fn what_is_no_revision() {
+    for text in ["", "1", "1.", ".1", "1.2.3", "-1.2", "a.b", "1.18446744073709551616", "4294967296.1"] {
+        assert_eq!(text.parse::<Revision>(), Err(RevisionParseError), "{text:?}");
+    }
+    let (old, new) = (Revision { lineage: 1, index: 900 }, Revision { lineage: 2, index: 3 });
+    assert!(old < new, "a later lineage is later");
+}
+
+#[test]
+fn the_state_of_a_copy_follows_from_the_report() {
+    let report = NodeReport {
+        node: NodeId(1),
+        incarnation: 1,
+        sequence: 1,
+        watermark: 10,
+        exceptions: vec![
+            Exception { version: 3, state: ExceptionState::Missing },
+            Exception { version: 4, state: ExceptionState::Corrupt },
+        ],
+    };
+    let table = [
+        (None, 1, CopyState::Pending),
+        (Some(&report), 1, CopyState::Verified),
+        (Some(&report), 3, CopyState::Missing),
+        (Some(&report), 4, CopyState::Corrupt),
+        (Some(&report), 10, CopyState::Verified),
+        (Some(&report), 11, CopyState::Pending),
+    ];
+    for (report, version, expected) in table {
+        assert_eq!(copy_state(report, version), expected, "version {version}");
+    }
+}

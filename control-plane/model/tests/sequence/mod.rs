@@ -1,0 +1,347 @@
+//! Logs as a cluster might write them, made at random: few clients, paths and blobs, so that they meet; requests that are
+//! delivered twice; keys that are used again; and a clock that creeps, jumps over every retention, or goes back.
+//!
+//! A step says what to do with *which of those that are there*, so a log is made by applying it: the tables that come of it are
+//! looked at for what the next step can name. The replica's tests make their logs from here too.
+
+use ncore_model::{
+    AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception,
+    ExceptionState, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, NodeId, NodeReport, NodeState,
+    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, Query, REQUEST_RETENTION_MS, ReadTables, RequestId, SchemaRange,
+    SetClientStatus, Table, UpdateNode, apply,
+};
+use proptest::prelude::*;
+
+/// When the first entry is taken, in Unix milliseconds.
+const START_MS: u64 = 1_700_000_000_000;
+
+/// An entry of the log; without a proposal it is Raft's own.
+#[derive(Debug, Clone)]
+pub(crate) struct LogEntry {
+    pub(crate) index: u64,
+    pub(crate) proposal: Option<Proposal>,
+}
+
+/// A log of up to `longest` entries, after a beginning: nearly always the first command of a cluster, two clients, a token for
+/// many nodes and a second node, of this release or of the one before.
+pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
+    (prop::bool::weighted(0.95), schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(|(begun, schema, steps)| {
+        let mut script = Script::new();
+        if begun {
+            let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
+            let join = Action::Join { token: 0, name: 1, schema };
+            for action in [Action::Init, Action::Client { long: false }, Action::Client { long: false }, token, join] {
+                script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
+            }
+        }
+        for step in steps {
+            script.take(&step);
+        }
+        script.log
+    })
+}
+
+/// What happens next.
+#[derive(Debug, Clone)]
+struct Step {
+    wait: Wait,
+    ask: Ask,
+    key: Option<Idempotency>,
+    action: Action,
+}
+
+/// How the clock of the leader moves before the entry.
+#[derive(Debug, Clone)]
+enum Wait {
+    Ahead(u64),
+    Back(u64),
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone)]
+enum Ask {
+    /// One that was made just now.
+    New,
+    /// One that was made by a clock that is behind or ahead.
+    Skewed(i64),
+    /// One that was delivered before, with its command.
+    Again(u8),
+    /// One that was delivered before, with another command: a node gone mad.
+    Stolen(u8),
+    /// No request: an entry of Raft's own.
+    Nobody,
+}
+
+/// What is asked for. The numbers choose among those that are there.
+#[derive(Debug, Clone)]
+enum Action {
+    Init,
+    Token { number: u8, uses: u32, lifetime_ms: u64, bound: bool },
+    Revoke { number: u8 },
+    Join { token: u8, name: u8, schema: SchemaRange },
+    Update { node: u8, name: u8, schema: SchemaRange, incarnation: u64 },
+    State { node: u8, state: NodeState },
+    Client { long: bool },
+    Status { client: u8, status: ClientStatus },
+    SigningKey { number: u8 },
+    Put { client: u8, path: u8, blob: u8, holder: u8, late: bool, precondition: Precondition },
+    Delete { client: u8, asset: u8, precondition: Precondition },
+    Patch { client: u8, asset: u8, ttl_s: Option<u32>, precondition: Precondition },
+    Purge { client: u8 },
+    Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
+    Raise { level: u32 },
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    (waits(), asks(), prop::option::weighted(0.3, keys()), actions()).prop_map(|(wait, ask, key, action)| Step { wait, ask, key, action })
+}
+
+fn waits() -> impl Strategy<Value = Wait> {
+    prop_oneof![
+        12 => (0u64..5).prop_map(Wait::Ahead),
+        4 => (0u64..600_000).prop_map(Wait::Ahead),
+        2 => (0u64..10_000).prop_map(Wait::Back),
+        1 => (0u64..3).prop_map(|more| Wait::Ahead(REQUEST_RETENTION_MS - 1 + more)),
+        1 => (0u64..3).prop_map(|more| Wait::Ahead(IDEMPOTENCY_RETENTION_MS - 1 + more)),
+    ]
+}
+
+fn asks() -> impl Strategy<Value = Ask> {
+    let hour = i64::try_from(REQUEST_RETENTION_MS).expect("fits");
+    prop_oneof![
+        16 => Just(Ask::New),
+        2 => (-600_000i64..600_000).prop_map(Ask::Skewed),
+        1 => (-3i64..3).prop_map(move |more| Ask::Skewed(more - hour)),
+        1 => (0..10 * hour).prop_map(Ask::Skewed),
+        4 => any::<u8>().prop_map(Ask::Again),
+        1 => any::<u8>().prop_map(Ask::Stolen),
+        1 => Just(Ask::Nobody),
+    ]
+}
+
+fn keys() -> impl Strategy<Value = Idempotency> {
+    (0u8..4, 0u8..2).prop_map(|(scope, payload)| Idempotency { scope: [scope; 32], payload: [payload; 32] })
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    let any_client = || 0u8..3;
+    let node_states = prop_oneof![3 => Just(NodeState::Active), 2 => Just(NodeState::Draining), 1 => Just(NodeState::Removed)];
+    let statuses = prop_oneof![3 => Just(ClientStatus::Active), 1 => Just(ClientStatus::Review), 1 => Just(ClientStatus::Suspended)];
+    prop_oneof![
+        1 => Just(Action::Init),
+        3 => (0u8..3, 0u32..3, 0u64..3_600_000, any::<bool>())
+            .prop_map(|(number, uses, lifetime_ms, bound)| Action::Token { number, uses, lifetime_ms, bound }),
+        1 => (0u8..3).prop_map(|number| Action::Revoke { number }),
+        4 => (0u8..3, 0u8..5, schemas()).prop_map(|(token, name, schema)| Action::Join { token, name, schema }),
+        2 => (any::<u8>(), 0u8..5, schemas(), 0u64..4)
+            .prop_map(|(node, name, schema, incarnation)| Action::Update { node, name, schema, incarnation }),
+        2 => (any::<u8>(), node_states).prop_map(|(node, state)| Action::State { node, state }),
+        4 => prop::bool::weighted(0.1).prop_map(|long| Action::Client { long }),
+        1 => (any_client(), statuses).prop_map(|(client, status)| Action::Status { client, status }),
+        1 => (0u8..2).prop_map(|number| Action::SigningKey { number }),
+        16 => (any_client(), 0u8..5, 0u8..3, any::<u8>(), prop::bool::weighted(0.1), preconditions()).prop_map(
+            |(client, path, blob, holder, late, precondition)| Action::Put { client, path, blob, holder, late, precondition }
+        ),
+        6 => (any_client(), any::<u8>(), preconditions())
+            .prop_map(|(client, asset, precondition)| Action::Delete { client, asset, precondition }),
+        4 => (any_client(), any::<u8>(), prop::option::of(0u32..100), preconditions())
+            .prop_map(|(client, asset, ttl_s, precondition)| Action::Patch { client, asset, ttl_s, precondition }),
+        1 => any_client().prop_map(|client| Action::Purge { client }),
+        2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
+            .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
+        4 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 1 => Just(3u32)].prop_map(|level| Action::Raise { level }),
+    ]
+}
+
+fn schemas() -> impl Strategy<Value = SchemaRange> {
+    prop_oneof![4 => Just(SchemaRange::BUILD), 1 => Just(SchemaRange { min: 1, max: 1 })]
+}
+
+fn preconditions() -> impl Strategy<Value = Precondition> {
+    prop_oneof![
+        8 => Just(Precondition::None),
+        1 => Just(Precondition::Absent),
+        1 => Just(Precondition::Present),
+        1 => prop::collection::vec(0u8..3, 0..3).prop_map(|blobs| Precondition::Matches(blobs.into_iter().map(|blob| [blob; 32]).collect())),
+    ]
+}
+
+/// A log that is being made.
+struct Script {
+    tables: MemoryTables,
+    log: Vec<LogEntry>,
+    now_ms: u64,
+}
+
+impl Script {
+    fn new() -> Self {
+        Self { tables: MemoryTables::default(), log: Vec::new(), now_ms: START_MS }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step.wait {
+            Wait::Ahead(ms) => self.now_ms += ms,
+            Wait::Back(ms) => self.now_ms = self.now_ms.saturating_sub(ms).max(START_MS),
+        }
+        let delivered: Vec<&Proposal> = self.log.iter().filter_map(|entry| entry.proposal.as_ref()).collect();
+        let number = self.log.len();
+        let now = request(self.now_ms, number, 0);
+        match step.ask {
+            Ask::Nobody => self.log.push(LogEntry { index: self.next_index(), proposal: None }),
+            Ask::New => self.propose(now, step.key, self.command(&step.action)),
+            Ask::Skewed(ms) => {
+                self.propose(request(self.now_ms.saturating_add_signed(ms), number, 1), step.key, self.command(&step.action));
+            }
+            Ask::Again(which) => match pick(&delivered, which).map(|known| (*known).clone()) {
+                Some(known) => self.propose(known.request, known.idempotency, known.command),
+                None => self.propose(now, step.key, self.command(&step.action)),
+            },
+            Ask::Stolen(which) => {
+                let stolen = pick(&delivered, which).map_or(now, |known| known.request);
+                self.propose(stolen, step.key, self.command(&step.action));
+            }
+        }
+    }
+
+    fn propose(&mut self, request: RequestId, idempotency: Option<Idempotency>, command: Command) {
+        let index = self.next_index();
+        let proposal = Proposal { request, idempotency, log_time_ms: self.now_ms, command };
+        apply(&mut self.tables, index, &proposal).expect("applies");
+        self.log.push(LogEntry { index, proposal: Some(proposal) });
+    }
+
+    fn next_index(&self) -> u64 {
+        self.log.len() as u64 + 1
+    }
+
+    fn command(&self, action: &Action) -> Command {
+        match action {
+            Action::Init => init(),
+            Action::Token { number, uses, lifetime_ms, bound } => Command::CreateJoinToken(CreateJoinToken {
+                id: JoinTokenId([*number; 16]),
+                verifier: [*number; 32],
+                voter: *uses > 1,
+                region: bound.then(|| "us".into()),
+                uses: *uses,
+                lifetime_ms: *lifetime_ms,
+            }),
+            Action::Revoke { number } => Command::RevokeJoinToken { id: JoinTokenId([*number; 16]) },
+            Action::Join { token, name, schema } => Command::AddNode(AddNode {
+                token: JoinTokenId([*token; 16]),
+                name: format!("node-{name}"),
+                region: if name % 2 == 0 { "eu".into() } else { "us".into() },
+                cluster_address: "10.0.0.2:7400".into(),
+                http_address: "http://10.0.0.2".into(),
+                schema: *schema,
+                software: "0.1.0".into(),
+            }),
+            Action::Update { node, name, schema, incarnation } => {
+                Command::UpdateNode(UpdateNode { schema: *schema, incarnation: *incarnation, ..description(self.node(*node), *name) })
+            }
+            Action::State { node, state } => Command::SetNodeState { node: self.node(*node), state: *state },
+            Action::Raise { level } => Command::RaiseSchema { level: *level },
+            Action::Report { node, incarnation, sequence, exceptions } => Command::ReportHoldings(NodeReport {
+                node: self.node(*node),
+                incarnation: *incarnation,
+                sequence: *sequence,
+                watermark: self.next_index(),
+                exceptions: (0..*exceptions).map(|version| Exception { version, state: ExceptionState::Missing }).collect(),
+            }),
+            Action::SigningKey { number } => Command::AddSigningKey(AddSigningKey {
+                id: format!("key-{number}"),
+                public: vec![*number; 32],
+                sealed_private: vec![*number; 80],
+            }),
+            other => self.command_of_a_client(other),
+        }
+    }
+
+    fn command_of_a_client(&self, action: &Action) -> Command {
+        match action {
+            Action::Client { long } => Command::AddClient(AddClient {
+                name: if *long { "x".repeat(300) } else { "shop".into() },
+                secret_hash: "$argon2id$".into(),
+                scopes: Vec::new(),
+                domains: vec!["shop.test".into()],
+            }),
+            Action::Status { client, status } => {
+                Command::SetClientStatus(SetClientStatus { client: self.client(*client), status: *status })
+            }
+            Action::Put { client, path, blob, holder, late, precondition } => Command::PutAsset(PutAsset {
+                client: self.client(*client),
+                path: format!("folder/{path}.txt"),
+                mime: "text/plain".into(),
+                size: u64::from(*blob),
+                sha256: [*blob; 32],
+                blob: BlobHash([*blob; 32]),
+                cache_ttl_s: 60,
+                node: NodeId(1),
+                holders: vec![NodeId(1), self.node(*holder)],
+                pinned_until_ms: if *late { self.now_ms.saturating_sub(1) } else { self.now_ms + 60_000 },
+                precondition: precondition.clone(),
+            }),
+            Action::Delete { client, asset, precondition } => Command::DeleteAsset(DeleteAsset {
+                client: self.client(*client),
+                asset: self.asset(*asset),
+                precondition: precondition.clone(),
+            }),
+            Action::Patch { client, asset, ttl_s, precondition } => Command::PatchAsset(PatchAsset {
+                client: self.client(*client),
+                asset: self.asset(*asset),
+                mime: ttl_s.is_none().then(|| "text/html".into()),
+                cache_ttl_s: *ttl_s,
+                precondition: precondition.clone(),
+            }),
+            Action::Purge { client } => Command::PurgeAssets(PurgeAssets { client: self.client(*client), pattern: "folder/*".into() }),
+            other => unreachable!("{other:?} is no command of a client"),
+        }
+    }
+
+    /// A node that joined once; sometimes one that never did.
+    fn node(&self, which: u8) -> NodeId {
+        let nodes = self.tables.nodes().expect("reads");
+        pick(&nodes, which).filter(|_| which < 250).map_or(NodeId(9_999), |node| node.id)
+    }
+
+    /// One of the clients, the first most often.
+    fn client(&self, which: u8) -> ClientId {
+        let clients = self.tables.clients().expect("reads");
+        clients.get(usize::from(which) / 2).map_or_else(|| ClientId::from_text("cl_nobody"), |client| client.id.clone())
+    }
+
+    /// One of the assets; sometimes none of them.
+    fn asset(&self, which: u8) -> AssetId {
+        let ids = self.tables.scan(Table::AssetIds, &[], &[], usize::MAX).expect("scans");
+        let id = pick(&ids, which).filter(|_| which < 240).and_then(|(id, _)| std::str::from_utf8(id).ok());
+        AssetId::from_text(id.unwrap_or("as_none"))
+    }
+}
+
+fn init() -> Command {
+    Command::InitCluster(InitCluster { cluster_id: [7; 16], node: description(NodeId(1), 0) })
+}
+
+fn description(node: NodeId, name: u8) -> UpdateNode {
+    UpdateNode {
+        node,
+        name: format!("node-{name}"),
+        region: "eu".into(),
+        cluster_address: "10.0.0.1:7400".into(),
+        http_address: "http://10.0.0.1".into(),
+        schema: SchemaRange::BUILD,
+        software: "0.1.0".into(),
+        incarnation: 0,
+    }
+}
+
+fn pick<T>(all: &[T], which: u8) -> Option<&T> {
+    all.get(usize::from(which).checked_rem(all.len())?)
+}
+
+/// A request made at `ms`, told from others by its place in the log.
+fn request(ms: u64, number: usize, kind: u8) -> RequestId {
+    let mut bytes = [kind; 16];
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    bytes[8..].copy_from_slice(&(number as u64).to_be_bytes());
+    RequestId(bytes)
+}
