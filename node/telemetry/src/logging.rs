@@ -1,6 +1,6 @@
 //! The log of the process: structured, to standard error, filtered by target and level.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
@@ -33,7 +33,7 @@ pub enum LoggingError {
 /// [`LoggingError`].
 pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(filter).map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // An error means that the log is set up already, as it is where tests share a process.
     let _ = match format {
         LogFormat::Json => builder.json().with_current_span(true).with_span_list(false).try_init(),
