@@ -1,0 +1,135 @@
+//! The agent put together: its tasks, and what the rest of the node gets from it.
+
+use std::{sync::Arc, time::Duration};
+
+use ncore_control::ControlPlane;
+use ncore_store::BlobStore;
+use ncore_transfer::{ReadThrough, RepairQueue, Repairs, Transfer};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{
+    catalog::{AssetCatalog, EntryCache, Watcher},
+    collector::Collector,
+    error::AgentFailure,
+    metrics::AgentMetrics,
+    purger::Purger,
+    repairer::Repairer,
+    replicate::{Fetcher, Holdings, Replicator, Survey},
+    reporter::Reporter,
+    scrubber::Scrubber,
+    settings::AgentSettings,
+    slices::AssetSlices,
+    supervisor::{Supervised, Supervisor},
+};
+
+/// Damaged blobs that wait for the replicator.
+const DAMAGE_CAPACITY: usize = 16;
+
+/// What the agent works with.
+pub struct Agent {
+    /// The view of the cluster, and the way to report to it.
+    pub control: Arc<dyn ControlPlane>,
+    /// The blobs of this node.
+    pub store: BlobStore,
+    /// The way to those of others.
+    pub transfer: Arc<Transfer>,
+    /// Where damage is reported. The service that other nodes fetch from reports there as well.
+    pub repairs: Repairs,
+    /// Where these reports come out.
+    pub repair_queue: RepairQueue,
+}
+
+/// The running agent. Dropping it aborts its tasks.
+pub struct AgentHandle {
+    catalog: Arc<AssetCatalog>,
+    slices: Arc<AssetSlices>,
+    metrics: Arc<AgentMetrics>,
+    holdings: watch::Receiver<Option<Holdings>>,
+    tasks: Supervised,
+    patience: Duration,
+}
+
+impl Agent {
+    /// Starts the tasks on the present runtime.
+    #[must_use]
+    pub fn start(self, settings: AgentSettings) -> AgentHandle {
+        let Self { control, store, transfer, repairs, repair_queue } = self;
+        let metrics = Arc::new(AgentMetrics::default());
+        let replica = Arc::clone(control.replica());
+        let mut tasks = Supervisor::new();
+
+        let entries = Arc::new(EntryCache::new(settings.catalog_bytes));
+        let bell = Arc::new(Notify::new());
+        replica.observe(Arc::new(Watcher { entries: Arc::clone(&entries), purges: Arc::clone(&bell) }));
+        let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), bell, Arc::clone(&metrics));
+        tasks.spawn("purger", |stop| purger.run(stop));
+
+        let (damage, damaged) = mpsc::channel(DAMAGE_CAPACITY);
+        let repairer = Repairer::new(store.clone(), repair_queue, damage, Arc::clone(&metrics));
+        tasks.spawn("repairer", |stop| repairer.run(stop));
+
+        let (held, holdings) = watch::channel(None);
+        let survey = Survey { node: control.node_id(), replica: Arc::clone(&replica), store: store.clone() };
+        let fetcher =
+            Fetcher { replica: Arc::clone(&replica), store: store.clone(), transfer: Arc::clone(&transfer), metrics: Arc::clone(&metrics) };
+        let replicator = Replicator::new(survey, fetcher, settings.replication, damaged, held);
+        tasks.spawn("replicator", |stop| replicator.run(stop));
+
+        let reporter = Reporter::new(Arc::clone(&control), settings.incarnation, settings.reports, Arc::clone(&metrics), holdings.clone());
+        tasks.spawn("reporter", |stop| reporter.run(stop));
+
+        let collector = Collector::new(control, store.clone(), settings.collection, Arc::clone(&metrics));
+        tasks.spawn("collector", |stop| collector.run(stop));
+
+        let scrubber = Scrubber::new(store.clone(), repairs.clone(), settings.scrub, Arc::clone(&metrics));
+        tasks.spawn("scrubber", |stop| scrubber.run(stop));
+
+        AgentHandle {
+            catalog: Arc::new(AssetCatalog::new(replica, entries, Arc::clone(&metrics))),
+            slices: Arc::new(AssetSlices::new(ReadThrough::new(store, transfer, repairs))),
+            metrics,
+            holdings,
+            tasks: tasks.watch(),
+            patience: settings.shutdown,
+        }
+    }
+}
+
+impl AgentHandle {
+    /// The assets, for serving.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<AssetCatalog> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// Their content, for serving.
+    #[must_use]
+    pub fn slices(&self) -> Arc<AssetSlices> {
+        Arc::clone(&self.slices)
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<AgentMetrics> {
+        &self.metrics
+    }
+
+    /// What this node holds; `None` until the replica was read.
+    #[must_use]
+    pub fn holdings(&self) -> watch::Receiver<Option<Holdings>> {
+        self.holdings.clone()
+    }
+
+    /// Completes when a task has failed. The others were stopped, and the node is to stop.
+    ///
+    /// Cancel-safe.
+    pub async fn failed(&self) -> AgentFailure {
+        self.tasks.failed().await
+    }
+
+    /// Stops the tasks, within the bound of the settings. Transfers that are under way are given up; what came of them stays and is
+    /// taken up after the next start. True if no task had to be aborted.
+    pub async fn shutdown(self) -> bool {
+        self.tasks.shutdown(self.patience).await
+    }
+}

@@ -1,0 +1,38 @@
+//! Hears of changes of the replica before their revision is announced, and passes on what concerns this node's caches.
+
+use std::sync::Arc;
+
+use ncore_model::{Revision, Table};
+use ncore_replica::{Change, Observer};
+use tokio::sync::Notify;
+
+use super::cache::EntryCache;
+
+/// The observer. It runs on the thread that applies, so it only drops entries and rings a bell.
+pub(crate) struct Watcher {
+    pub(crate) entries: Arc<EntryCache>,
+    /// Rung when there may be new purges.
+    pub(crate) purges: Arc<Notify>,
+}
+
+impl Observer for Watcher {
+    fn changed(&self, _: Revision, changes: &[Change]) {
+        for change in changes {
+            match change.table {
+                // A key that is no text is no path that anybody can ask for.
+                Table::Assets => {
+                    if let Ok(path) = str::from_utf8(&change.key) {
+                        self.entries.invalidate(path);
+                    }
+                }
+                Table::Purges => self.purges.notify_one(),
+                _ => {}
+            }
+        }
+    }
+
+    fn replaced(&self, _: Revision) {
+        self.entries.clear();
+        self.purges.notify_one();
+    }
+}

@@ -1,0 +1,104 @@
+//! Carries out purges of pushed assets on this node: drops what it keeps of the assets that match, so that the next request reads
+//! their rows again.
+//!
+//! It is rung by the watcher when the table of purges has changed, and begins with what is purged after the start: a node that has
+//! just started keeps nothing in memory. Slices in memory are not touched: their name is the hash of their content, so they are what
+//! any later request for that content would get.
+
+use std::sync::Arc;
+
+use ncore_model::{AssetFilter, AssetGlob, Purge, Query};
+use ncore_replica::Replica;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    blocking::blocking,
+    catalog::EntryCache,
+    error::AgentError,
+    metrics::{AgentMetrics, add},
+};
+
+/// Rows that are read at a time.
+const PAGE: usize = 256;
+
+/// Follows the table of purges.
+pub(crate) struct Purger {
+    replica: Arc<Replica>,
+    entries: Arc<EntryCache>,
+    bell: Arc<Notify>,
+    metrics: Arc<AgentMetrics>,
+    lineage: u32,
+    /// Purges before this index are done.
+    next: u64,
+}
+
+impl Purger {
+    pub(crate) fn new(replica: Arc<Replica>, entries: Arc<EntryCache>, bell: Arc<Notify>, metrics: Arc<AgentMetrics>) -> Self {
+        let start = replica.revision();
+        Self { replica, entries, bell, metrics, lineage: start.lineage, next: start.index + 1 }
+    }
+
+    /// Runs until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), AgentError> {
+        let follow = async {
+            loop {
+                self.catch_up().await?;
+                self.bell.notified().await;
+            }
+        };
+        stop.run_until_cancelled(follow).await.unwrap_or(Ok(()))
+    }
+
+    async fn catch_up(&mut self) -> Result<(), AgentError> {
+        let revision = self.replica.revision();
+        if revision.lineage != self.lineage {
+            // The state was replaced by that of another history, and all entries were dropped with it.
+            (self.lineage, self.next) = (revision.lineage, revision.index + 1);
+        }
+        loop {
+            let (replica, next) = (Arc::clone(&self.replica), self.next);
+            let page = blocking(move || replica.purges_from(next, PAGE).map_err(AgentError::Row)).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            self.next = last + 1;
+            for (index, purge) in page {
+                self.carry_out(index, purge).await?;
+            }
+        }
+    }
+
+    async fn carry_out(&self, index: u64, purge: Purge) -> Result<(), AgentError> {
+        let glob = match AssetGlob::parse(&purge.pattern) {
+            Ok(glob) => Arc::new(glob),
+            Err(error) => {
+                tracing::warn!(index, pattern = purge.pattern, %error, "a purge cannot be understood");
+                return Ok(());
+            }
+        };
+        let mut after: Option<String> = None;
+        let mut matched = 0;
+        loop {
+            let (replica, glob, client) = (Arc::clone(&self.replica), Arc::clone(&glob), purge.client.clone());
+            let page = blocking(move || {
+                let filter = AssetFilter { prefix: glob.literal_prefix(), mime: None };
+                let page = replica.assets_of(&client, &filter, after.as_deref(), PAGE).map_err(AgentError::Row)?;
+                let last = page.assets.last().filter(|_| page.has_more).map(|asset| asset.path.clone());
+                let paths = page.assets.into_iter().map(|asset| asset.path).filter(|path| glob.matches(path));
+                Ok((paths.collect::<Vec<_>>(), last))
+            });
+            let (paths, last) = page.await?;
+            for path in &paths {
+                self.entries.invalidate(path);
+            }
+            matched += paths.len() as u64;
+            if last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        add(&self.metrics.purges, 1);
+        add(&self.metrics.purged_assets, matched);
+        tracing::debug!(index, pattern = purge.pattern, matched, "carried out a purge");
+        Ok(())
+    }
+}
