@@ -1,6 +1,10 @@
 //! One open RocksDB with the tables of the model.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use ncore_model::{ReadTables, Row, Table, TableError};
 use rocksdb::{
@@ -23,12 +27,24 @@ const WRITE_BUFFERS: usize = 32 << 20;
 /// An open database.
 pub(crate) struct Database {
     db: DB,
+    /// Behind `db`, so that the database is closed before its directory goes.
+    files: Files,
 }
 
 impl Database {
-    pub(crate) fn open(dir: &Path) -> Result<Self, ReplicaError> {
+    /// Opens the database in `dir`, or creates an empty one.
+    pub(crate) fn create(dir: &Path) -> Result<Self, ReplicaError> {
         let mut options = Options::default();
         options.create_if_missing(true);
+        Self::open_with(options, dir)
+    }
+
+    /// Opens the database in `dir`, which must be there.
+    pub(crate) fn open(dir: &Path) -> Result<Self, ReplicaError> {
+        Self::open_with(Options::default(), dir)
+    }
+
+    fn open_with(mut options: Options, dir: &Path) -> Result<Self, ReplicaError> {
         options.create_missing_column_families(true);
         options.set_db_write_buffer_size(WRITE_BUFFERS);
         options.set_max_total_wal_size(64 << 20);
@@ -41,12 +57,27 @@ impl Database {
             .chain([META])
             .map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
         let db = DB::open_cf_descriptors(&options, dir, families).map_err(|source| ReplicaError::Database { action: "open", source })?;
-        let database = Self { db };
+        let database = Self { db, files: Files { dir: dir.to_owned(), retired: AtomicBool::new(false) } };
         for table in Table::ALL {
             database.family_named(table.as_str())?;
         }
         database.family_named(META)?;
         Ok(database)
+    }
+
+    /// The mark of the database in `dir`, of which nothing changes.
+    pub(crate) fn mark_in(dir: &Path) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let failed = |source| ReplicaError::Database { action: "open a checkpoint", source };
+        let meta = [ColumnFamilyDescriptor::new(META, Options::default())];
+        let db = DB::open_cf_descriptors_read_only(&Options::default(), dir, meta, false).map_err(failed)?;
+        let family = db.cf_handle(META).ok_or(ReplicaError::MissingTable { name: META })?;
+        db.get_cf(family, MARK).map_err(failed)
+    }
+
+    /// Has the directory removed as soon as nobody reads the database any more. RocksDB opens its files when it needs them, so
+    /// to remove them under a reader would fail the read.
+    pub(crate) fn retire(&self) {
+        self.files.retired.store(true, Ordering::Release);
     }
 
     /// Writes rows and the mark together.
@@ -94,14 +125,7 @@ impl Database {
         self.family_named(table.as_str()).map_err(|source| storage(table, source))
     }
 
-    fn scan_with(
-        &self,
-        mut options: ReadOptions,
-        table: Table,
-        prefix: &[u8],
-        from: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Row>, TableError> {
+    fn scan_with(&self, mut options: ReadOptions, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
         if let Some(end) = successor(prefix) {
             options.set_iterate_upper_bound(end);
         }
@@ -111,6 +135,23 @@ impl Database {
             .take(limit)
             .map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())).map_err(|source| storage(table, source)))
             .collect()
+    }
+}
+
+/// The directory of a database.
+struct Files {
+    dir: PathBuf,
+    retired: AtomicBool,
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if !self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        if let Err(error) = fs::remove_dir_all(&self.dir) {
+            tracing::warn!(path = %self.dir.display(), %error, "cannot remove a replaced state; the next start will");
+        }
     }
 }
 
@@ -174,6 +215,3 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     end[last] += 1;
     Some(end)
 }
-
-/// A database that is shared by its readers.
-pub(crate) type SharedDatabase = Arc<Database>;

@@ -12,56 +12,84 @@ use std::{
 use crate::error::ReplicaError;
 
 const POINTER: &str = "CURRENT";
+const POINTER_DRAFT: &str = "CURRENT.tmp";
 const PREFIX: &str = "state.";
+
+/// The number of the first state.
+const FIRST: u64 = 1;
 
 /// The directory of a replica.
 pub(crate) struct Directory {
     root: PathBuf,
 }
 
+/// A directory for a state, and whether there must be one in it.
+pub(crate) enum Present {
+    /// The replica is new, or was never more than that.
+    PerhapsNew(PathBuf),
+    /// A state was installed there.
+    Installed(PathBuf),
+}
+
+/// A state that is prepared and not yet the present one.
+pub(crate) struct Prepared {
+    number: u64,
+    path: PathBuf,
+}
+
 impl Directory {
-    /// Opens or creates it, and removes leftovers.
-    pub(crate) fn open(root: &Path) -> Result<Self, ReplicaError> {
+    /// Opens or creates it. Gives where the present state is.
+    pub(crate) fn open(root: &Path) -> Result<(Self, Present), ReplicaError> {
         fs::create_dir_all(root).map_err(failed("create", root))?;
         let directory = Self { root: root.to_owned() };
-        let current = match directory.number()? {
-            Some(number) => number,
+        let present = match directory.number()? {
+            Some(number) if number != FIRST => Present::Installed(directory.path_of(number)),
+            Some(_) => Present::PerhapsNew(directory.path_of(FIRST)),
             None => {
-                directory.point_at(1)?;
-                1
+                directory.point_at(FIRST)?;
+                Present::PerhapsNew(directory.path_of(FIRST))
             }
         };
-        for entry in fs::read_dir(root).map_err(failed("list", root))? {
-            let path = entry.map_err(failed("list", root))?.path();
-            if path.is_dir() && path != directory.path_of(current) {
+        Ok((directory, present))
+    }
+
+    /// Removes what crashes have left. Only for the one who has the present state open, and so knows that nobody else has.
+    pub(crate) fn remove_leftovers(&self) -> Result<(), ReplicaError> {
+        let present = self.number()?.map(|number| self.path_of(number));
+        for entry in fs::read_dir(&self.root).map_err(failed("list", &self.root))? {
+            let path = entry.map_err(failed("list", &self.root))?.path();
+            let is_state = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+            if is_state && Some(&path) != present.as_ref() {
                 fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
             }
         }
-        Ok(directory)
-    }
-
-    /// Where the present state is.
-    pub(crate) fn current(&self) -> Result<PathBuf, ReplicaError> {
-        Ok(self.path_of(self.number()?.unwrap_or(1)))
-    }
-
-    /// Takes over a checkpoint: its files are linked to a new directory, which is the present one when this returns.
-    /// Gives the old directory and the new one.
-    pub(crate) fn replace(&self, checkpoint: &Path) -> Result<(PathBuf, PathBuf), ReplicaError> {
-        let old = self.number()?.unwrap_or(1);
-        let new = self.path_of(old + 1);
-        if new.exists() {
-            fs::remove_dir_all(&new).map_err(failed("remove", &new))?;
+        let half_written = self.root.join(POINTER_DRAFT);
+        match fs::remove_file(&half_written) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &half_written)(error)),
+            _ => Ok(()),
         }
-        fs::create_dir(&new).map_err(failed("create", &new))?;
+    }
+
+    /// Prepares a state from a checkpoint: its files are linked to a new directory.
+    pub(crate) fn prepare(&self, checkpoint: &Path) -> Result<Prepared, ReplicaError> {
+        let number = self.number()?.unwrap_or(FIRST) + 1;
+        let path = self.path_of(number);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
+        }
+        fs::create_dir(&path).map_err(failed("create", &path))?;
         for entry in fs::read_dir(checkpoint).map_err(failed("list", checkpoint))? {
             let entry = entry.map_err(failed("list", checkpoint))?;
-            let to = new.join(entry.file_name());
+            let to = path.join(entry.file_name());
             link_or_copy(&entry.path(), &to).map_err(failed("link", &to))?;
         }
-        sync_directory(&new)?;
-        self.point_at(old + 1)?;
-        Ok((self.path_of(old), new))
+        sync_directory(&path)?;
+        Ok(Prepared { number, path })
+    }
+
+    /// Makes a prepared state the present one, for good when this returns.
+    pub(crate) fn take_over(&self, prepared: &Prepared) -> Result<(), ReplicaError> {
+        self.point_at(prepared.number)
     }
 
     fn number(&self) -> Result<Option<u64>, ReplicaError> {
@@ -78,7 +106,7 @@ impl Directory {
     }
 
     fn point_at(&self, number: u64) -> Result<(), ReplicaError> {
-        let path = self.root.join("CURRENT.tmp");
+        let path = self.root.join(POINTER_DRAFT);
         let write = || {
             let mut file = File::create(&path)?;
             writeln!(file, "{number}")?;
@@ -94,12 +122,19 @@ impl Directory {
     }
 }
 
-/// Table files are immutable and are linked; the few others that RocksDB rewrites are copied.
-fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    if from.extension().is_some_and(|ext| ext == "sst") && fs::hard_link(from, to).is_ok() {
-        return Ok(());
+impl Prepared {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
-    fs::copy(from, to)?;
+}
+
+/// Table files are immutable and are linked; the few others that RocksDB rewrites are copied. Both are synced: whoever wrote the
+/// checkpoint may not have.
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    let linked = from.extension().is_some_and(|ext| ext == "sst") && fs::hard_link(from, to).is_ok();
+    if !linked {
+        fs::copy(from, to)?;
+    }
     File::open(to)?.sync_all()
 }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use ncore_model::{ReadTables, Row, Table, TableError, Tables};
 
+/// How many rows are read from below at least, when any are.
+const SHORTEST_LOOK: usize = 16;
+
 /// Tables whose writes stay in memory until the whole batch is written.
 pub(crate) struct Overlay<'a, T> {
     below: &'a T,
@@ -30,22 +33,38 @@ impl<T: ReadTables> ReadTables for Overlay<'_, T> {
     }
 
     fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
-        let start = from.max(prefix).to_vec();
-        let written: Vec<_> = self
+        let mut from = from.max(prefix).to_vec();
+        let mut written = self
             .rows
-            .range((table, start)..)
+            .range((table, from.clone())..)
             .take_while(|((of, key), _)| *of == table && key.starts_with(prefix))
-            .collect();
-        // Each written row hides at most one below.
-        let below = self.below.scan(table, prefix, from, limit.saturating_add(written.len()))?;
-        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = below.into_iter().collect();
-        for ((_, key), value) in written {
-            match value {
-                Some(value) => merged.insert(key.clone(), value.clone()),
-                None => merged.remove(key),
-            };
+            .map(|((_, key), value)| (key, value))
+            .peekable();
+        let mut rows: Vec<Row> = Vec::new();
+        while rows.len() < limit {
+            // Rows below may be hidden, so it can take more than one look. Never many at once: a batch scans for each entry.
+            let wanted = (limit - rows.len()).max(SHORTEST_LOOK);
+            let below = self.below.scan(table, prefix, &from, wanted)?;
+            let more = below.len() == wanted;
+            if let Some((last, _)) = below.last() {
+                from = [last, [0].as_slice()].concat();
+            }
+            for (key, value) in below {
+                while let Some((key, value)) = written.next_if(|(other, _)| **other < key) {
+                    rows.extend(value.clone().map(|value| (key.clone(), value)));
+                }
+                match written.next_if(|(other, _)| **other == key) {
+                    Some((_, value)) => rows.extend(value.clone().map(|value| (key, value))),
+                    None => rows.push((key, value)),
+                }
+            }
+            if !more {
+                rows.extend(written.filter_map(|(key, value)| Some((key.clone(), value.clone()?))).take(limit.saturating_sub(rows.len())));
+                break;
+            }
         }
-        Ok(merged.into_iter().take(limit).collect())
+        rows.truncate(limit);
+        Ok(rows)
     }
 }
 
@@ -61,42 +80,86 @@ impl<T: ReadTables> Tables for Overlay<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Overlay;
-    use ncore_model::{MemoryTables, ReadTables, Table, Tables};
+    use std::cell::Cell;
+
+    use super::{Overlay, SHORTEST_LOOK};
+    use ncore_model::{MemoryTables, ReadTables, Row, Table, TableError, Tables};
     use proptest::prelude::*;
+
+    const TABLES: [Table; 3] = [Table::Assets, Table::AssetIds, Table::ClientAssets];
+
+    /// Keys of two letters, few enough to meet.
+    fn keys() -> impl Strategy<Value = (Table, Vec<u8>)> {
+        (prop::sample::select(&TABLES[..]), prop::collection::vec(0u8..7, 0..3))
+    }
 
     proptest! {
         /// Reads through an overlay are those of one map with the same writes.
         #[test]
         fn an_overlay_reads_like_one_map(
-            below in prop::collection::vec((0u8..40, any::<u8>()), 0..40),
-            above in prop::collection::vec((0u8..40, prop::option::of(any::<u8>())), 0..40),
-            from in 0u8..40,
-            limit in 0usize..50,
+            below in prop::collection::vec((keys(), any::<u8>()), 0..150),
+            above in prop::collection::vec((keys(), prop::option::of(any::<u8>())), 0..150),
+            looks in prop::collection::vec((keys(), prop::collection::vec(0u8..7, 0..3), prop_oneof![0usize..60, Just(usize::MAX)]), 20),
         ) {
             let mut base = MemoryTables::default();
-            for (key, value) in below {
-                base.put(Table::Assets, &[key], vec![value]);
+            for ((table, key), value) in below {
+                base.put(table, &key, vec![value]);
             }
             let mut flat = base.clone();
             let mut overlay = Overlay::new(&base);
-            for (key, value) in above {
+            for ((table, key), value) in above {
                 match value {
                     Some(value) => {
-                        flat.put(Table::Assets, &[key], vec![value]);
-                        overlay.put(Table::Assets, &[key], vec![value]);
+                        flat.put(table, &key, vec![value]);
+                        overlay.put(table, &key, vec![value]);
                     }
                     None => {
-                        flat.delete(Table::Assets, &[key]);
-                        overlay.delete(Table::Assets, &[key]);
+                        flat.delete(table, &key);
+                        overlay.delete(table, &key);
                     }
                 }
             }
-            prop_assert_eq!(
-                overlay.scan(Table::Assets, &[], &[from], limit).expect("scans"),
-                flat.scan(Table::Assets, &[], &[from], limit).expect("scans")
-            );
-            prop_assert_eq!(overlay.get(Table::Assets, &[from]).expect("reads"), flat.get(Table::Assets, &[from]).expect("reads"));
+            for ((table, from), prefix, limit) in looks {
+                let prefix = &prefix[..prefix.len() / 2];
+                prop_assert_eq!(
+                    overlay.scan(table, prefix, &from, limit).expect("scans"),
+                    flat.scan(table, prefix, &from, limit).expect("scans")
+                );
+                prop_assert_eq!(overlay.get(table, &from).expect("reads"), flat.get(table, &from).expect("reads"));
+            }
         }
+    }
+
+    /// Counts the rows that are read from it.
+    struct Counting {
+        tables: MemoryTables,
+        rows: Cell<usize>,
+    }
+
+    impl ReadTables for Counting {
+        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+            self.tables.get(table, key)
+        }
+
+        fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
+            let rows = self.tables.scan(table, prefix, from, limit)?;
+            self.rows.set(self.rows.get() + rows.len());
+            Ok(rows)
+        }
+    }
+
+    /// A short look reads little from below, however much the batch has written by then.
+    #[test]
+    fn a_look_costs_what_it_gives() {
+        let mut below = Counting { tables: MemoryTables::default(), rows: Cell::new(0) };
+        for row in 0u16..2_000 {
+            below.tables.put(Table::Expiry, &row.to_be_bytes(), Vec::new());
+        }
+        let mut overlay = Overlay::new(&below);
+        for row in 2_000u16..4_000 {
+            overlay.put(Table::Expiry, &row.to_be_bytes(), Vec::new());
+        }
+        assert_eq!(overlay.scan(Table::Expiry, &[], &[], 3).expect("scans").len(), 3);
+        assert_eq!(below.rows.get(), SHORTEST_LOOK);
     }
 }

@@ -1,6 +1,6 @@
 //! The replica itself: apply, read, announce, checkpoint, install.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use ncore_model::{Applied, ClusterState, Proposal, Query, ReadTables, Revision, Row, Table, TableError, apply, decode};
@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    database::{Database, SharedDatabase},
-    directory::Directory,
+    database::Database,
+    directory::{Directory, Present},
     error::ReplicaError,
     observer::{Change, Observer},
     overlay::Overlay,
@@ -41,8 +41,12 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`].
     pub fn open(dir: &Path) -> Result<Self, ReplicaError> {
-        let directory = Directory::open(dir)?;
-        let database = Database::open(&directory.current()?)?;
+        let (directory, present) = Directory::open(dir)?;
+        let database = match present {
+            Present::PerhapsNew(path) => Database::create(&path)?,
+            Present::Installed(path) => Database::open(&path)?,
+        };
+        directory.remove_leftovers()?;
         let revision = revision_of(database.mark()?.as_deref(), &database)?;
         Ok(Self {
             directory,
@@ -89,12 +93,12 @@ impl Replica {
         mark.map(|mark| mark.get(8..).map(<[u8]>::to_vec).ok_or(ReplicaError::Mark)).transpose()
     }
 
-    /// The mark that a checkpoint in `dir` has. The checkpoint is opened for it, and is the same afterwards.
+    /// The mark that a checkpoint in `dir` has. Nothing of the checkpoint changes.
     ///
     /// # Errors
     /// [`ReplicaError`].
     pub fn mark_of_checkpoint(dir: &Path) -> Result<Option<Vec<u8>>, ReplicaError> {
-        let mark = Database::open(dir)?.mark()?;
+        let mark = Database::mark_in(dir)?;
         mark.map(|mark| mark.get(8..).map(<[u8]>::to_vec).ok_or(ReplicaError::Mark)).transpose()
     }
 
@@ -149,14 +153,12 @@ impl Replica {
     /// [`ReplicaError`]: then the state is the old one.
     pub fn install(&self, checkpoint: &Path) -> Result<(), ReplicaError> {
         let _writing = self.writing.lock();
-        let (old, new) = self.directory.replace(checkpoint)?;
-        let database: SharedDatabase = Arc::new(Database::open(&new)?);
+        let prepared = self.directory.prepare(checkpoint)?;
+        // Opened before it takes over: a checkpoint that cannot be opened must not become the state.
+        let database = Arc::new(Database::open(prepared.path())?);
         let index = index_of(database.mark()?.as_deref())?;
-        self.database.store(Arc::clone(&database));
-        // Readers may still have it open: on this system its files stay until they are done.
-        if let Err(error) = fs::remove_dir_all(&old) {
-            tracing::warn!(path = %old.display(), %error, "cannot remove the old state; the next start will");
-        }
+        self.directory.take_over(&prepared)?;
+        self.database.swap(Arc::clone(&database)).retire();
         self.announce(&database, index, Announcement::Replaced)
     }
 
