@@ -196,7 +196,7 @@ pub(crate) struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info,openraft=warn".to_owned() }
+        Self { format: LogFormat::Text, filter: "info,openraft=warn,rustls=error".to_owned() }
     }
 }
 

@@ -1,0 +1,189 @@
+//! The servers that are measured, each on the first core, on free ports of loopback, in a directory of its own.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+const SERVER_CORE: &str = "0";
+const READY: Duration = Duration::from_secs(20);
+
+/// A server that runs.
+pub(crate) trait Server {
+    /// Its base URL.
+    fn base(&self, tls: bool) -> String;
+    /// The processes whose CPU time counts.
+    fn processes(&self) -> Result<Vec<u32>>;
+}
+
+/// nginx, serving files: one worker, sendfile on, tcp_nopush off, no access log.
+pub(crate) struct Nginx {
+    child: Child,
+    ports: [u16; 2],
+}
+
+/// One node, with the files pushed to it.
+pub(crate) struct Ncore {
+    child: Child,
+    ports: [u16; 2],
+}
+
+impl Nginx {
+    pub(crate) fn start(dir: &Path) -> Result<Self> {
+        let ports = [free_port()?, free_port()?];
+        let [http, https] = ports;
+        let at = dir.display();
+        let config = format!(
+            "worker_processes 1;\ndaemon off;\npid {at}/nginx.pid;\nerror_log {at}/nginx.log;\nevents {{ worker_connections 4096; }}\n\
+             http {{\n  access_log off;\n  sendfile on;\n  tcp_nopush off;\n  keepalive_requests 1000000000;\n  open_file_cache max=100;\n\
+             default_type application/octet-stream;\n  client_body_temp_path {at}/t1; proxy_temp_path {at}/t2; fastcgi_temp_path {at}/t3;\n\
+             uwsgi_temp_path {at}/t4; scgi_temp_path {at}/t5;\n  server {{\n    listen 127.0.0.1:{http};\n    listen 127.0.0.1:{https} ssl;\n\
+             ssl_certificate {at}/tls.crt;\n    ssl_certificate_key {at}/tls.key;\n    ssl_protocols TLSv1.2 TLSv1.3;\n    root {at}/www;\n  }}\n}}\n"
+        );
+        let file = dir.join("nginx.conf");
+        fs::write(&file, config)?;
+        let child = pinned("nginx").arg("-c").arg(&file).arg("-p").arg(dir).spawn()?;
+        let server = Self { child, ports };
+        wait_for_port(http)?;
+        Ok(server)
+    }
+}
+
+impl Server for Nginx {
+    fn base(&self, tls: bool) -> String {
+        base(self.ports, tls)
+    }
+
+    fn processes(&self) -> Result<Vec<u32>> {
+        // The master waits; its worker works.
+        let master = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
+        let mut all = vec![master];
+        all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        Ok(all)
+    }
+}
+
+impl Ncore {
+    pub(crate) async fn start(binary: &Path, dir: &Path, files: &Path) -> Result<Self> {
+        let ports = [free_port()?, free_port()?];
+        let [http, https] = ports;
+        let (cluster, at) = (free_port()?, dir.display());
+        let config = format!(
+            "[node]\nname = \"bench\"\nregion = \"here\"\ndata_dir = \"{at}/ncore\"\n[listen]\nhttp = \"127.0.0.1:{http}\"\n\
+             https = \"127.0.0.1:{https}\"\ntls_cert = \"{at}/tls.crt\"\ntls_key = \"{at}/tls.key\"\ncluster = \"127.0.0.1:{cluster}\"\n\
+             [log]\nfilter = \"error\"\n"
+        );
+        let file = dir.join("ncore.toml");
+        fs::write(&file, config)?;
+        let made = Command::new(binary).args(["init", "--config"]).arg(&file).stdout(Stdio::null()).status()?;
+        ensure!(made.success(), "ncore init failed");
+        let child = pinned(binary.to_str().context("a path that is text")?).args(["server", "--config"]).arg(&file).spawn()?;
+        let server = Self { child, ports };
+        server.push(binary, &file, files).await?;
+        Ok(server)
+    }
+
+    async fn push(&self, binary: &Path, config: &Path, files: &Path) -> Result<()> {
+        let client = reqwest::Client::new();
+        let base = self.base(false);
+        let end = Instant::now() + READY;
+        while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|response| response.status().is_success()) {
+            ensure!(Instant::now() < end, "ncore is not ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let added = Command::new(binary).args(["client", "add", "--name", "bench", "--json", "--config"]).arg(config).output()?;
+        let credentials: Value = serde_json::from_slice(&added.stdout).context("ncore client add gave no JSON")?;
+        let login = json!({ "client_id": credentials["client_id"], "secret": credentials["secret"] });
+        let token: Value = client.post(format!("{base}/api/v2/auth/token")).json(&login).send().await?.json().await?;
+        let token = token["access_token"].as_str().context("no token")?;
+        for file in fs::read_dir(files)? {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            let part = reqwest::multipart::Part::bytes(fs::read(file.path())?).file_name(name.clone());
+            let form = reqwest::multipart::Form::new().text("path", format!("bench/{name}")).part("file", part);
+            client.post(format!("{base}/api/v2/assets/upload")).bearer_auth(token).multipart(form).send().await?.error_for_status()?;
+        }
+        Ok(())
+    }
+}
+
+impl Server for Ncore {
+    fn base(&self, tls: bool) -> String {
+        base(self.ports, tls)
+    }
+
+    fn processes(&self) -> Result<Vec<u32>> {
+        Ok(vec![self.child.id()])
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+impl Drop for Ncore {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// A self-signed certificate that both servers show.
+pub(crate) fn certificate(dir: &Path) -> Result<()> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    fs::write(dir.join("tls.crt"), made.cert.pem())?;
+    fs::write(dir.join("tls.key"), made.signing_key.serialize_pem())?;
+    Ok(())
+}
+
+fn pinned(program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    // taskset replaces itself by the program, so its process id is the program's.
+    command.args(["-c", SERVER_CORE, program]).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn base([http, https]: [u16; 2], tls: bool) -> String {
+    if tls { format!("https://127.0.0.1:{https}") } else { format!("http://127.0.0.1:{http}") }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn wait_for_port(port: u16) -> Result<()> {
+    let end = Instant::now() + READY;
+    while Instant::now() < end {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    bail!("nothing listens on port {port}")
+}
+
+/// SIGTERM, so that a server can end its own children; and a kill if that does not do.
+fn stop(child: &mut Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
