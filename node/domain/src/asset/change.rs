@@ -1,0 +1,130 @@
+//! Changing assets that are there: delete, patch, purge.
+
+use std::sync::Arc;
+
+use ncore_model::{
+    AssetGlob, AssetId, ClientId, Command, DeleteAsset, Outcome, PatchAsset, Precondition, PurgeAssets, ReadTables, Revision, Table,
+    TableError,
+};
+
+use super::{
+    Assets,
+    details::{AssetDetails, describe},
+};
+use crate::{
+    cluster::Seen,
+    error::ChangeError,
+    once::{OnceKey, Payload},
+    upload::MediaType,
+};
+
+/// A purge that has its place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purged {
+    /// How many assets it is about.
+    pub assets: u64,
+    /// Where it stands in the log.
+    pub revision: Revision,
+}
+
+impl Assets {
+    /// Deletes an asset of `client`. Gives the revision from which on it is gone.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn delete(
+        &self,
+        client: &ClientId,
+        asset: &AssetId,
+        precondition: Precondition,
+        once: Option<&OnceKey>,
+    ) -> Result<Revision, ChangeError> {
+        let once = once.map(|key| {
+            let mut payload = Payload::new();
+            payload.add(asset.as_str().as_bytes());
+            payload.add_precondition(&precondition);
+            key.within(client, "delete_asset", &payload)
+        });
+        let delete = DeleteAsset { client: client.clone(), asset: asset.clone(), precondition };
+        let committed = self.cluster.change(Command::DeleteAsset(delete), once).await?;
+        match committed.outcome {
+            Outcome::AssetDeleted(_) => Ok(committed.revision),
+            _ => Err(ChangeError::Unexpected),
+        }
+    }
+
+    /// Changes the description of an asset of `client`: what is `None` stays. Needs schema level 2.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; [`Rejection::SchemaTooLow`](ncore_model::Rejection::SchemaTooLow) while a node of the cluster is too old.
+    pub async fn patch(
+        &self,
+        client: &ClientId,
+        asset: &AssetId,
+        mime: Option<MediaType>,
+        cache_ttl_s: Option<u32>,
+        precondition: Precondition,
+        once: Option<&OnceKey>,
+    ) -> Result<Seen<AssetDetails>, ChangeError> {
+        let once = once.map(|key| {
+            let mut payload = Payload::new();
+            payload.add(asset.as_str().as_bytes());
+            payload.add_optional(mime.as_ref().map(|mime| mime.as_str().as_bytes()));
+            payload.add_optional(cache_ttl_s.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
+            payload.add_precondition(&precondition);
+            key.within(client, "patch_asset", &payload)
+        });
+        let mime = mime.map(MediaType::into_string);
+        let patch = PatchAsset { client: client.clone(), asset: asset.clone(), mime, cache_ttl_s, precondition };
+        let committed = self.cluster.change(Command::PatchAsset(patch), once).await?;
+        let Outcome::AssetPatched(asset) = committed.outcome else {
+            return Err(ChangeError::Unexpected);
+        };
+        let public_url = Arc::clone(&self.public_url);
+        let details = self.cluster.read(move |view| describe(view, public_url, asset));
+        details.await.map_err(ChangeError::Unreadable)
+    }
+
+    /// Has whatever is cached of the assets of `client` that match `pattern` dropped on every node. The assets stay. They are
+    /// counted in a view that includes the purge.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn purge(&self, client: &ClientId, pattern: &str, glob: AssetGlob, once: Option<&OnceKey>) -> Result<Purged, ChangeError> {
+        let once = once.map(|key| {
+            let mut payload = Payload::new();
+            payload.add(pattern.as_bytes());
+            key.within(client, "purge_assets", &payload)
+        });
+        let purge = PurgeAssets { client: client.clone(), pattern: pattern.to_owned() };
+        let committed = self.cluster.change(Command::PurgeAssets(purge), once).await?;
+        if committed.outcome != Outcome::Purged {
+            return Err(ChangeError::Unexpected);
+        }
+        let client = client.clone();
+        let count = self.cluster.read(move |view| count(view, &client, &glob));
+        let assets = count.await.map_err(ChangeError::Unreadable)?.value;
+        Ok(Purged { assets, revision: committed.revision })
+    }
+}
+
+/// How many assets of `client` match. Only keys are read, some at a time.
+fn count(tables: &impl ReadTables, client: &ClientId, glob: &AssetGlob) -> Result<u64, TableError> {
+    // The key of this table is the client, a zero byte, and the path.
+    let base = [client.as_str().as_bytes(), &[0]].concat();
+    let prefix = [&base, glob.literal_prefix().as_bytes()].concat();
+    let mut from = prefix.clone();
+    let mut matching = 0;
+    loop {
+        let rows = tables.scan(Table::ClientAssets, &prefix, &from, KEYS_AT_ONCE)?;
+        let paths = rows.iter().filter_map(|(key, _)| str::from_utf8(key.get(base.len()..)?).ok());
+        matching += paths.filter(|path| glob.matches(path)).count() as u64;
+        match rows.last() {
+            Some((last, _)) if rows.len() == KEYS_AT_ONCE => from = [last, [0].as_slice()].concat(),
+            _ => return Ok(matching),
+        }
+    }
+}
+
+/// Keys that are in memory at a time while matches are counted.
+const KEYS_AT_ONCE: usize = 1_024;

@@ -1,0 +1,79 @@
+//! The state of the cluster, as the rest of this crate reads and changes it.
+
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
+
+use ncore_control::{Change, Committed, ControlPlane, ProposeError, ReadError};
+use ncore_model::{Command, Idempotency, NodeId, Outcome, RequestId, Revision, TableError};
+use ncore_replica::View;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use crate::error::{ChangeError, StateError};
+
+/// Something that was read, and the revision of the view that it was read in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// The last entry of the log that the view included.
+    pub revision: Revision,
+    /// What was read.
+    pub value: T,
+}
+
+/// The control plane, with this node's deadline for changes.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    plane: Arc<dyn ControlPlane>,
+    request_deadline: Duration,
+}
+
+impl Cluster {
+    pub(crate) fn new(plane: Arc<dyn ControlPlane>, request_deadline: Duration) -> Self {
+        Self { plane, request_deadline }
+    }
+
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.plane.node_id()
+    }
+
+    /// What this node has applied.
+    pub(crate) fn revision(&self) -> Revision {
+        self.plane.replica().revision()
+    }
+
+    /// Waits until this node has applied `revision`.
+    pub(crate) async fn wait_for(&self, revision: Revision) -> Result<(), ReadError> {
+        self.plane.wait_for(revision, self.request_deadline).await
+    }
+
+    /// Reads in one view, on the blocking pool.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&View<'_>) -> Result<T, TableError> + Send + 'static,
+    ) -> Result<Seen<T>, StateError> {
+        let plane = Arc::clone(&self.plane);
+        let job = spawn_blocking(move || {
+            plane.replica().read(|view| {
+                let value = query(view).map_err(StateError::Table)?;
+                Ok(Seen { revision: view.revision(), value })
+            })
+        });
+        job.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(StateError::Stopping),
+        })
+    }
+
+    /// Asks for a change and waits for what becomes of it. A rejection is an error here.
+    pub(crate) async fn change(&self, command: Command, once: Option<Idempotency>) -> Result<Committed, ChangeError> {
+        let change =
+            Change { request: RequestId(Uuid::now_v7().into_bytes()), idempotency: once, command, deadline: self.request_deadline };
+        let committed = self.plane.propose(change).await.map_err(|error| match error {
+            ProposeError::Unavailable { reason } => ChangeError::Unavailable { reason },
+            ProposeError::Unknown { reason } => ChangeError::Unknown { reason },
+        })?;
+        match committed.outcome {
+            Outcome::Rejected(rejection) => Err(ChangeError::Rejected(rejection)),
+            _ => Ok(committed),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The content on other nodes, as far as uploads and replication status need it. `ncore-transfer` does the work.
+
+mod transfer;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use ncore_model::NodeId;
+use ncore_store::PinId;
+
+/// Copies on other nodes. Every wait for another node is bounded by the implementation.
+pub trait Copies: Send + Sync + 'static {
+    /// Begins to send an upload to other nodes while it still comes in. Does not wait for them.
+    fn open(&self, order: FanOrder) -> Box<dyn Fan>;
+
+    /// Sends a blob that this node holds to up to `wanted` nodes that are not in `exclude`, and pins it there. Gives those on
+    /// which it is durable now.
+    fn copy_existing<'a>(&'a self, blob: BlobAt, pin: PinId, exclude: &'a [NodeId], wanted: usize) -> BoxFuture<'a, Vec<NodeId>>;
+
+    /// Ends a pin on another node. There may be no such pin.
+    fn unpin(&self, node: NodeId, hash: blake3::Hash, pin: PinId) -> BoxFuture<'_, Result<(), CopyError>>;
+
+    /// Asks another node what it holds of a blob.
+    fn stat(&self, node: NodeId, hash: blake3::Hash) -> BoxFuture<'_, Result<HeldCopy, CopyError>>;
+}
+
+/// An upload on its way to other nodes. Dropping it leaves nothing on them.
+pub trait Fan: Send {
+    /// Sends the next bytes, and waits while every node that still takes part is behind. A node that fails is left out from
+    /// then on.
+    fn send(&mut self, bytes: Bytes) -> BoxFuture<'_, ()>;
+
+    /// Ends the upload. Gives the nodes that have all of it, checked against the hash, durable and pinned.
+    fn finish(self: Box<Self>, blob: BlobAt) -> BoxFuture<'static, Vec<NodeId>>;
+}
+
+/// What a [`Fan`] is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct FanOrder {
+    /// The pin that each node takes when it has everything.
+    pub pin: PinId,
+    /// Bytes to come, if that is known. It may be wrong.
+    pub size_hint: Option<u64>,
+    /// How many nodes: in other regions first.
+    pub wanted: usize,
+}
+
+/// A blob and its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobAt {
+    /// Its name.
+    pub hash: blake3::Hash,
+    /// Bytes of content.
+    pub size: u64,
+}
+
+/// What a node holds of a blob, by its own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldCopy {
+    /// Bytes that it has and that count, or that came so far.
+    pub bytes: u64,
+    /// When it last read all of it and found it good, in milliseconds of the Unix epoch. `None` if it has no good copy.
+    pub verified_at_ms: Option<u64>,
+}
+
+/// The other node gave no answer. Nobody's fault; ask later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("node {node} did not answer")]
+pub struct CopyError {
+    /// Which node.
+    pub node: NodeId,
+}

@@ -1,0 +1,52 @@
+//! [`Copies`] by `ncore-transfer`, which does all the work and bounds every wait.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use ncore_model::NodeId;
+use ncore_store::PinId;
+use ncore_transfer::{CallError, CopyFan, CopyStatus, Transfer};
+
+use super::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
+
+impl Copies for Transfer {
+    fn open(&self, order: FanOrder) -> Box<dyn Fan> {
+        Box::new(self.start_copy(order.pin, order.size_hint, order.wanted))
+    }
+
+    fn copy_existing<'a>(&'a self, blob: BlobAt, pin: PinId, exclude: &'a [NodeId], wanted: usize) -> BoxFuture<'a, Vec<NodeId>> {
+        Box::pin(self.copy_existing(blob.hash, blob.size, pin, exclude, wanted))
+    }
+
+    fn unpin(&self, node: NodeId, hash: blake3::Hash, pin: PinId) -> BoxFuture<'_, Result<(), CopyError>> {
+        Box::pin(async move { self.unpin(node, hash, pin).await.map_err(no_answer(node)) })
+    }
+
+    fn stat(&self, node: NodeId, hash: blake3::Hash) -> BoxFuture<'_, Result<HeldCopy, CopyError>> {
+        Box::pin(async move {
+            let stats = self.stat(node, &[hash]).await.map_err(no_answer(node))?;
+            let status = stats.first().map_or(CopyStatus::Absent, |stat| stat.status);
+            Ok(match status {
+                CopyStatus::Absent | CopyStatus::Quarantined => HeldCopy { bytes: 0, verified_at_ms: None },
+                CopyStatus::Partial { bytes } => HeldCopy { bytes, verified_at_ms: None },
+                CopyStatus::Present { size, verified_at_ms } => HeldCopy { bytes: size, verified_at_ms: Some(verified_at_ms) },
+            })
+        })
+    }
+}
+
+impl Fan for CopyFan {
+    fn send(&mut self, bytes: Bytes) -> BoxFuture<'_, ()> {
+        Box::pin(self.send(bytes))
+    }
+
+    fn finish(self: Box<Self>, blob: BlobAt) -> BoxFuture<'static, Vec<NodeId>> {
+        Box::pin((*self).finish(blob.hash, blob.size))
+    }
+}
+
+fn no_answer(node: NodeId) -> impl FnOnce(CallError) -> CopyError {
+    move |error| {
+        tracing::debug!(%node, error = &error as &dyn std::error::Error, "a node did not answer about a copy");
+        CopyError { node }
+    }
+}

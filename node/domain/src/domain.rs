@@ -1,0 +1,118 @@
+//! The parts, put together.
+
+use std::{sync::Arc, time::Duration};
+
+use ncore_control::{ControlPlane, ReadError};
+use ncore_identity::ClusterKey;
+use ncore_model::Revision;
+use ncore_store::BlobStore;
+
+use crate::{
+    asset::Assets,
+    clock::Clock,
+    cluster::{Cluster, Seen},
+    copies::Copies,
+    credentials::{Clients, Tokens},
+    error::StateError,
+    settings::Settings,
+    status::{self, NodeStatus},
+    upload::Uploads,
+};
+
+/// What a [`Domain`] stands on.
+pub struct DomainParts {
+    /// What the cluster agrees on.
+    pub plane: Arc<dyn ControlPlane>,
+    /// The bytes of this machine.
+    pub store: BlobStore,
+    /// The bytes of other machines.
+    pub copies: Arc<dyn Copies>,
+    /// What secrets in the replicated state are sealed with.
+    pub cluster_key: ClusterKey,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What the operator decided.
+    pub settings: Settings,
+}
+
+/// What can be done with a node.
+pub struct Domain {
+    cluster: Cluster,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    clients: Clients,
+    tokens: Tokens,
+    assets: Assets,
+    uploads: Uploads,
+}
+
+impl Domain {
+    /// Puts the parts together. Nothing is read or written yet.
+    #[must_use]
+    pub fn new(parts: DomainParts) -> Self {
+        let DomainParts { plane, store, copies, cluster_key, clock, settings } = parts;
+        let cluster = Cluster::new(plane, settings.request_deadline);
+        let public_url: Arc<str> = settings.public_url.trim_end_matches('/').into();
+        Self {
+            clients: Clients::new(cluster.clone()),
+            tokens: Tokens::new(cluster.clone(), cluster_key, Arc::clone(&clock)),
+            assets: Assets::new(cluster.clone(), store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
+            uploads: Uploads::new(cluster.clone(), store, copies, Arc::clone(&clock), &settings, public_url),
+            cluster,
+            clock,
+            settings,
+        }
+    }
+
+    /// The clients of the cluster.
+    #[must_use]
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Their access tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Their assets.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
+    /// How assets come in.
+    #[must_use]
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    /// What this node says of itself.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn status(&self) -> Result<Seen<NodeStatus>, StateError> {
+        status::of_this_node(&self.cluster, &self.settings, &*self.clock).await
+    }
+
+    /// How long a wait for the cluster may take.
+    #[must_use]
+    pub fn request_deadline(&self) -> Duration {
+        self.settings.request_deadline
+    }
+
+    /// What this node has applied.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.cluster.revision()
+    }
+
+    /// Waits until this node has applied a revision that a caller has seen elsewhere.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn wait_for(&self, revision: Revision) -> Result<(), ReadError> {
+        self.cluster.wait_for(revision).await
+    }
+}

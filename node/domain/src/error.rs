@@ -1,0 +1,13 @@
+//! What can go wrong, in families by what was asked for. Each says whose fault it is and whether to try again.
+
+mod asset;
+mod change;
+mod credentials;
+mod state;
+mod upload;
+
+pub use asset::AssetError;
+pub use change::ChangeError;
+pub use credentials::{AddClientError, AuthenticateError, Denied, IssueError, SigningKeyError, TokenError};
+pub use state::StateError;
+pub use upload::UploadError;

@@ -1,0 +1,118 @@
+//! Why somebody is not let in, or gets no token.
+
+use ncore_identity::SealError;
+use ncore_model::Scope;
+
+use super::{ChangeError, StateError};
+
+/// A client whose secret was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// No such client, a wrong secret, or a suspended client: which of them is not told.
+    #[error("the client id or the secret is wrong")]
+    Refused,
+    /// Too many secrets are being checked. Try again in a second.
+    #[error("too many credentials are being checked")]
+    Busy,
+    /// The hash that is kept of the secret is not one. A defect, or damage.
+    #[error("the kept hash of the secret cannot be used")]
+    Hash(#[source] argon2::password_hash::Error),
+    /// The state cannot be read.
+    #[error("the client cannot be read")]
+    State(#[source] StateError),
+}
+
+/// A client that could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddClientError {
+    /// The machine has no randomness.
+    #[error("this machine has no randomness")]
+    Entropy,
+    /// The secret could not be hashed.
+    #[error("the secret cannot be hashed")]
+    Hash(#[source] argon2::password_hash::Error),
+    /// Too many secrets are being checked. Try again in a second.
+    #[error("too many credentials are being checked")]
+    Busy,
+    /// The change did not go through.
+    #[error("the client was not added")]
+    Change(#[source] ChangeError),
+}
+
+/// A cluster that has no key to sign tokens with, and gets none now.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningKeyError {
+    /// The machine has no randomness.
+    #[error("this machine has no randomness")]
+    Entropy,
+    /// It cannot be sealed.
+    #[error("the key cannot be sealed")]
+    Seal(#[source] SealError),
+    /// The state cannot be read.
+    #[error("the keys cannot be read")]
+    State(#[source] StateError),
+    /// The change did not go through.
+    #[error("the key was not added")]
+    Change(#[source] ChangeError),
+}
+
+/// A token that was not issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The client may not have this scope. The caller's fault.
+    #[error("the client may not have the scope {}", .0.as_str())]
+    ScopeNotGranted(Scope),
+    /// There is no key, and none could be made.
+    #[error("no key to sign with")]
+    Key(#[source] SigningKeyError),
+    /// The key does not open under this node's cluster key.
+    #[error("the key to sign with does not open")]
+    Sealed(#[source] SealError),
+    /// The key does not sign.
+    #[error("the token cannot be signed")]
+    Sign(#[source] jsonwebtoken::errors::Error),
+    /// The state cannot be read.
+    #[error("the keys cannot be read")]
+    State(#[source] StateError),
+}
+
+/// A token that is not accepted. All but the last are the caller's fault, who needs another token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It is not a token of this kind.
+    #[error("the token is malformed")]
+    Malformed,
+    /// It is signed with a key that this node does not know. It may be of another cluster, or of a key that is newer than this
+    /// node's state.
+    #[error("the token is signed with an unknown key")]
+    UnknownKey,
+    /// The signature does not fit.
+    #[error("the token's signature is not valid")]
+    Signature,
+    /// It is of another cluster.
+    #[error("the token was issued by another cluster")]
+    OtherIssuer,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Its client is unknown or suspended.
+    #[error("the token's client is not active")]
+    ClientRefused,
+    /// The state cannot be read. This node's fault.
+    #[error("the token cannot be checked")]
+    State(#[source] StateError),
+}
+
+/// Something that the caller is known and not allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The token lacks a scope.
+    #[error("the token lacks the scope {}", .0.as_str())]
+    Scope(Scope),
+    /// The client is under review: it reads and does not write.
+    #[error("the client is under review and may only read")]
+    UnderReview,
+}

@@ -1,0 +1,49 @@
+//! What a customer or an operator can do with a node, once, for every API family.
+//!
+//! An API family authenticates in its own way, calls this, and renders the answer; it decides nothing. What is here knows the
+//! control plane by a narrow trait, the bytes of this machine, and the bytes of other machines by a trait of its own. It
+//! knows no HTTP.
+//!
+//! ```text
+//!   Domain
+//!    ├─ clients()   add, list, let or not let them act; check a secret
+//!    ├─ tokens()    access tokens, and the keys that sign them
+//!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
+//!    ├─ assets()    list, get, patch, delete, purge, and which node holds what
+//!    └─ status()    what this node says of itself
+//! ```
+//!
+//! ## Invariants
+//!
+//! 1. **Nothing is acknowledged that is not committed**, and an upload not before its content is durable on enough nodes.
+//! 2. **Three ends of a change**: done (or rejected, which changes nothing), `unavailable` (did not happen), `unknown` (may
+//!    happen). The third is never reported as one of the others, and keeps every pin.
+//! 3. **Answers have a revision**: what is read is read in one view, and the answer says which.
+//! 4. **`replicated` comes from the reports of the nodes** in that view, and from nothing else.
+//! 5. **A secret is shown once**, when it is made; it is nowhere in logs or in `Debug` output.
+
+mod asset;
+mod clock;
+mod cluster;
+mod copies;
+mod credentials;
+mod domain;
+mod error;
+mod once;
+mod settings;
+mod status;
+mod upload;
+
+pub use asset::{AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
+pub use clock::{Clock, SystemClock};
+pub use cluster::Seen;
+pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
+pub use credentials::{Clients, IssuedToken, NewClient, Principal, TOKEN_LIFETIME_S, Tokens};
+pub use domain::{Domain, DomainParts};
+pub use error::{
+    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, SigningKeyError, StateError, TokenError, UploadError,
+};
+pub use once::{OnceKey, OnceKeyError};
+pub use settings::Settings;
+pub use status::{NodeStatus, Standing};
+pub use upload::{MediaType, MediaTypeError, PINS_HOLD_MS, UploadMeta, UploadSession, UploadStart, Uploaded, Uploads};

@@ -1,0 +1,164 @@
+//! One upload, from its first byte to its answer.
+
+use std::{panic::resume_unwind, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::join;
+use ncore_model::{Asset, AssetPath, ClientId, Command, Idempotency, NodeId, Outcome, Precondition, PutAsset};
+use ncore_store::{BlobWriter, PinId};
+use tokio::{sync::OwnedSemaphorePermit, task};
+use tracing::Instrument;
+
+use super::{
+    Parts,
+    media_type::{MediaType, SNIFF_BYTES},
+    place::{Placed, place},
+};
+use crate::{
+    asset::{AssetDetails, describe},
+    cluster::Seen,
+    copies::Fan,
+    error::{ChangeError, UploadError},
+    once::{OnceKey, Payload},
+};
+
+/// What is known of an upload before it comes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UploadStart {
+    /// About how many bytes there will be. It may be wrong.
+    pub size_hint: Option<u64>,
+}
+
+/// What an upload is to become. It may be known only after the content.
+#[derive(Debug, Clone)]
+pub struct UploadMeta {
+    /// Where.
+    pub path: AssetPath,
+    /// How long others may cache it, in seconds. `None`: as the node has it by default.
+    pub cache_ttl_s: Option<u32>,
+    /// What it is. `None`: found out from the path, then from the content.
+    pub mime: Option<MediaType>,
+    /// What must be true of the path.
+    pub precondition: Precondition,
+    /// The caller's key for this upload and its retries.
+    pub once: Option<OnceKey>,
+}
+
+/// An upload that is committed.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// The asset as it is now, in a view that includes the upload.
+    pub asset: Seen<AssetDetails>,
+    /// Whether the path was free before.
+    pub created: bool,
+}
+
+/// An upload on its way. Dropping it before [`finish`](Self::finish) leaves nothing, here or on other nodes.
+pub struct UploadSession {
+    parts: Arc<Parts>,
+    client: ClientId,
+    turn: OwnedSemaphorePermit,
+    pin: PinId,
+    copies_needed: usize,
+    writer: BlobWriter,
+    fan: Box<dyn Fan>,
+    /// The first bytes, to see what the content is.
+    head: Vec<u8>,
+}
+
+impl UploadSession {
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        client: ClientId,
+        turn: OwnedSemaphorePermit,
+        pin: PinId,
+        copies_needed: usize,
+        writer: BlobWriter,
+        fan: Box<dyn Fan>,
+    ) -> Self {
+        Self { parts, client, turn, pin, copies_needed, writer, fan, head: Vec::new() }
+    }
+
+    /// Takes the next bytes: to this disk and to other nodes at once. Waits while the disk is behind.
+    ///
+    /// # Errors
+    /// [`UploadError::TooLarge`], [`UploadError::Full`], [`UploadError::Store`]. The session is of no use after one.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), UploadError> {
+        let missing = SNIFF_BYTES.saturating_sub(self.head.len());
+        self.head.extend_from_slice(&bytes[..missing.min(bytes.len())]);
+        let (here, ()) = join(self.writer.write(bytes.clone()), self.fan.send(bytes)).await;
+        Ok(here?)
+    }
+
+    /// Ends the upload: makes the content durable on enough nodes, and asks the cluster for the asset. Once begun it runs to
+    /// its end, even if this future is dropped.
+    ///
+    /// # Errors
+    /// [`UploadError`].
+    pub async fn finish(self, meta: UploadMeta) -> Result<Uploaded, UploadError> {
+        let upload = task::spawn(self.complete(meta).in_current_span());
+        upload.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(UploadError::Store(ncore_store::StoreError::ShuttingDown)),
+        })
+    }
+
+    async fn complete(self, meta: UploadMeta) -> Result<Uploaded, UploadError> {
+        let Self { parts, client, turn, pin, copies_needed, writer, fan, head } = self;
+        let mime = match &meta.mime {
+            Some(mime) => mime.clone(),
+            None => MediaType::guess(&meta.path, &head),
+        };
+        let staged = writer.finish().await?;
+        let sha256 = staged.sha256();
+        let placed = place(&parts, turn, pin, copies_needed, staged, fan).await?;
+        let once = meta.once.as_ref().map(|key| idempotency(key, &client, &meta, &placed));
+        let put = PutAsset {
+            client,
+            path: meta.path.as_str().to_owned(),
+            mime: mime.into_string(),
+            size: placed.blob.size,
+            sha256,
+            blob: placed.blob.hash.into(),
+            cache_ttl_s: meta.cache_ttl_s.unwrap_or(parts.default_cache_ttl_s),
+            node: parts.cluster.node_id(),
+            holders: placed.holders.clone(),
+            pinned_until_ms: placed.pinned_until_ms,
+            precondition: meta.precondition,
+        };
+        let committed = propose(&parts, placed, put, once).await?;
+        let public_url = Arc::clone(&parts.public_url);
+        let (asset, created) = committed;
+        let asset = parts.cluster.read(move |view| describe(view, public_url, asset)).await;
+        let asset = asset.map_err(|error| UploadError::Change(ChangeError::Unreadable(error)))?;
+        Ok(Uploaded { asset, created })
+    }
+}
+
+/// Asks for the asset. Once it is known what became of that, whatever it is, the pins have done their work.
+async fn propose(parts: &Parts, placed: Placed, put: PutAsset, once: Option<Idempotency>) -> Result<(Asset, bool), UploadError> {
+    let change = parts.cluster.change(Command::PutAsset(put), once).await;
+    if let Err(ChangeError::Unknown { reason }) = &change {
+        let holders: Vec<u64> = placed.holders.iter().map(|NodeId(id)| *id).collect();
+        tracing::warn!(hash = %placed.blob.hash, ?holders, reason, "the outcome of an upload is not known; its copies stay pinned");
+    } else {
+        placed.pins.release();
+    }
+    match change.map_err(UploadError::Change)?.outcome {
+        Outcome::AssetCreated(asset) => Ok((asset, true)),
+        Outcome::AssetReplaced(asset) => Ok((asset, false)),
+        _ => Err(UploadError::Change(ChangeError::Unexpected)),
+    }
+}
+
+/// A retry asks for the same as the first time if it names the same path, content, description and precondition. What was left
+/// to the node counts as left to the node.
+fn idempotency(key: &OnceKey, client: &ClientId, meta: &UploadMeta, placed: &Placed) -> Idempotency {
+    let mut payload = Payload::new();
+    payload.add(meta.path.as_str().as_bytes());
+    payload.add(placed.blob.hash.as_bytes());
+    payload.add_optional(meta.cache_ttl_s.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
+    payload.add_optional(meta.mime.as_ref().map(|mime| mime.as_str().as_bytes()));
+    payload.add_precondition(&meta.precondition);
+    key.within(client, "put_asset", &payload)
+}
