@@ -1,0 +1,90 @@
+//! The HTTP API of a node.
+//!
+//! ```text
+//!   request ──► front: id, span, time limit, the revision that it presents ──► v2: authenticate ─► parse ─► Domain ─► render
+//! ```
+//!
+//! [`router`] gives an axum router for whoever owns the connections; [`Api`] is the same as a service over any body. What can be
+//! done, and what it means, is in `ncore-domain`: an API family authenticates, parses and renders, and decides nothing.
+//!
+//! # Version 2
+//!
+//! | method and path | scope | success |
+//! |---|---|---|
+//! | `POST /api/v2/auth/token` | client secret | 200 |
+//! | `GET /api/v2/status` | none | 200 |
+//! | `POST /api/v2/assets/upload` | `assets:write` | 201 with `Location`, also when content is replaced |
+//! | `GET /api/v2/assets` | `assets:read` | 200 |
+//! | `GET /api/v2/assets/{id}` | `assets:read` | 200 or 304 |
+//! | `PATCH /api/v2/assets/{id}` | `assets:write` | 200 |
+//! | `DELETE /api/v2/assets/{id}` | `assets:write` | 204 |
+//! | `GET /api/v2/assets/{id}/replication` | `assets:read` | 200 |
+//! | `POST /api/v2/cache/purge` | `cache:purge` | 200 |
+//!
+//! # What holds for every response
+//!
+//! * `X-Request-Id`: the caller's own if it is sane, or a new one.
+//! * `X-NCore-Revision`: the state was at least that new. A request that presents one is answered from a state that includes it,
+//!   or with 503 `behind` after the deadline. One of another history is 409 `revision_lost`: drop it and ask again. (Not 410,
+//!   which says that the *resource* is gone, and may be cached.)
+//! * Errors are `application/problem+json` with `code`, `request_id` and, where it matters to the caller, `outcome`; the table
+//!   of all of them is in `v2::problem`. They come in the order 401, 403, 404, 400.
+//! * A body that nobody wants is read to a bound, so that the client gets to see the answer.
+
+mod front;
+mod v2;
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use ncore_domain::Domain;
+use tower::ServiceExt;
+
+pub use front::RequestId;
+
+/// An error of a part that this crate knows nothing about.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the API stands on.
+pub struct ApiParts {
+    /// What can be done.
+    pub domain: Arc<Domain>,
+}
+
+/// The API as an axum router. It answers every path: those that it does not know with 404.
+///
+/// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here.
+pub fn router(parts: ApiParts) -> Router {
+    front::around(v2::routes(Arc::clone(&parts.domain)), parts.domain)
+}
+
+/// The API as a service over any body. A handle: clones are the same API.
+#[derive(Clone)]
+pub struct Api {
+    router: Router,
+}
+
+impl Api {
+    /// The API over these parts.
+    #[must_use]
+    pub fn new(parts: ApiParts) -> Self {
+        Self { router: router(parts) }
+    }
+
+    /// Answers one request, which whoever took it calls `id`.
+    pub async fn call<B>(&self, mut request: Request<B>, id: &str) -> Response<UnsyncBoxBody<Bytes, BoxError>>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if let Some(id) = RequestId::parse(id) {
+            request.extensions_mut().insert(id);
+        }
+        let answer = self.router.clone().oneshot(request.map(Body::new)).await;
+        let response = answer.unwrap_or_else(|never| match never {});
+        response.map(|body| body.map_err(BoxError::from).boxed_unsync())
+    }
+}

@@ -1,0 +1,46 @@
+//! Version 2: the native API.
+
+mod assets;
+mod auth;
+mod cursor;
+mod etag;
+mod form;
+mod headers;
+mod json;
+mod multipart;
+pub(crate) mod problem;
+mod purge;
+mod replication;
+mod shape;
+mod status;
+mod token;
+mod upload;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use ncore_domain::Domain;
+
+use problem::{Kind, Problem};
+
+/// Where assets are uploaded to.
+pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
+
+pub(crate) fn routes(domain: Arc<Domain>) -> Router {
+    Router::new()
+        .route("/api/v2/auth/token", post(token::issue))
+        .route("/api/v2/status", get(status::show))
+        .route(UPLOAD_PATH, post(upload::upload))
+        .route("/api/v2/assets", get(assets::list))
+        .route("/api/v2/assets/{id}", get(assets::show).patch(assets::patch).delete(assets::delete))
+        .route("/api/v2/assets/{id}/replication", get(replication::show))
+        .route("/api/v2/cache/purge", post(purge::purge))
+        .fallback(async || Problem::new(Kind::EndpointNotFound, "no such endpoint"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")
+        })
+        .with_state(domain)
+}

@@ -1,0 +1,188 @@
+//! `/api/v2/assets` and `/api/v2/assets/{id}`: list, show, patch, delete.
+
+use axum::{
+    extract::{Path, Request, State, rejection::PathRejection},
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode, Uri,
+    header::{ETAG, IF_NONE_MATCH, LINK},
+};
+use ncore_domain::{AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
+use ncore_model::{AssetId, ClientId, Scope};
+use serde::Deserialize;
+
+use super::{
+    auth::authorize,
+    cursor, etag, form,
+    headers::{idempotency_key, precondition},
+    json,
+    problem::{Kind, Problem},
+    shape,
+};
+use crate::front::{Shared, at};
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+/// The longest that others may be told to cache an asset: a year, in seconds.
+pub(super) const CACHE_TTL_MAX_S: u32 = 31_536_000;
+
+/// `GET /api/v2/assets?prefix=&mime=&limit=&cursor=`
+pub(super) async fn list(State(domain): Shared, request: Request) -> Result<Response, Problem> {
+    let (head, _) = request.into_parts();
+    let caller = authorize(&domain, &head, Scope::AssetsRead).await?;
+    let query = ListQuery::parse(&head.uri, &caller.client)?;
+    let wanted = ListRequest { prefix: query.prefix.clone(), mime: query.mime.clone(), after: query.after.clone(), limit: query.limit };
+    let Seen { revision, value: list } = domain.assets().list(&caller.client, wanted).await?;
+    let last = list.assets.last().map(|details| details.asset.path.as_str());
+    let next_cursor = last.filter(|_| list.has_more).map(|path| query.list(&caller.client).cursor(path));
+    let link = next_cursor.as_deref().map(|cursor| query.next(cursor));
+    let page = shape::Page { next_cursor, has_more: list.has_more, assets: list.assets.into_iter().map(shape::Asset::from).collect() };
+    let mut response = at(revision, json::respond(StatusCode::OK, &page));
+    if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
+        response.headers_mut().insert(LINK, link);
+    }
+    Ok(response)
+}
+
+/// `GET /api/v2/assets/{id}`
+pub(super) async fn show(State(domain): Shared, id: Result<Path<String>, PathRejection>, request: Request) -> Result<Response, Problem> {
+    let (head, _) = request.into_parts();
+    let caller = authorize(&domain, &head, Scope::AssetsRead).await?;
+    let asset = domain.assets().get(&caller.client, &asset_id(id)?).await?;
+    let conditions = etag::list(&head.headers, &IF_NONE_MATCH)?;
+    let response = respond(StatusCode::OK, asset);
+    let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+    if conditions.is_none_or(|conditions| !conditions.include(tag)) {
+        return Ok(response);
+    }
+    let (head, _) = response.into_parts();
+    let mut not_modified = StatusCode::NOT_MODIFIED.into_response();
+    *not_modified.headers_mut() = head.headers;
+    not_modified.headers_mut().remove(http::header::CONTENT_TYPE);
+    Ok(not_modified)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changes {
+    cache_ttl: Option<u32>,
+    mime: Option<String>,
+}
+
+/// `PATCH /api/v2/assets/{id}`
+pub(super) async fn patch(State(domain): Shared, id: Result<Path<String>, PathRejection>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let caller = authorize(&domain, &head, Scope::AssetsWrite).await?;
+    let id = asset_id(id)?;
+    let wanted = async {
+        let (once, precondition) = (idempotency_key(&head.headers)?, precondition(&head.headers)?);
+        let (cache_ttl_s, mime) = changes(json::parse(&head.headers, body).await?)?;
+        Ok((once, precondition, cache_ttl_s, mime))
+    };
+    let (once, precondition, cache_ttl_s, mime) = match wanted.await {
+        Ok(wanted) => wanted,
+        Err(problem) => return Err(after_the_asset(&domain, &caller.client, &id, problem).await),
+    };
+    let patched = domain.assets().patch(&caller.client, &id, mime, cache_ttl_s, precondition, once.as_ref()).await?;
+    Ok(respond(StatusCode::OK, patched))
+}
+
+/// `DELETE /api/v2/assets/{id}`
+pub(super) async fn delete(State(domain): Shared, id: Result<Path<String>, PathRejection>, request: Request) -> Result<Response, Problem> {
+    let (head, _) = request.into_parts();
+    let caller = authorize(&domain, &head, Scope::AssetsWrite).await?;
+    let id = asset_id(id)?;
+    let wanted = || Ok((idempotency_key(&head.headers)?, precondition(&head.headers)?));
+    let (once, precondition) = match wanted() {
+        Ok(wanted) => wanted,
+        Err(problem) => return Err(after_the_asset(&domain, &caller.client, &id, problem).await),
+    };
+    let revision = domain.assets().delete(&caller.client, &id, precondition, once.as_ref()).await?;
+    Ok(at(revision, StatusCode::NO_CONTENT))
+}
+
+/// An asset, with its tag.
+pub(super) fn respond(status: StatusCode, asset: Seen<AssetDetails>) -> Response {
+    let sha256 = asset.value.asset.sha256;
+    let text = match serde_json::to_vec(&shape::Asset::from(asset.value)) {
+        Ok(text) => text,
+        Err(error) => return Problem::internal(&error).into_response(),
+    };
+    let tag = HeaderValue::try_from(etag::of(&sha256, &text));
+    let mut response = at(asset.revision, json::respond_text(status, text));
+    if let Ok(tag) = tag {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// The id in the path of a request. One that is not text names nothing.
+pub(super) fn asset_id(id: Result<Path<String>, PathRejection>) -> Result<AssetId, Problem> {
+    id.map(|Path(id)| AssetId::from_text(&id)).map_err(|_| AssetError::Unknown.into())
+}
+
+/// What is wrong with a request comes after what is wrong with its asset: that it is not there, or not the caller's.
+async fn after_the_asset(domain: &Domain, client: &ClientId, id: &AssetId, problem: Problem) -> Problem {
+    domain.assets().get(client, id).await.err().map_or(problem, Problem::from)
+}
+
+fn changes(changes: Changes) -> Result<(Option<u32>, Option<MediaType>), Problem> {
+    let Changes { cache_ttl, mime } = changes;
+    if cache_ttl.is_none() && mime.is_none() {
+        return Err(Problem::new(Kind::InvalidBody, "there is nothing to change: give cache_ttl, mime, or both"));
+    }
+    if cache_ttl.is_some_and(|seconds| seconds > CACHE_TTL_MAX_S) {
+        return Err(Problem::new(Kind::InvalidField, format!("cache_ttl is at most {CACHE_TTL_MAX_S} seconds")));
+    }
+    let mime = mime.as_deref().map(MediaType::parse).transpose();
+    Ok((cache_ttl, mime.map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?))
+}
+
+/// What a list is asked for.
+struct ListQuery {
+    prefix: String,
+    mime: Option<String>,
+    limit: usize,
+    after: Option<String>,
+}
+
+impl ListQuery {
+    fn parse(uri: &Uri, client: &ClientId) -> Result<Self, Problem> {
+        let invalid = |error: form::FormError| Problem::new(Kind::InvalidQuery, format!("the query is not valid: {error}"));
+        let query = form::parse(uri.query().unwrap_or_default()).map_err(invalid)?;
+        let one = |name| query.one(name).map_err(invalid);
+        let prefix = one("prefix")?.unwrap_or_default();
+        let limit = one("limit")?.map(str::parse::<u64>).transpose().ok().filter(|limit| *limit != Some(0));
+        let limit = limit.ok_or_else(|| Problem::new(Kind::InvalidQuery, "limit is a whole number of at least 1"))?;
+        let mut wanted = Self {
+            // As in the paths of uploads, one slash at the start means nothing.
+            prefix: prefix.strip_prefix('/').unwrap_or(prefix).to_owned(),
+            mime: one("mime")?.map(str::to_owned),
+            limit: limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
+            after: None,
+        };
+        if let Some(cursor) = one("cursor")? {
+            let path = wanted.list(client).path(cursor);
+            wanted.after = Some(path.ok_or_else(|| Problem::new(Kind::InvalidCursor, "the cursor is damaged, or of another list"))?);
+        }
+        Ok(wanted)
+    }
+
+    fn list<'a>(&'a self, client: &'a ClientId) -> cursor::List<'a> {
+        cursor::List { client, prefix: &self.prefix, mime: self.mime.as_deref() }
+    }
+
+    /// Where the next page is (RFC 8288).
+    fn next(&self, cursor: &str) -> String {
+        let mut link = format!("</api/v2/assets?limit={}", self.limit);
+        let filters = [("prefix", Some(self.prefix.as_str()).filter(|prefix| !prefix.is_empty())), ("mime", self.mime.as_deref())];
+        for (name, value) in filters {
+            if let Some(value) = value {
+                link.push_str(&format!("&{name}={}", form::encode(value)));
+            }
+        }
+        link.push_str(&format!("&cursor={cursor}>; rel=\"next\""));
+        link
+    }
+}

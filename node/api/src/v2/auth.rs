@@ -1,0 +1,74 @@
+//! Who asks: bearer tokens (RFC 6750), in the `Authorization` header and nowhere else.
+
+use http::{HeaderMap, Uri, header::AUTHORIZATION, request::Parts};
+use ncore_domain::{Denied, Domain, Principal, TokenError};
+use ncore_model::Scope;
+
+use super::{
+    form,
+    problem::{Kind, Problem},
+};
+use crate::front::presented;
+
+/// The client that asks, if it may do what needs `scope`.
+///
+/// # Errors
+/// 401 and 403, in that order, and 400 for what is wrong with the headers that every request may have.
+pub(super) async fn authorize(domain: &Domain, head: &Parts, scope: Scope) -> Result<Principal, Problem> {
+    let token = bearer(&head.headers, &head.uri)?;
+    let principal = domain.tokens().verify(token).await.map_err(not_valid)?;
+    tracing::Span::current().record("client", principal.client.as_str());
+    principal.require(scope).map_err(not_allowed)?;
+    presented(&head.headers)?;
+    Ok(principal)
+}
+
+fn bearer<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a str, Problem> {
+    if form::parse(uri.query().unwrap_or_default()).is_ok_and(|query| query.has("access_token")) {
+        return Err(malformed("a token is sent in the Authorization header, not in the query"));
+    }
+    let mut values = headers.get_all(AUTHORIZATION).into_iter();
+    let Some(value) = values.next() else { return Err(missing()) };
+    if values.next().is_some() {
+        return Err(malformed("there is more than one Authorization header"));
+    }
+    let text = value.to_str().map_err(|_| malformed("the Authorization header is not text"))?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(missing());
+    }
+    // RFC 6750, section 2.1: b64token.
+    let is_token = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
+    if is_token { Ok(token) } else { Err(malformed("the token has characters that no token has")) }
+}
+
+/// RFC 6750, section 3.1: without credentials there is no error to name.
+fn missing() -> Problem {
+    Problem::new(Kind::TokenMissing, "a token is required: Authorization: Bearer <token>").with_challenge(CHALLENGE.to_owned())
+}
+
+fn malformed(detail: &str) -> Problem {
+    let challenge = format!(r#"{CHALLENGE}, error="invalid_request", error_description="{detail}""#);
+    Problem::new(Kind::TokenMalformed, detail).with_challenge(challenge)
+}
+
+fn not_valid(error: TokenError) -> Problem {
+    if let TokenError::State(error) = error {
+        return error.into();
+    }
+    let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{error}""#);
+    Problem::new(Kind::TokenInvalid, error.to_string()).with_challenge(challenge)
+}
+
+fn not_allowed(denied: Denied) -> Problem {
+    match denied {
+        Denied::UnderReview => Problem::new(Kind::ClientUnderReview, denied.to_string()),
+        Denied::Scope(scope) => {
+            let challenge = format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{}""#, scope.as_str());
+            Problem::new(Kind::ScopeMissing, denied.to_string()).with_challenge(challenge)
+        }
+    }
+}
+
+const CHALLENGE: &str = r#"Bearer realm="ncore""#;

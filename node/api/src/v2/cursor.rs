@@ -1,0 +1,84 @@
+//! Where the next page of a list begins.
+//!
+//! base64url of `[version 1] [check: 16] [path]`. The check covers the client and the filters, so that a cursor is good for the
+//! list that it came from and for no other. It is a check and no secret: who forges one sees nothing but its own list.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ncore_model::ClientId;
+
+/// The list that cursors are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List<'a> {
+    pub(super) client: &'a ClientId,
+    pub(super) prefix: &'a str,
+    pub(super) mime: Option<&'a str>,
+}
+
+impl List<'_> {
+    /// The cursor of the page after `path`.
+    pub(super) fn cursor(&self, path: &str) -> String {
+        URL_SAFE_NO_PAD.encode([&[VERSION], self.check(path).as_slice(), path.as_bytes()].concat())
+    }
+
+    /// The path after which the page begins, if the cursor is one of this list.
+    pub(super) fn path(&self, cursor: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let rest = bytes.strip_prefix(&[VERSION])?;
+        let (check, path) = rest.split_first_chunk::<CHECK_BYTES>()?;
+        let path = str::from_utf8(path).ok()?;
+        (*check == self.check(path)).then(|| path.to_owned())
+    }
+
+    fn check(&self, path: &str) -> [u8; CHECK_BYTES] {
+        let mut hasher = blake3::Hasher::new_derive_key("ncore-api v2 cursor of a list of assets, version 1");
+        for field in [self.client.as_str(), self.prefix, if self.mime.is_some() { "m" } else { "" }, self.mime.unwrap_or_default(), path] {
+            hasher.update(&(field.len() as u64).to_le_bytes());
+            hasher.update(field.as_bytes());
+        }
+        let mut check = [0; CHECK_BYTES];
+        hasher.finalize_xof().fill(&mut check);
+        check
+    }
+}
+
+const VERSION: u8 = 1;
+const CHECK_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use ncore_model::ClientId;
+
+    use super::List;
+
+    #[test]
+    fn a_cursor_is_of_one_list() {
+        let (one, other) = (ClientId::from_text("cl_1"), ClientId::from_text("cl_2"));
+        let list = List { client: &one, prefix: "img/", mime: None };
+        let cursor = list.cursor("img/ü.png");
+        assert_eq!(list.path(&cursor).as_deref(), Some("img/ü.png"));
+        let others = [
+            List { client: &other, ..list },
+            List { prefix: "img", ..list },
+            List { mime: Some("image/png"), ..list },
+            List { mime: Some(""), ..list },
+        ];
+        for other in others {
+            assert_eq!(other.path(&cursor), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_and_every_cut_is_noticed() {
+        let client = ClientId::from_text("cl_1");
+        let list = List { client: &client, prefix: "", mime: None };
+        let bytes = URL_SAFE_NO_PAD.decode(list.cursor("a/b")).expect("base64");
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(list.path(&URL_SAFE_NO_PAD.encode(&changed)), None, "byte {at}");
+            assert_eq!(list.path(&URL_SAFE_NO_PAD.encode(&bytes[..at])), None, "cut to {at}");
+        }
+        assert_eq!(list.path("not base64!"), None);
+    }
+}

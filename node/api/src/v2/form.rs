@@ -1,0 +1,102 @@
+//! `application/x-www-form-urlencoded`: query strings, form bodies, and the credentials of HTTP Basic.
+
+/// Names and values, in order.
+#[derive(Debug, Default)]
+pub(super) struct Form {
+    pairs: Vec<(String, String)>,
+}
+
+/// What is wrong with a form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FormError {
+    /// An escape that is none, or bytes that are not UTF-8.
+    #[error("it is not correctly encoded")]
+    Encoding,
+    /// A name that may come once comes again.
+    #[error("{0} comes more than once")]
+    Repeated(&'static str),
+}
+
+/// Parses a form.
+pub(super) fn parse(text: &str) -> Result<Form, FormError> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decode(name)?, decode(value)?))
+    });
+    Ok(Form { pairs: pairs.collect::<Result<_, _>>()? })
+}
+
+impl Form {
+    /// Whether there is one with this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(found, _)| found == name)
+    }
+
+    /// The value of what may come once. What is sent without a value counts as not sent (RFC 6749, section 3.2).
+    pub(super) fn one(&self, name: &'static str) -> Result<Option<&str>, FormError> {
+        let mut found = self.pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
+        let first = found.next();
+        if found.next().is_some() {
+            return Err(FormError::Repeated(name));
+        }
+        Ok(first.filter(|value| !value.is_empty()))
+    }
+}
+
+/// Decodes one name or value.
+pub(super) fn decode(text: &str) -> Result<String, FormError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+                let (high, low) = (digit().ok_or(FormError::Encoding)?, digit().ok_or(FormError::Encoding)?);
+                high << 4 | low
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| FormError::Encoding)
+}
+
+/// Encodes one name or value of a query.
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FormError, decode, encode, parse};
+
+    #[test]
+    fn forms() {
+        let form = parse("a=1&b=x+y%20z&&c&d=%C3%BC&a2=").expect("a form");
+        assert_eq!(form.one("a"), Ok(Some("1")));
+        assert_eq!(form.one("b"), Ok(Some("x y z")));
+        assert_eq!(form.one("c"), Ok(None));
+        assert!(form.has("c"));
+        assert_eq!(form.one("d"), Ok(Some("ü")));
+        assert_eq!(form.one("none"), Ok(None));
+        assert_eq!(parse("a=1&a=1").expect("a form").one("a"), Err(FormError::Repeated("a")));
+        for bad in ["a=%", "a=%1", "a=%zz", "a=%ff"] {
+            assert_eq!(parse(bad).err(), Some(FormError::Encoding), "{bad}");
+        }
+    }
+
+    #[test]
+    fn encoding_is_undone() {
+        for text in ["", "plain", "a b&c=d+e%/ü?"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Ok(text));
+        }
+    }
+}

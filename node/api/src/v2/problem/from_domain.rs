@@ -1,0 +1,83 @@
+//! Which error of the domain is which problem.
+
+use std::error::Error;
+
+use ncore_domain::{AssetError, ChangeError, StateError, UploadError};
+use ncore_model::Rejection;
+
+use super::{Kind, Problem};
+
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Stopping => Self::new(Kind::Unavailable, error.to_string()),
+            StateError::Replica(_) | StateError::Table(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<AssetError> for Problem {
+    fn from(error: AssetError) -> Self {
+        match error {
+            AssetError::Unknown => Self::new(Kind::AssetNotFound, error.to_string()),
+            AssetError::OfOther => Self::new(Kind::AssetOfOther, error.to_string()),
+            AssetError::State(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Unavailable { .. } => Self::new(Kind::Unavailable, error.to_string()),
+            ChangeError::Unknown { reason } => Self::new(
+                Kind::Unknown,
+                format!("whether the change took place is not known: {reason}; repeat it with the same Idempotency-Key to find out"),
+            ),
+            ChangeError::Rejected(rejection) => rejected(&rejection),
+            ChangeError::Unreadable(_) | ChangeError::Unexpected => {
+                tracing::error!(error = &error as &dyn Error, "a change took place, and its answer is lost");
+                Self::new(Kind::AnswerLost, error.to_string())
+            }
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Problem {
+    let kind = match rejection {
+        Rejection::AssetUnknown => Kind::AssetNotFound,
+        Rejection::AssetOfOther => Kind::AssetOfOther,
+        Rejection::ClientBlocked => Kind::ClientBlocked,
+        Rejection::PreconditionFailed => Kind::PreconditionFailed,
+        Rejection::KeyReused => Kind::KeyReused,
+        Rejection::FieldTooLong => Kind::InvalidField,
+        Rejection::SchemaTooLow { .. } => Kind::SchemaTooLow,
+        // The client was there when its token was checked; nodes come and go, and so does time. A new try meets them as they are.
+        Rejection::TooLate
+        | Rejection::HolderRemoved
+        | Rejection::RequestExpired
+        | Rejection::NotInitialised
+        | Rejection::ClientUnknown => Kind::Unavailable,
+        // Answers to commands that no customer asks for.
+        _ => return Problem::internal(rejection),
+    };
+    Problem::new(kind, rejection.to_string())
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
+        let kind = match error {
+            UploadError::TooLarge { .. } => Kind::UploadTooLarge,
+            UploadError::Full => Kind::DiskFull,
+            UploadError::Busy => Kind::Busy,
+            UploadError::TooFewCopies { .. } => Kind::TooFewCopies,
+            UploadError::State(error) => return error.into(),
+            UploadError::Change(error) => return error.into(),
+            UploadError::Store(_) => {
+                tracing::error!(error = &error as &dyn Error, "an upload cannot be stored");
+                Kind::Unavailable
+            }
+        };
+        Self::new(kind, error.to_string())
+    }
+}

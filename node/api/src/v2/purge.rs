@@ -1,0 +1,35 @@
+//! `POST /api/v2/cache/purge`: what is cached of some assets is dropped.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::StatusCode;
+use ncore_model::{AssetGlob, Scope};
+use serde::Deserialize;
+
+use super::{
+    auth::authorize,
+    headers::idempotency_key,
+    json,
+    problem::{Kind, Problem},
+    shape,
+};
+use crate::front::{Shared, at};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    pattern: String,
+}
+
+pub(super) async fn purge(State(domain): Shared, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let caller = authorize(&domain, &head, Scope::CachePurge).await?;
+    let once = idempotency_key(&head.headers)?;
+    let Wanted { pattern } = json::parse(&head.headers, body).await?;
+    let glob = AssetGlob::parse(&pattern).map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?;
+    let purged = domain.assets().purge(&caller.client, &pattern, glob, once.as_ref()).await?;
+    let document = shape::Purged { purged: purged.assets, revision: purged.revision.to_string() };
+    Ok(at(purged.revision, json::respond(StatusCode::OK, &document)))
+}

@@ -1,0 +1,132 @@
+//! The documents of version 2. Times are Unix seconds.
+
+use ncore_domain::{AssetDetails, NodeCopy, NodeStatus, Replication, Seen};
+use ncore_model::ClientId;
+use serde::Serialize;
+
+/// An asset: the eleven fields that every version of this API has had, and two more.
+#[derive(Debug, Serialize)]
+pub(super) struct Asset {
+    id: String,
+    path: String,
+    url: String,
+    mime: String,
+    size: u64,
+    sha256: String,
+    client_id: ClientId,
+    cache_ttl: u32,
+    created_at: u64,
+    /// The node that accepted the content.
+    node: String,
+    replicated: bool,
+    /// How many nodes are known to hold it.
+    copies: usize,
+    /// At which revision the content was put.
+    revision: String,
+}
+
+impl From<AssetDetails> for Asset {
+    fn from(details: AssetDetails) -> Self {
+        let AssetDetails { asset, url, node, replicated, copies, revision } = details;
+        Self {
+            id: asset.id.to_string(),
+            path: asset.path,
+            url,
+            mime: asset.mime,
+            size: asset.size,
+            sha256: hex::encode(asset.sha256),
+            client_id: asset.client,
+            cache_ttl: asset.cache_ttl_s,
+            created_at: seconds(asset.created_at_ms),
+            node,
+            replicated,
+            copies,
+            revision: revision.to_string(),
+        }
+    }
+}
+
+/// A page of assets.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    pub(super) assets: Vec<Asset>,
+    pub(super) next_cursor: Option<String>,
+    pub(super) has_more: bool,
+}
+
+/// A purge that was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Purged {
+    pub(super) purged: u64,
+    pub(super) revision: String,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    node: String,
+    status: &'static str,
+    version: String,
+    ts: u64,
+    region: String,
+    revision: String,
+}
+
+impl From<Seen<NodeStatus>> for Status {
+    fn from(seen: Seen<NodeStatus>) -> Self {
+        let NodeStatus { name, region, standing, software, at_ms } = seen.value;
+        Self { node: name, status: standing.as_str(), version: software, ts: seconds(at_ms), region, revision: seen.revision.to_string() }
+    }
+}
+
+/// Which node holds an asset.
+#[derive(Debug, Serialize)]
+pub(super) struct Replicas {
+    asset_id: String,
+    replicated: bool,
+    revision: String,
+    nodes: Vec<Replica>,
+}
+
+impl From<Replication> for Replicas {
+    fn from(replication: Replication) -> Self {
+        Self {
+            asset_id: replication.asset.to_string(),
+            replicated: replication.replicated,
+            revision: replication.revision.to_string(),
+            nodes: replication.nodes.into_iter().map(Replica::from).collect(),
+        }
+    }
+}
+
+/// How one node holds an asset.
+#[derive(Debug, Serialize)]
+struct Replica {
+    node: String,
+    node_id: u64,
+    region: String,
+    state: &'static str,
+    bytes: Option<u64>,
+    digest: Option<String>,
+    verified_at: Option<u64>,
+    revision: Option<String>,
+}
+
+impl From<NodeCopy> for Replica {
+    fn from(copy: NodeCopy) -> Self {
+        Self {
+            node: copy.name,
+            node_id: copy.node.0,
+            region: copy.region,
+            state: copy.state.as_str(),
+            bytes: copy.bytes,
+            digest: copy.digest.map(|digest| digest.to_string()),
+            verified_at: copy.verified_at_ms.map(seconds),
+            revision: copy.watermark.map(|watermark| watermark.to_string()),
+        }
+    }
+}
+
+fn seconds(ms: u64) -> u64 {
+    ms / 1_000
+}

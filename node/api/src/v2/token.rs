@@ -1,0 +1,71 @@
+//! `POST /api/v2/auth/token`: an access token for a client's secret (RFC 6749, section 4.4).
+//!
+//! The secret comes as JSON (`{"client_id","secret","scope"}`), as a form, or by HTTP Basic, in one of these ways only.
+//! Errors are those of OAuth, `{"error","error_description"}`, and no problem documents.
+
+mod error;
+mod request;
+
+use axum::{
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, PRAGMA},
+};
+use ncore_domain::Domain;
+use ncore_model::Scope;
+use serde::Serialize;
+
+use super::{json, problem::Problem};
+use crate::front::{Shared, at, presented};
+use error::OauthError;
+use request::TokenRequest;
+
+/// The reply (RFC 6749, section 5.1).
+#[derive(Serialize)]
+struct Reply {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    scope: String,
+}
+
+pub(super) async fn issue(State(domain): Shared, request: Request) -> Result<Response, Problem> {
+    presented(request.headers())?;
+    let mut response = answer(&domain, request).await.unwrap_or_else(IntoResponse::into_response);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+async fn answer(domain: &Domain, request: Request) -> Result<Response, OauthError> {
+    let (head, body) = request.into_parts();
+    let body = json::read(body).await.map_err(|problem| OauthError::of_body(&problem))?;
+    let TokenRequest { client_id, secret, scope, is_basic } = TokenRequest::parse(&head.headers, &body)?;
+    let client = domain.clients().authenticate(&client_id, secret).await.map_err(|error| OauthError::of_client(&error, is_basic))?;
+    tracing::Span::current().record("client", client.id.as_str());
+    let scopes = scope.as_deref().map(scopes).transpose()?;
+    let issued = domain.tokens().issue(&client, scopes.as_deref()).await.map_err(|error| OauthError::of_issue(&error))?;
+    let reply = Reply {
+        access_token: issued.token,
+        token_type: "Bearer",
+        expires_in: issued.expires_in_s,
+        scope: issued.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
+    };
+    Ok(at(issued.revision, json::respond(StatusCode::OK, &reply)))
+}
+
+/// The scopes that are asked for, each once.
+fn scopes(text: &str) -> Result<Vec<Scope>, OauthError> {
+    let mut scopes = Vec::new();
+    for name in text.split(' ').filter(|name| !name.is_empty()) {
+        let scope = name.parse().map_err(|()| OauthError::invalid_scope("a scope that is asked for does not exist"))?;
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    if scopes.is_empty() { Err(OauthError::invalid_scope("the scope names nothing")) } else { Ok(scopes) }
+}

@@ -1,0 +1,103 @@
+//! The errors of the token endpoint (RFC 6749, section 5.2).
+
+use axum::response::{IntoResponse, Response};
+use http::{
+    HeaderValue, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use ncore_domain::{AuthenticateError, ChangeError, IssueError, SigningKeyError};
+use serde::Serialize;
+
+use crate::v2::{
+    json,
+    problem::{Kind, Problem},
+};
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(super) struct OauthError {
+    status: StatusCode,
+    error: &'static str,
+    description: String,
+    /// Whether the client showed its secret by HTTP Basic, and so is asked for it in that way.
+    asks_for_basic: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+impl OauthError {
+    pub(super) fn invalid_request(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    pub(super) fn unsupported_grant_type() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "the grant type of this endpoint is client_credentials")
+    }
+
+    pub(super) fn invalid_scope(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_scope", description)
+    }
+
+    pub(super) fn invalid_client(description: impl Into<String>, asks_for_basic: bool) -> Self {
+        Self { asks_for_basic, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description) }
+    }
+
+    /// A body that could not be read.
+    pub(super) fn of_body(problem: &Problem) -> Self {
+        match problem.kind() {
+            Kind::BodyTooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
+            _ => Self::invalid_request("the body broke off"),
+        }
+    }
+
+    pub(super) fn of_client(error: &AuthenticateError, is_basic: bool) -> Self {
+        match error {
+            AuthenticateError::Refused => Self::invalid_client(error.to_string(), is_basic),
+            AuthenticateError::Busy => Self::later(error.to_string()),
+            AuthenticateError::Hash(_) | AuthenticateError::State(_) => Self::internal(error),
+        }
+    }
+
+    pub(super) fn of_issue(error: &IssueError) -> Self {
+        match error {
+            IssueError::ScopeNotGranted(_) => Self::invalid_scope(error.to_string()),
+            IssueError::Key(SigningKeyError::Change(ChangeError::Unavailable { .. } | ChangeError::Unknown { .. })) => {
+                Self::later("the cluster has no key to sign with, and can take none now")
+            }
+            IssueError::Key(_) | IssueError::Sealed(_) | IssueError::Sign(_) | IssueError::State(_) => Self::internal(error),
+        }
+    }
+
+    fn later(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+    }
+
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "no token for a reason of this node's own");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "this node failed; quote the request id")
+    }
+
+    fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        Self { status, error, description: description.into(), asks_for_basic: false }
+    }
+}
+
+impl IntoResponse for OauthError {
+    fn into_response(self) -> Response {
+        tracing::debug!(error = self.error, description = self.description, "no token");
+        let document = Document { error: self.error, error_description: &self.description };
+        let mut response = json::respond(self.status, &document);
+        let headers = response.headers_mut();
+        if self.asks_for_basic {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="ncore", charset="UTF-8""#));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

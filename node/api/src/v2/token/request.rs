@@ -1,0 +1,94 @@
+//! What a client sends for a token, in whichever of the ways it may.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{HeaderMap, header::AUTHORIZATION};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::error::OauthError;
+use crate::v2::{form, json};
+
+/// A request for a token, complete and in one way only.
+pub(super) struct TokenRequest {
+    pub(super) client_id: String,
+    pub(super) secret: SecretString,
+    pub(super) scope: Option<String>,
+    /// Whether the secret came by HTTP Basic.
+    pub(super) is_basic: bool,
+}
+
+/// The parameters in the body. Others are ignored (RFC 6749, section 3.2). `Debug` is left out: it has a secret.
+#[derive(Default, Deserialize)]
+struct Parameters {
+    grant_type: Option<String>,
+    client_id: Option<String>,
+    #[serde(alias = "client_secret")]
+    secret: Option<String>,
+    scope: Option<String>,
+}
+
+impl TokenRequest {
+    pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, OauthError> {
+        let basic = basic(headers)?;
+        let Parameters { grant_type, client_id, secret, scope } = parameters(headers, body)?;
+        if grant_type.is_some_and(|grant| grant != "client_credentials") {
+            return Err(OauthError::unsupported_grant_type());
+        }
+        let is_basic = basic.is_some();
+        let (client_id, secret) = match (basic, client_id, secret) {
+            (Some(_), _, Some(_)) => return Err(OauthError::invalid_request("the secret is sent in one way only, header or body")),
+            (Some((id, _)), Some(other), None) if id != other => {
+                return Err(OauthError::invalid_request("client_id is not that of the Authorization header"));
+            }
+            (Some((id, secret)), _, None) => (id, secret),
+            (None, Some(id), Some(secret)) => (id, secret),
+            (None, None, _) => return Err(OauthError::invalid_request("client_id is missing")),
+            (None, Some(_), None) => return Err(OauthError::invalid_request("secret is missing")),
+        };
+        Ok(Self { client_id, secret: SecretString::from(secret), scope, is_basic })
+    }
+}
+
+fn parameters(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OauthError> {
+    if body.is_empty() {
+        return Ok(Parameters::default());
+    }
+    let mut parameters = if json::is_json(headers) {
+        serde_json::from_slice(body).map_err(|error| OauthError::invalid_request(format!("the body is not as it must be: {error}")))?
+    } else if json::media_type(headers).is_some_and(|mime| mime == "application/x-www-form-urlencoded") {
+        form_parameters(body).map_err(|error| OauthError::invalid_request(format!("the form is not valid: {error}")))?
+    } else {
+        return Err(OauthError::invalid_request("the body must be application/json or application/x-www-form-urlencoded"));
+    };
+    // What is sent without a value counts as not sent.
+    for parameter in [&mut parameters.grant_type, &mut parameters.client_id, &mut parameters.secret, &mut parameters.scope] {
+        parameter.take_if(|value| value.is_empty());
+    }
+    Ok(parameters)
+}
+
+fn form_parameters(body: &[u8]) -> Result<Parameters, form::FormError> {
+    let form = form::parse(str::from_utf8(body).map_err(|_| form::FormError::Encoding)?)?;
+    let one = |name| Ok(form.one(name)?.map(str::to_owned));
+    let (secret, client_secret) = (one("secret")?, one("client_secret")?);
+    if secret.is_some() && client_secret.is_some() {
+        return Err(form::FormError::Repeated("secret"));
+    }
+    Ok(Parameters { grant_type: one("grant_type")?, client_id: one("client_id")?, secret: secret.or(client_secret), scope: one("scope")? })
+}
+
+/// The client and its secret by HTTP Basic, each form-encoded before it was put together (RFC 6749, section 2.3.1).
+fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, OauthError> {
+    let mut values = headers.get_all(AUTHORIZATION).into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(OauthError::invalid_request("there is more than one Authorization header"));
+    }
+    let credentials = value.to_str().ok().and_then(|text| text.split_once(' ')).and_then(|(scheme, encoded)| {
+        let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(encoded.trim()).ok()).flatten()?;
+        let text = String::from_utf8(decoded).ok()?;
+        let (id, secret) = text.split_once(':')?;
+        Some((form::decode(id).ok()?, form::decode(secret).ok()?))
+    });
+    credentials.map(Some).ok_or_else(|| OauthError::invalid_client("the Authorization header is not HTTP Basic", true))
+}

@@ -1,0 +1,99 @@
+//! What holds for every request.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use ncore_api::{Api, ApiParts};
+
+use crate::{rig::Plan, site::Site};
+
+#[tokio::test]
+async fn status_is_for_anybody() {
+    let site = Site::new().await;
+    let answer = site.send(Request::builder().uri("/api/v2/status").body(Body::empty())).await.ok(200);
+    let status = answer.json();
+    assert_eq!((status["node"].as_str(), status["status"].as_str()), (Some("eu-03"), Some("operational")));
+    assert_eq!((status["version"].as_str(), status["region"].as_str()), (Some("0.1.0"), Some("eu-ams")));
+    assert_eq!(status["revision"], answer.header("x-ncore-revision"));
+    assert!(status["ts"].as_u64().is_some_and(|ts| ts > 1_700_000_000 && ts < 100_000_000_000));
+    let bad = Request::builder().uri("/api/v2/status").header("x-ncore-revision", "1").body(Body::empty());
+    site.send(bad).await.problem(400, "invalid_header");
+}
+
+#[tokio::test]
+async fn what_is_not_there() {
+    let site = Site::new().await;
+    for path in ["/api/v2/nothing", "/api/v3/assets", "/", "/api/v2/assets/", "/api/v2/assets/a/b"] {
+        let answer = site.send(Request::builder().uri(path).body(Body::empty())).await.problem(404, "endpoint_not_found");
+        assert_eq!(answer.json()["instance"], path);
+    }
+    for (method, path, allow) in [
+        (Method::POST, "/api/v2/status", "GET,HEAD"),
+        (Method::PUT, "/api/v2/assets", "GET,HEAD"),
+        (Method::GET, "/api/v2/assets/upload", "POST"),
+        (Method::POST, "/api/v2/assets/as_1", "DELETE,GET,HEAD,PATCH"),
+        (Method::GET, "/api/v2/cache/purge", "POST"),
+    ] {
+        let request = Request::builder().method(method.clone()).uri(path).body(Body::empty());
+        let answer = site.send(request).await.problem(405, "method_not_allowed");
+        let mut allowed: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed.join(","), allow, "{method} {path}");
+    }
+    let head = site.send(Request::builder().method(Method::HEAD).uri("/api/v2/nothing").body(Body::empty())).await.ok(404);
+    assert!(head.body.is_empty());
+}
+
+#[tokio::test]
+async fn request_ids() {
+    let site = Site::new().await;
+    let ask = async |id: &str| {
+        let request = Request::builder().uri("/api/v2/nothing").header("x-request-id", id);
+        site.send(request.body(Body::empty())).await.problem(404, "endpoint_not_found").header("x-request-id").to_owned()
+    };
+    assert_eq!(ask("mine-1.2_3").await, "mine-1.2_3");
+    for bad in ["", "a b", &"x".repeat(65), "a\"b"] {
+        let id = ask(bad).await;
+        assert_ne!(id, bad);
+        assert_eq!(id.len(), 36, "{id}");
+    }
+    let api = Api::new(ApiParts { domain: site.rig.domain.clone() });
+    let request = Request::builder().uri("/api/v2/nothing").header("x-request-id", "theirs");
+    let response = api.call(request.body(Body::empty()).expect("a request"), "listener-7").await;
+    assert_eq!(response.headers()["x-request-id"], "listener-7");
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("listener-7"));
+}
+
+#[tokio::test]
+async fn a_presented_revision_is_waited_for() {
+    let mut plan = Plan::default();
+    plan.settings.request_deadline = Duration::from_millis(300);
+    let site = Site::with(plan).await;
+    let ask = async |revision: String| {
+        let request = site.request(Method::GET, "/api/v2/assets").header("x-ncore-revision", revision);
+        site.send(request.body(Body::empty())).await
+    };
+    let now = site.rig.domain.revision();
+    ask(now.to_string()).await.ok(200);
+    ask("1.0".to_owned()).await.ok(200);
+
+    let next = format!("1.{}", now.index + 1);
+    let (answer, _) = tokio::join!(ask(next.clone()), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        site.rig.bare_client()
+    });
+    assert_eq!(answer.ok(200).header("x-ncore-revision"), next, "as soon as it is there");
+
+    let behind = ask(format!("1.{}", now.index + 100)).await.problem(503, "behind");
+    assert_eq!(behind.json()["outcome"], "unavailable");
+    assert_eq!(behind.header("x-ncore-revision"), next);
+    ask("2.1".to_owned()).await.problem(409, "revision_lost");
+    for bad in ["", "1", "x.y", "1.-1"] {
+        ask(bad.to_owned()).await.problem(400, "invalid_header");
+    }
+    let status = Request::builder().uri("/api/v2/status").header("x-ncore-revision", "1.99999").body(Body::empty());
+    site.send(status).await.problem(503, "behind");
+}
