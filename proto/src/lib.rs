@@ -3,7 +3,6 @@
 //! The messages are protobuf, because the two ends may differ in version for weeks during a rolling upgrade. What they
 //! carry inside the replicated log is opaque here: its shape is the business of `ncore-model`. Nothing in this crate
 //! decides anything; it is generated from `proto/*.proto` when the crate is built.
-#![expect(missing_docs, unused_qualifications, reason = "generated from the commented .proto files")]
 #![expect(clippy::all, clippy::pedantic, reason = "generated code")]
 
 /// Raft messages between voters and learners.

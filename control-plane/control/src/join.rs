@@ -107,7 +107,7 @@ pub async fn join(token: &JoinToken, joiner: &Joiner, deadline: Duration) -> Res
                 }
             };
             match timeout(TRY_TIMEOUT, ClusterClient::new(channel).join(message.clone())).await {
-                Ok(Ok(reply)) => return accept(request, reply.into_inner(), token),
+                Ok(Ok(reply)) => return accept(request, &reply.into_inner(), token),
                 Ok(Err(status)) if is_final(status.code()) => return Err(JoinError::Refused(status.message().to_owned())),
                 Ok(Err(status)) => last = format!("{endpoint}: {}", status.message()),
                 Err(_) => last = format!("{endpoint}: no answer"),
@@ -120,7 +120,7 @@ pub async fn join(token: &JoinToken, joiner: &Joiner, deadline: Duration) -> Res
     }
 }
 
-fn accept(request: CertificateRequest, reply: wire::JoinReply, token: &JoinToken) -> Result<Joined, JoinError> {
+fn accept(request: CertificateRequest, reply: &wire::JoinReply, token: &JoinToken) -> Result<Joined, JoinError> {
     let certificate = CertificateDer::from(reply.certificate_der.to_vec());
     let key = ClusterKey::from_slice(&reply.cluster_key).map_err(JoinError::Key)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

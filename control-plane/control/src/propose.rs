@@ -15,7 +15,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use ncore_model::{NodeId, Outcome, Proposal, Revision, decode, encode};
 use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient, propose_reply::Result as Reply};
 use tokio::time::{Instant, sleep, timeout};
@@ -136,9 +135,7 @@ pub(crate) fn to_wire(result: Try) -> wire::ProposeReply {
 
 fn from_wire(reply: wire::ProposeReply) -> Try {
     match reply.result {
-        Some(Reply::Applied(wire::Applied { lineage, index, outcome })) => {
-            Try::Applied(Answer { lineage, index, outcome: Bytes::from(outcome) })
-        }
+        Some(Reply::Applied(wire::Applied { lineage, index, outcome })) => Try::Applied(Answer { lineage, index, outcome }),
         Some(Reply::NotLeader(_)) => Try::NotAppended("the leader has changed"),
         Some(Reply::Unavailable(_)) => Try::NotAppended("the leader has no quorum"),
         Some(Reply::Unknown(_)) | None => Try::NoAnswer("the quorum did not confirm in time"),

@@ -63,7 +63,7 @@ pub(crate) async fn run(control: Arc<Control>, stop: CancellationToken) {
             note("becoming a voter", control.vote_if_meant_to().await);
             note("taking the authority", control.take_authority().await);
             note("raising the schema level", control.raise_schema().await);
-            if round % SELDOM == 0 {
+            if round.is_multiple_of(SELDOM) {
                 note("renewing the certificate", control.renew_certificate().await);
                 control.peers().measure().await;
             }

@@ -64,7 +64,7 @@ impl AdminService {
             ProposeError::Unknown { .. } => Status::deadline_exceeded(format!("{error}; look at the status before you try again")),
         })?;
         match committed.outcome {
-            Outcome::Rejected(rejection) => Err(rejected(rejection)),
+            Outcome::Rejected(rejection) => Err(rejected(&rejection)),
             outcome => Ok(outcome),
         }
     }
@@ -223,7 +223,7 @@ impl Admin for AdminService {
     }
 }
 
-fn rejected(rejection: Rejection) -> Status {
+fn rejected(rejection: &Rejection) -> Status {
     match rejection {
         Rejection::NodeUnknown | Rejection::TokenUnknown | Rejection::ClientUnknown => Status::not_found(rejection.to_string()),
         _ => Status::failed_precondition(rejection.to_string()),

@@ -62,7 +62,7 @@ const REPAIRS_MAX: usize = 1_024;
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs a node until it is told to stop, or must.
-pub(crate) fn run(config: Config, join_token: Option<String>) -> Result<()> {
+pub(crate) fn run(config: &Config, join_token: Option<String>) -> Result<()> {
     let format = match config.log.format {
         config::LogFormat::Json => LogFormat::Json,
         config::LogFormat::Text => LogFormat::Text,
@@ -75,7 +75,7 @@ pub(crate) fn run(config: Config, join_token: Option<String>) -> Result<()> {
 
     let control = runtime("control")?;
     let serving = runtime("serving")?;
-    let result = control.block_on(Node::start(&config, join_token, serving.handle().clone()));
+    let result = control.block_on(Node::start(config, join_token, serving.handle().clone()));
     let result = result.and_then(|node| control.block_on(node.until_stopped()));
     serving.shutdown_timeout(Duration::from_secs(1));
     control.shutdown_timeout(Duration::from_secs(1));

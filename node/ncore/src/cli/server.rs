@@ -26,6 +26,6 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn run(self) -> Result<()> {
         let config = config::load(&self.config, &Overrides::of_process(&self.set))?;
-        node::run(config, self.join_token)
+        node::run(&config, self.join_token)
     }
 }

@@ -90,7 +90,7 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        Err(refusal(status, response.text().await.unwrap_or_default()))
+        Err(refusal(status, &response.text().await.unwrap_or_default()))
     }
 
     fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
@@ -102,8 +102,8 @@ impl Remote {
 }
 
 /// What the node said, with its request id.
-fn refusal(status: StatusCode, body: String) -> anyhow::Error {
-    let problem: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+fn refusal(status: StatusCode, body: &str) -> anyhow::Error {
+    let problem: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let said = ["detail", "error_description", "title"].iter().find_map(|field| problem[*field].as_str());
     let request = problem["request_id"].as_str().map(|id| format!(" (request {id})")).unwrap_or_default();
     anyhow!("{status}: {}{request}", said.unwrap_or("the node gave no reason"))
