@@ -6,7 +6,7 @@ use openraft::{Config, SnapshotPolicy};
 
 /// Settings of one node. Set the fields that should differ from the defaults.
 ///
-/// Within a cluster `heartbeat`, `election_min` and `election_max` must be the same on all nodes.
+/// Within a cluster `heartbeat` and `election_max` should be the same on all nodes.
 #[derive(Debug, Clone)]
 pub struct RaftConfig {
     /// This node's id. Never reused for another log: a wiped node comes back under a new id.
@@ -102,6 +102,8 @@ impl RaftConfig {
             max_in_snapshot_log_to_keep: self.keep_entries,
             replication_lag_threshold: self.keep_entries,
             purge_batch_size: self.purge_batch,
+            // When so many requests wait, callers do too, and give up at their deadlines with nothing written.
+            api_channel_size: Some(4096),
             enable_pre_vote: Some(true),
             // The state is not fsynced per apply, so a restarted leader has to win an election first.
             enable_leader_restore: Some(false),

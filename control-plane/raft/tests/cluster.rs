@@ -102,7 +102,7 @@ async fn a_leader_without_a_quorum_answers_nothing() {
     cluster.nodes[&new].raft.propose(command("k", b"new"), soon()).await.unwrap();
     let stale = raft.read_index(Instant::now() + Duration::from_millis(1500)).await;
     assert!(stale.is_err(), "the old leader must not give a read index: {stale:?}");
-    let refused = raft.propose(command("k", b"late"), Instant::now() + Duration::from_millis(200)).await;
+    let refused = raft.propose(command("k", b"late"), Instant::now() + Duration::from_secs(1)).await;
     assert!(matches!(refused, Err(ProposeError::Unavailable | ProposeError::NotLeader { .. })), "nothing may be written: {refused:?}");
 
     cluster.isolate(old, false);

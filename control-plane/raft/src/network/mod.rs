@@ -23,9 +23,9 @@ pub(crate) use peers::Peers;
 pub trait PeerConnector: Send + Sync + 'static {
     /// A connection to `node_id`, which was last known at `address` (host:port).
     ///
-    /// The far end must have proved to be `node_id`. Nagle's algorithm must be off on both sides. The channel may be shared
-    /// with other callers and may reconnect by itself; channels for different lanes should be different connections, so
-    /// that a heartbeat does not wait behind a snapshot.
+    /// The far end must have proved to be `node_id`. Nagle's algorithm must be off on both sides, and HTTP/2 keep-alive on,
+    /// or a peer that vanished is noticed late. The channel may be shared with other callers and may reconnect by itself;
+    /// channels for different lanes should be different connections, so that a heartbeat does not wait behind a snapshot.
     ///
     /// # Errors
     ///

@@ -34,7 +34,8 @@ use crate::{
 /// A node of the Raft group. Cheap to clone; the clones are the same node.
 ///
 /// The node runs on the tokio runtime it was opened on, which should not be the one that serves content: a busy data plane
-/// must not delay heartbeats. Its fsyncs run on a thread of their own, its file operations on blocking threads.
+/// must not delay heartbeats. Its fsyncs run on a thread of their own, its file operations on blocking threads. It runs until
+/// [`Self::shutdown`], which must come before the process ends, or until that runtime ends.
 #[derive(Clone)]
 pub struct RaftNode {
     inner: Arc<Inner>,
@@ -304,14 +305,6 @@ impl RaftNode {
 
     fn changes(&self) -> Changes<'_> {
         Changes { raft: &self.inner.raft }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(resources) = self.resources.get_mut() {
-            resources.tasks.iter().for_each(JoinHandle::abort);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Putting a node together from its directory.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{error::Error, fs, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use openraft::{async_runtime::watch::WatchReceiver, errors::Fatal};
@@ -19,7 +19,7 @@ use crate::{
     receive::Reception,
     record::Identity,
     snapshot::{Schedule, SnapshotStore},
-    types::{MetricsWatch, Raft, TypeConfig},
+    types::{MetricsWatch, Raft},
 };
 
 /// Opens a node. `disk` is what the flusher syncs: the log's database, unless a test puts something in between.
@@ -37,14 +37,14 @@ pub(crate) async fn open(
     let (dir, cell) = (config.dir.clone(), fatal.clone());
     let opened = task::spawn_blocking(move || open_files(&dir, &cell, limits, log_signal, disk)).await;
     let (log, snapshots) = opened.expect("opening files does not panic")?;
-    claim(&log, &config).await?;
+    claim(&log, &config, &fatal).await?;
 
     let peers = Arc::new(Peers::new(connector, &config));
     let network = Network { peers: Arc::clone(&peers) };
     let adapter = MachineAdapter::new(machine, Arc::clone(&snapshots), fatal.clone(), machine_signal);
     let raft = Raft::new(config.node_id, engine, network, log.clone(), adapter).await;
     let raft = raft.map_err(|error| OpenError::Data(reason_of(&fatal, error)))?;
-    cover_purged(&raft, &log).await;
+    cover_purged(&raft, &log, &snapshots).await;
 
     let schedule = Schedule {
         entries: config.snapshot_entries,
@@ -78,21 +78,21 @@ fn open_files(
 }
 
 /// Makes sure that the log is this node's. Two logs under one id can split a cluster.
-async fn claim(log: &LogStore, config: &RaftConfig) -> Result<(), OpenError> {
+async fn claim(log: &LogStore, config: &RaftConfig, fatal: &FatalCell) -> Result<(), OpenError> {
     let own = Identity { cluster_id: Bytes::copy_from_slice(&config.cluster_id), node: config.node_id };
     match log.identity().map_err(OpenError::Data)? {
         Some(found) if found == own => Ok(()),
         Some(found) => Err(OpenError::OtherNode { node_id: found.node, cluster_id: found.cluster_id.into() }),
-        None => log.claim(&own).await.map_err(|source| OpenError::Directory { path: config.dir.clone(), source }),
+        None => log.claim(&own).await.map_err(|error| OpenError::Data(reason_of(fatal, error))),
     }
 }
 
 /// After a power loss the state may have outlived the newest entries of the log. openraft then declares everything up to
 /// the state purged, and the snapshot, which is to stand for what was purged, does not reach that far: take one that does.
-async fn cover_purged(raft: &Raft, log: &LogStore) {
+async fn cover_purged(raft: &Raft, log: &LogStore, snapshots: &SnapshotStore) {
     let (_, purged) = log.ends();
-    let snapshot = raft.metrics().borrow_watched().snapshot;
-    if purged > snapshot {
+    let covered = snapshots.current().and_then(|stored| stored.meta().last_log_id);
+    if purged > covered {
         // Only fails when the node stops.
         let _ = raft.trigger().snapshot().await;
     }
@@ -102,18 +102,20 @@ async fn cover_purged(raft: &Raft, log: &LogStore) {
 async fn watch_engine(mut metrics: MetricsWatch, fatal: FatalCell) {
     loop {
         let state = metrics.borrow_watched().running_state.clone();
-        match state {
-            Ok(()) if metrics.changed().await.is_ok() => {}
-            Ok(()) | Err(Fatal::Stopped) => return,
-            Err(error) => {
-                fatal.raise(FatalReason::Engine(Arc::new(error)));
-                return;
-            }
+        let error = match state {
+            Ok(()) if metrics.changed().await.is_ok() => continue,
+            // It has gone without a word.
+            Ok(()) => metrics.borrow_watched().running_state.clone().err().unwrap_or(Fatal::Panicked),
+            Err(error) => error,
+        };
+        if error != Fatal::Stopped {
+            fatal.raise(FatalReason::Engine(Arc::new(error)));
         }
+        return;
     }
 }
 
-fn reason_of(fatal: &FatalCell, error: Fatal<TypeConfig>) -> FatalReason {
+fn reason_of(fatal: &FatalCell, error: impl Error + Send + Sync + 'static) -> FatalReason {
     fatal.get().unwrap_or_else(|| FatalReason::Engine(Arc::new(error)))
 }
 

@@ -3,8 +3,6 @@
 //! Only ReadIndex: the leader asks a quorum after the request came. openraft's lease read trusts a lease that a restarted
 //! follower does not remember having given, so an old leader could answer from the past.
 
-use std::time::Duration;
-
 use ncore_proto::raft::v1 as pb;
 use openraft::{
     ReadPolicy,
@@ -91,12 +89,19 @@ impl Reader<'_> {
     }
 
     pub(crate) async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<(), WaitError> {
-        let wait = self.raft.wait(Some(left(deadline)));
-        wait.applied_index_at_least(Some(index), "wait_applied").await.map(|_| ()).map_err(|error| wait_error(&error))
+        let mut progress = self.raft.watch_apply_progress();
+        let applied = progress.wait_until(|applied| applied.is_some_and(|applied| applied.index >= index));
+        let applied = time::timeout_at(deadline, applied).await.map_err(|_| WaitError::Deadline)?;
+        applied.map(|_| ()).map_err(|_| WaitError::Stopped)
     }
 
     pub(crate) async fn wait_recovered(&self, deadline: Instant) -> Result<(), WaitError> {
-        self.raft.wait_for_recovery(Some(left(deadline))).await.map(|_| ()).map_err(|error| wait_error(&error))
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.raft.wait_for_recovery(Some(left)).await {
+            Ok(_) => Ok(()),
+            Err(EngineWaitError::Timeout(..)) => Err(WaitError::Deadline),
+            Err(EngineWaitError::ShuttingDown) => Err(WaitError::Stopped),
+        }
     }
 
     pub(crate) async fn committed_entries(&self, log: &LogStore, from: u64, max_bytes: usize) -> Result<Vec<CommittedEntry>, EntriesError> {
@@ -111,16 +116,5 @@ impl Reader<'_> {
             return Err(EntriesError::Purged { first: purged() });
         }
         Ok(entries.into_iter().map(committed).collect())
-    }
-}
-
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
-}
-
-fn wait_error(error: &EngineWaitError) -> WaitError {
-    match error {
-        EngineWaitError::Timeout(..) => WaitError::Deadline,
-        EngineWaitError::ShuttingDown => WaitError::Stopped,
     }
 }

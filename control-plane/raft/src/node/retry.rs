@@ -36,12 +36,13 @@ impl Pauses {
         Self { next: Duration::from_millis(20), deadline }
     }
 
-    /// Waits for the next attempt; `false` if the deadline comes first.
+    /// Waits for the next attempt; `false`, at once, if that would come so late that its answer might miss the deadline. A
+    /// proposal without an answer would be unknown, where now it is certain that nothing was written.
     pub(crate) async fn pause(&mut self) -> bool {
-        let attempt = Instant::now() + self.next;
-        self.next = (self.next + Duration::from_millis(10)).min(Duration::from_millis(50));
-        if attempt >= self.deadline {
-            time::sleep_until(self.deadline).await;
+        let pause = self.next;
+        self.next = (pause + Duration::from_millis(10)).min(Duration::from_millis(50));
+        let attempt = Instant::now() + pause;
+        if attempt + pause >= self.deadline {
             return false;
         }
         time::sleep_until(attempt).await;

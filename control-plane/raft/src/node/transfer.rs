@@ -24,9 +24,7 @@ pub(crate) async fn transfer(raft: &Raft, election_max: Duration, to: u64, deadl
     }
     check(&before, to, election_max)?;
     raft.trigger().transfer_leader(to).await.map_err(|_| TransferError::Stopped)?;
-    let taken_over = |status: &RaftStatus| {
-        status.term > before.term && status.leader.is_some_and(|leader| leader != before.node_id || status.term > before.term)
-    };
+    let taken_over = |status: &RaftStatus| status.leader.is_some_and(|leader| (leader, status.term) != (before.node_id, before.term));
     let after = StatusWatch::new(raft.metrics()).wait_for(deadline, taken_over).await.map_err(|error| match error {
         WaitError::Deadline => TransferError::Deadline,
         WaitError::Stopped => TransferError::Stopped,

@@ -52,6 +52,8 @@ impl Schedule {
             if !running {
                 return;
             }
+            // Also one that was received, or found at the start.
+            since.applied = since.applied.max(snapshot);
             if self.is_due(&since, applied, log.appended_bytes()) {
                 since = Since { applied, bytes: log.appended_bytes(), time: Instant::now(), ..since };
                 if raft.trigger().snapshot().await.is_err() {
@@ -63,7 +65,7 @@ impl Schedule {
                 self.shorten(&raft, &log, snapshot).await;
             }
             let snapshots = Arc::clone(&snapshots);
-            // A failure has been raised as fatal where it happened.
+            // Only fails when the runtime ends.
             let _ = task::spawn_blocking(move || snapshots.sweep()).await;
         }
     }

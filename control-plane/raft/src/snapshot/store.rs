@@ -129,10 +129,14 @@ impl SnapshotStore {
         disk::remove_dir(&self.incoming.join(reference))
     }
 
-    /// Removes replaced snapshots that nobody reads any more. Blocking.
-    pub(crate) fn sweep(&self) -> io::Result<()> {
-        let unread: Vec<Arc<StoredSnapshot>> = self.held.lock().retired.extract_if(.., |stored| Arc::strong_count(stored) == 1).collect();
-        unread.iter().try_for_each(|stored| disk::remove_dir(stored.path())).map_err(|error| self.failed(error))
+    /// Removes replaced snapshots that nobody reads any more. What cannot be removed is tried again at the next start. Blocking.
+    pub(crate) fn sweep(&self) {
+        let unread: Vec<_> = self.held.lock().retired.extract_if(.., |stored| Arc::strong_count(stored) == 1).collect();
+        for stored in unread {
+            if let Err(error) = disk::remove_dir(stored.path()) {
+                tracing::warn!(path = %error.path.display(), error = %error.source, "an old snapshot could not be removed");
+            }
+        }
     }
 
     fn finish(&self, building: &Path, meta: SnapshotMeta, previous: Option<&StoredSnapshot>) -> Result<Arc<StoredSnapshot>, DiskError> {
