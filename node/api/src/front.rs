@@ -21,14 +21,14 @@ use tracing::{Instrument, field::Empty};
 pub use request_id::RequestId;
 pub(crate) use revision::{X_NCORE_REVISION, at, presented};
 
-use crate::v2::problem::{Kind, Problem, render};
+use crate::problem::{Kind, Problem};
 
 /// Puts the layers around the routes of the families, outermost last.
 pub(crate) fn around(routes: Router, domain: Arc<Domain>) -> Router {
     routes
         .layer(from_fn_with_state(Arc::clone(&domain), revision::from_a_state_that_new))
         .layer(from_fn_with_state(domain, bounded))
-        .layer(from_fn(render))
+        .layer(from_fn(crate::v2::render))
         .layer(from_fn(body::read_what_nobody_wants))
         .layer(from_fn(identified))
 }

@@ -28,10 +28,11 @@
 //!   or with 503 `behind` after the deadline. One of another history is 409 `revision_lost`: drop it and ask again. (Not 410,
 //!   which says that the *resource* is gone, and may be cached.)
 //! * Errors are `application/problem+json` with `code`, `request_id` and, where it matters to the caller, `outcome`; the table
-//!   of all of them is in `v2::problem`. They come in the order 401, 403, 404, 400.
+//!   of all of them is in `problem`. They come in the order 401, 403, 404, 400.
 //! * A body that nobody wants is read to a bound, so that the client gets to see the answer.
 
 mod front;
+mod problem;
 mod v2;
 
 use std::sync::Arc;

@@ -2,13 +2,8 @@
 
 mod assets;
 mod auth;
-mod cursor;
-mod etag;
-mod form;
-mod headers;
-mod json;
-mod multipart;
-pub(crate) mod problem;
+mod document;
+mod message;
 mod purge;
 mod replication;
 mod shape;
@@ -24,7 +19,9 @@ use axum::{
 };
 use ncore_domain::Domain;
 
-use problem::{Kind, Problem};
+use crate::problem::{Kind, Problem};
+
+pub(crate) use document::render;
 
 /// Where assets are uploaded to.
 pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";

@@ -12,7 +12,7 @@ use ncore_control::ReadError;
 use ncore_domain::Domain;
 use ncore_model::Revision;
 
-use crate::v2::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem};
 
 /// In a request: the state that it must be answered from includes this. In a response: the state that it was answered from does.
 pub(crate) const X_NCORE_REVISION: HeaderName = HeaderName::from_static("x-ncore-revision");

@@ -1,5 +1,7 @@
 //! `/api/v2/assets` and `/api/v2/assets/{id}`: list, show, patch, delete.
 
+mod cursor;
+
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
@@ -14,13 +16,17 @@ use serde::Deserialize;
 
 use super::{
     auth::authorize,
-    cursor, etag, form,
-    headers::{idempotency_key, precondition},
-    json,
-    problem::{Kind, Problem},
+    message::{
+        etag, form,
+        headers::{idempotency_key, precondition},
+        json,
+    },
     shape,
 };
-use crate::front::{Shared, at};
+use crate::{
+    front::{Shared, at},
+    problem::{Kind, Problem},
+};
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;

@@ -4,11 +4,11 @@ use http::{HeaderMap, Uri, header::AUTHORIZATION, request::Parts};
 use ncore_domain::{Denied, Domain, Principal, TokenError};
 use ncore_model::Scope;
 
-use super::{
-    form,
+use super::message::form;
+use crate::{
+    front::presented,
     problem::{Kind, Problem},
 };
-use crate::front::presented;
 
 /// The client that asks, if it may do what needs `scope`.
 ///

@@ -10,12 +10,13 @@ use serde::Deserialize;
 
 use super::{
     auth::authorize,
-    headers::idempotency_key,
-    json,
-    problem::{Kind, Problem},
+    message::{headers::idempotency_key, json},
     shape,
 };
-use crate::front::{Shared, at};
+use crate::{
+    front::{Shared, at},
+    problem::{Kind, Problem},
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,8 +7,11 @@ use axum::{
 use http::StatusCode;
 use ncore_model::Scope;
 
-use super::{assets::asset_id, auth::authorize, json, problem::Problem, shape};
-use crate::front::{Shared, at};
+use super::{assets::asset_id, auth::authorize, message::json, shape};
+use crate::{
+    front::{Shared, at},
+    problem::Problem,
+};
 
 pub(super) async fn show(State(domain): Shared, id: Result<Path<String>, PathRejection>, request: Request) -> Result<Response, Problem> {
     let (head, _) = request.into_parts();

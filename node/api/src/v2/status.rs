@@ -6,8 +6,11 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{json, problem::Problem, shape};
-use crate::front::{Shared, at, presented};
+use super::{message::json, shape};
+use crate::{
+    front::{Shared, at, presented},
+    problem::Problem,
+};
 
 pub(super) async fn show(State(domain): Shared, request: Request) -> Result<Response, Problem> {
     presented(request.headers())?;

@@ -18,8 +18,11 @@ use ncore_domain::Domain;
 use ncore_model::Scope;
 use serde::Serialize;
 
-use super::{json, problem::Problem};
-use crate::front::{Shared, at, presented};
+use super::message::json;
+use crate::{
+    front::{Shared, at, presented},
+    problem::Problem,
+};
 use error::OauthError;
 use request::TokenRequest;
 

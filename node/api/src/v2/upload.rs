@@ -18,11 +18,15 @@ use ncore_model::{AssetPath, ClientId, Scope};
 use super::{
     assets::{self, CACHE_TTL_MAX_S},
     auth::authorize,
-    headers::{idempotency_key, upload_precondition},
-    multipart::{Part, Parts},
+    message::{
+        headers::{idempotency_key, upload_precondition},
+        multipart::{Part, Parts},
+    },
+};
+use crate::{
+    front::Shared,
     problem::{Kind, Problem},
 };
-use crate::front::Shared;
 
 pub(super) async fn upload(State(domain): Shared, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();

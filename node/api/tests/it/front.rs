@@ -61,7 +61,9 @@ async fn request_ids() {
     }
     let api = Api::new(ApiParts { domain: site.rig.domain.clone() });
     let request = Request::builder().uri("/api/v2/nothing").header("x-request-id", "theirs");
-    let response = api.call(request.body(Body::empty()).expect("a request"), "listener-7").await;
+    let request = request.body(Body::empty()).expect("a request");
+    let answer = tokio::spawn(async move { api.call(request, "listener-7").await });
+    let response = answer.await.expect("an answer");
     assert_eq!(response.headers()["x-request-id"], "listener-7");
     let body = response.into_body().collect().await.expect("a body").to_bytes();
     assert!(String::from_utf8_lossy(&body).contains("listener-7"));

@@ -8,9 +8,9 @@ use http::{
 use ncore_domain::{AuthenticateError, ChangeError, IssueError, SigningKeyError};
 use serde::Serialize;
 
-use crate::v2::{
-    json,
+use crate::{
     problem::{Kind, Problem},
+    v2::message::json,
 };
 
 /// Why there is no token.

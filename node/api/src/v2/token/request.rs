@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::OauthError;
-use crate::v2::{form, json};
+use crate::v2::message::{form, json};
 
 /// A request for a token, complete and in one way only.
 pub(super) struct TokenRequest {

@@ -22,24 +22,26 @@ use http_body::Body as _;
 use multer::Multipart;
 use tokio::time::timeout;
 
-use super::problem::{Kind, Problem};
-use crate::BoxError;
+use crate::{
+    BoxError,
+    problem::{Kind, Problem},
+};
 
 /// A form that comes in.
-pub(super) struct Parts {
+pub(in crate::v2) struct Parts {
     parts: Multipart<'static>,
     unclaimed: Arc<AtomicUsize>,
 }
 
 /// One part of it.
-pub(super) struct Part {
+pub(in crate::v2) struct Part {
     field: multer::Field<'static>,
     unclaimed: Arc<AtomicUsize>,
 }
 
 impl Parts {
     /// The form in `body`.
-    pub(super) fn new(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+    pub(in crate::v2) fn new(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
         let mime = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = multer::parse_boundary(mime).map_err(|error| match error {
             multer::Error::NoBoundary => invalid("the Content-Type has no boundary"),
@@ -55,7 +57,7 @@ impl Parts {
     }
 
     /// The next part. The one before must have been dropped.
-    pub(super) async fn next(&mut self) -> Result<Option<Part>, Problem> {
+    pub(in crate::v2) async fn next(&mut self) -> Result<Option<Part>, Problem> {
         let field = in_time(self.parts.next_field()).await?;
         self.unclaimed.store(0, Ordering::Relaxed);
         Ok(field.map(|field| Part { field, unclaimed: Arc::clone(&self.unclaimed) }))
@@ -64,24 +66,24 @@ impl Parts {
 
 impl Part {
     /// What the form calls it.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(in crate::v2) fn name(&self) -> Option<&str> {
         self.field.name()
     }
 
     /// What the client calls the file.
-    pub(super) fn file_name(&self) -> Option<&str> {
+    pub(in crate::v2) fn file_name(&self) -> Option<&str> {
         self.field.file_name()
     }
 
     /// The next bytes of it.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+    pub(in crate::v2) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         let chunk = in_time(self.field.chunk()).await?;
         self.unclaimed.store(0, Ordering::Relaxed);
         Ok(chunk)
     }
 
     /// All of it, as text of at most `bytes_max`.
-    pub(super) async fn text(mut self, bytes_max: usize) -> Result<String, Problem> {
+    pub(in crate::v2) async fn text(mut self, bytes_max: usize) -> Result<String, Problem> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             bytes.extend_from_slice(&chunk);
@@ -183,7 +185,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
     use super::{BURST_BYTES, HEAD_BYTES_MAX, Parts};
-    use crate::v2::problem::Kind;
+    use crate::problem::Kind;
 
     const CHUNK: usize = 16 << 10;
 

@@ -2,13 +2,13 @@
 
 /// Names and values, in order.
 #[derive(Debug, Default)]
-pub(super) struct Form {
+pub(in crate::v2) struct Form {
     pairs: Vec<(String, String)>,
 }
 
 /// What is wrong with a form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FormError {
+pub(in crate::v2) enum FormError {
     /// An escape that is none, or bytes that are not UTF-8.
     #[error("it is not correctly encoded")]
     Encoding,
@@ -18,7 +18,7 @@ pub(super) enum FormError {
 }
 
 /// Parses a form.
-pub(super) fn parse(text: &str) -> Result<Form, FormError> {
+pub(in crate::v2) fn parse(text: &str) -> Result<Form, FormError> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decode(name)?, decode(value)?))
@@ -28,12 +28,12 @@ pub(super) fn parse(text: &str) -> Result<Form, FormError> {
 
 impl Form {
     /// Whether there is one with this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::v2) fn has(&self, name: &str) -> bool {
         self.pairs.iter().any(|(found, _)| found == name)
     }
 
     /// The value of what may come once. What is sent without a value counts as not sent (RFC 6749, section 3.2).
-    pub(super) fn one(&self, name: &'static str) -> Result<Option<&str>, FormError> {
+    pub(in crate::v2) fn one(&self, name: &'static str) -> Result<Option<&str>, FormError> {
         let mut found = self.pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         let first = found.next();
         if found.next().is_some() {
@@ -44,7 +44,7 @@ impl Form {
 }
 
 /// Decodes one name or value.
-pub(super) fn decode(text: &str) -> Result<String, FormError> {
+pub(in crate::v2) fn decode(text: &str) -> Result<String, FormError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -62,7 +62,7 @@ pub(super) fn decode(text: &str) -> Result<String, FormError> {
 }
 
 /// Encodes one name or value of a query.
-pub(super) fn encode(text: &str) -> String {
+pub(in crate::v2) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

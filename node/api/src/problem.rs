@@ -1,21 +1,15 @@
-//! Every error of version 2: one table, and its rendering as a problem document (RFC 9457).
+//! Every error of the API: one table of what went wrong, with its status and its name.
 //!
-//! A handler answers with a [`Problem`]; it becomes a document in [`render`], which knows the request's id and path.
+//! A handler answers with a [`Problem`]. That is a status, some headers, and the problem itself in the extensions of the
+//! response; the family that was asked gives it a body in its own style.
 
 mod from_domain;
 
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{
-    HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use serde::Serialize;
-
-use crate::front::RequestId;
 
 /// What went wrong. See [`Kind::row`] for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,6 +147,10 @@ impl Problem {
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl IntoResponse for Problem {
@@ -170,48 +168,4 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// The members of the document. `message` repeats `detail` for clients that know errors by that name.
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    instance: &'a str,
-    code: &'a str,
-    message: &'a str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'a str>,
-}
-
-/// Gives problems their documents.
-pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let instance = request.uri().path().to_owned();
-    let request_id = request.extensions().get::<RequestId>().cloned();
-    let head_only = request.method() == Method::HEAD;
-    let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
-        return response;
-    };
-    let row = problem.kind.row();
-    tracing::debug!(code = row.code, detail = problem.detail, "request refused");
-    let document = Document {
-        r#type: format!("urn:ncore:problem:{}", row.code),
-        title: row.title,
-        status: row.status.as_u16(),
-        detail: &problem.detail,
-        instance: &instance,
-        code: row.code,
-        message: &problem.detail,
-        request_id: request_id.as_ref().map_or("", RequestId::as_str),
-        outcome: row.outcome,
-    };
-    let (mut head, _) = response.into_parts();
-    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    let text = serde_json::to_vec(&document).unwrap_or_default();
-    head.headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(text.len()));
-    Response::from_parts(head, if head_only { axum::body::Body::empty() } else { text.into() })
 }

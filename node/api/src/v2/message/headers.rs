@@ -7,22 +7,20 @@ use http::{
 use ncore_domain::OnceKey;
 use ncore_model::Precondition;
 
-use super::{
-    etag::{self, EntityTags},
-    problem::{Kind, Problem},
-};
+use super::etag::{self, EntityTags};
+use crate::problem::{Kind, Problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The caller's key for "this once": a string of structured fields (RFC 9651), or the bare text that most clients send.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<OnceKey>, Problem> {
+pub(in crate::v2) fn idempotency_key(headers: &HeaderMap) -> Result<Option<OnceKey>, Problem> {
     let Some(text) = one(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     OnceKey::parse(text).map(Some).map_err(|error| Problem::new(Kind::InvalidHeader, error.to_string()))
 }
 
 /// What must be true of a path for an upload: `If-None-Match: *`, or `If-Match`.
-pub(super) fn upload_precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+pub(in crate::v2) fn upload_precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let matching = precondition(headers)?;
     match (etag::list(headers, &IF_NONE_MATCH)?, matching) {
         (None, matching) => Ok(matching),
@@ -33,7 +31,7 @@ pub(super) fn upload_precondition(headers: &HeaderMap) -> Result<Precondition, P
 }
 
 /// What must be true of an asset for a change: `If-Match`. Only the content counts: see [`etag`].
-pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+pub(in crate::v2) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     Ok(match etag::list(headers, &IF_MATCH)? {
         None => Precondition::None,
         Some(EntityTags::Any) => Precondition::Present,

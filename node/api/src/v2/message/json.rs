@@ -15,15 +15,15 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use super::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem};
 
 /// The longest body of a request that is not an upload, in bytes.
-pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+pub(in crate::v2) const BODY_BYTES_MAX: usize = 64 << 10;
 /// How long such a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Reads a body to its end.
-pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
+pub(in crate::v2) async fn read(body: Body) -> Result<Bytes, Problem> {
     let read = timeout(BODY_TIME, Limited::new(body, BODY_BYTES_MAX).collect());
     match read.await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
@@ -36,7 +36,7 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
 }
 
 /// Reads a JSON document.
-pub(super) async fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+pub(in crate::v2) async fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
     if !is_json(headers) {
         return Err(Problem::new(Kind::UnsupportedMediaType, "the body must be application/json"));
     }
@@ -45,18 +45,18 @@ pub(super) async fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: Body) 
 }
 
 /// Whether a body says that it is JSON.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+pub(in crate::v2) fn is_json(headers: &HeaderMap) -> bool {
     media_type(headers).is_some_and(|mime| mime == "application/json" || mime.ends_with("+json"))
 }
 
 /// What a body says that it is, without parameters, in lower case.
-pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(in crate::v2) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(text.split(';').next()?.trim().to_ascii_lowercase())
 }
 
 /// Renders a JSON document. What a client may see is nothing for caches that others share.
-pub(super) fn respond(status: StatusCode, document: &impl Serialize) -> Response {
+pub(in crate::v2) fn respond(status: StatusCode, document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
         Ok(text) => respond_text(status, text),
         Err(error) => Problem::internal(&error).into_response(),
@@ -64,7 +64,7 @@ pub(super) fn respond(status: StatusCode, document: &impl Serialize) -> Response
 }
 
 /// A JSON document that is rendered already.
-pub(super) fn respond_text(status: StatusCode, text: Vec<u8>) -> Response {
+pub(in crate::v2) fn respond_text(status: StatusCode, text: Vec<u8>) -> Response {
     let headers =
         [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
     (status, headers, text).into_response()

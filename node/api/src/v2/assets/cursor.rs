@@ -8,20 +8,20 @@ use ncore_model::ClientId;
 
 /// The list that cursors are for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct List<'a> {
-    pub(super) client: &'a ClientId,
-    pub(super) prefix: &'a str,
-    pub(super) mime: Option<&'a str>,
+pub(in crate::v2) struct List<'a> {
+    pub(in crate::v2) client: &'a ClientId,
+    pub(in crate::v2) prefix: &'a str,
+    pub(in crate::v2) mime: Option<&'a str>,
 }
 
 impl List<'_> {
     /// The cursor of the page after `path`.
-    pub(super) fn cursor(&self, path: &str) -> String {
+    pub(in crate::v2) fn cursor(&self, path: &str) -> String {
         URL_SAFE_NO_PAD.encode([&[VERSION], self.check(path).as_slice(), path.as_bytes()].concat())
     }
 
     /// The path after which the page begins, if the cursor is one of this list.
-    pub(super) fn path(&self, cursor: &str) -> Option<String> {
+    pub(in crate::v2) fn path(&self, cursor: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let rest = bytes.strip_prefix(&[VERSION])?;
         let (check, path) = rest.split_first_chunk::<CHECK_BYTES>()?;

@@ -6,17 +6,17 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem};
 
 /// The tag of a document about content with this SHA-256.
-pub(super) fn of(sha256: &[u8; 32], document: &[u8]) -> String {
+pub(in crate::v2) fn of(sha256: &[u8; 32], document: &[u8]) -> String {
     let rest = blake3::hash(document);
     format!("\"{}-{}\"", hex::encode(sha256), hex::encode(&rest.as_bytes()[..8]))
 }
 
 /// The tags that a condition names.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum EntityTags {
+pub(in crate::v2) enum EntityTags {
     /// `*`.
     Any,
     /// These.
@@ -25,7 +25,7 @@ pub(super) enum EntityTags {
 
 /// One tag.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct EntityTag {
+pub(in crate::v2) struct EntityTag {
     is_weak: bool,
     /// What is between the quotes.
     opaque: String,
@@ -33,7 +33,7 @@ pub(super) struct EntityTag {
 
 impl EntityTag {
     /// The digest of the content that it names, if it is a strong tag of ours: `If-Match` compares strongly.
-    pub(super) fn content(&self) -> Option<[u8; 32]> {
+    pub(in crate::v2) fn content(&self) -> Option<[u8; 32]> {
         let digest = self.opaque.split('-').next().filter(|_| !self.is_weak)?;
         let mut content = [0; 32];
         hex::decode_to_slice(digest, &mut content).ok()?;
@@ -43,7 +43,7 @@ impl EntityTag {
 
 impl EntityTags {
     /// Whether one of them is `tag`, weakly: `If-None-Match` compares that way.
-    pub(super) fn include(&self, tag: &str) -> bool {
+    pub(in crate::v2) fn include(&self, tag: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Some(tags) => tags.iter().any(|found| tag.trim_matches('"') == found.opaque),
@@ -52,7 +52,7 @@ impl EntityTags {
 }
 
 /// The tags of a header that may come several times.
-pub(super) fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Problem> {
+pub(in crate::v2) fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Problem> {
     if !headers.contains_key(name) {
         return Ok(None);
     }
