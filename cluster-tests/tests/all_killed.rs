@@ -49,6 +49,7 @@ struct Open {
 
 /// Uploads from several clients until some are acknowledged, then kills all nodes at a random instant.
 async fn uploads_until_death(run: &Run, cluster: &Cluster, api: &Api, ledger: &Ledger, round: usize) -> Result<Vec<Open>> {
+    // Set just before, so that clients have one upload under way each and do not begin another.
     let dead = AtomicBool::new(false);
     let mark = ledger.len() + 20;
     let clients = (0..CLIENTS).map(|client| upload_until(&dead, run, cluster, api, ledger, (round, client)));
@@ -57,10 +58,10 @@ async fn uploads_until_death(run: &Run, cluster: &Cluster, api: &Api, ledger: &L
         // Not in step with any acknowledgement. The random instant is the point, nothing is waited for.
         let random = run.seed().rng(&format!("instant {round}")).random_range(0..30);
         tokio::time::sleep(Duration::from_millis(random)).await;
+        dead.store(true, Ordering::SeqCst);
         for killed in join_all(cluster.nodes().iter().map(cluster_tests::Node::kill_9)).await {
             killed?;
         }
-        dead.store(true, Ordering::SeqCst);
         Ok(())
     };
     let (open, ()) = tokio::try_join!(try_join_all(clients), death)?;

@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cluster_tests::client::{Api, Bytewise, Outcome, Upload};
-use cluster_tests::corrupt::{self, Part};
+use cluster_tests::corrupt::{self, Damage, Part};
 use cluster_tests::link::Cut;
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::workload::{Content, Entry, Ledger, Settler, log_uniform};
@@ -38,15 +38,14 @@ async fn on_disk(run: Run) -> Result<()> {
     for round in 0..run.scaled(4, 8) {
         let node = cluster.node(rng.random_range(0..cluster.nodes().len()));
         let with_peers = round % 2 == 0;
-        tally.damage += damage(&run, node, &mut rng).await?;
-        if with_peers {
-            reads_end_well(&api, node, &entries, &mut tally).await?;
-        } else {
+        let damage = damage(node, &mut rng).await?;
+        tally.damage += damage.len();
+        if !with_peers {
             cluster.links().isolate(node.slot(), Cut::Silent);
-            reads_break_in_time(&api, node, &entries, &mut tally).await?;
+            reads_break_in_time(&api, node, &entries, &mut tally).await.with_context(|| shown(&damage))?;
             cluster.links().heal_all();
-            reads_end_well(&api, node, &entries, &mut tally).await?;
         }
+        reads_end_well(&api, node, &entries, &mut tally).await.with_context(|| shown(&damage))?;
         for entry in &entries {
             replicated(&api, &cluster, entry).await?;
         }
@@ -68,20 +67,21 @@ struct Tally {
 }
 
 /// Stops the node, damages every blob and every hash tree of it, and starts it.
-async fn damage(run: &Run, node: &Node, rng: &mut StdRng) -> Result<usize> {
+async fn damage(node: &Node, rng: &mut StdRng) -> Result<Vec<Damage>> {
     node.stop().await?;
     let mut files = corrupt::files(&node.data_dir(), Part::Data)?;
     files.extend(corrupt::files(&node.data_dir(), Part::Outboard)?);
     ensure!(!files.is_empty(), "{} has no blobs in {}", node.name(), node.data_dir().display());
-    for file in &files {
-        let damage = corrupt::damage(file, rng)?;
-        if run.scaled(true, false) {
-            run.say(format_args!("{}: {damage}", node.name()));
-        }
-    }
+    let damage = files.iter().map(|file| corrupt::damage(file, rng)).collect::<Result<_>>()?;
     node.start()?;
     node.ready(Duration::from_secs(30)).await?;
-    Ok(files.len())
+    Ok(damage)
+}
+
+/// For the report of a failure.
+fn shown(damage: &[Damage]) -> String {
+    let lines: Vec<String> = damage.iter().map(Damage::to_string).collect();
+    format!("after this damage:\n{}", lines.join("\n"))
 }
 
 /// Every asset, read until it is complete. One wrong byte fails.
@@ -104,7 +104,8 @@ async fn reads_break_in_time(api: &Api, node: &Node, entries: &[Entry], tally: &
             let part = look(api, node, entry, middle / 2..middle + 1).await?;
             anyhow::Ok([whole, part])
         })
-        .buffer_unordered(4)
+        // All at once: a node without peers takes its time to find that out.
+        .buffer_unordered(entries.len())
         .try_concat_vec()
         .await?;
     tally.right += verdicts.iter().filter(|verdict| **verdict == Verdict::Right).count();

@@ -14,6 +14,7 @@ use futures_util::future::try_join_all;
 use rand::seq::SliceRandom as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_uploads_survive_kills() -> Result<()> {
@@ -24,14 +25,14 @@ async fn chaos(run: Run) -> Result<()> {
     let cluster = Cluster::builder().seed(run.seed()).start().await?;
     let api = cluster.api("chaos").await?;
     let ledger = Ledger::new();
-    let total = run.scaled(96, 400);
     let sizes = 1 << 10..=run.scaled(2 << 20, 20 << 20);
+    let pace = Pace { chunk: run.scaled(20, 58), permits: Semaphore::new(0) };
 
     let clients = (0..CLIENTS).map(|client| {
-        let work = Work { client, assets: total / CLIENTS, sizes: sizes.clone(), ledger: ledger.clone() };
+        let work = Work { client, sizes: sizes.clone(), ledger: ledger.clone(), pace: &pace };
         work.run(&run, api.clone().with_own_token(), cluster.nodes())
     });
-    let (attempts, ()) = tokio::try_join!(try_join_all(clients), kill(&run, &cluster, &ledger, total))?;
+    let (attempts, ()) = tokio::try_join!(try_join_all(clients), kill(&run, &cluster, &ledger, &pace))?;
     run.say(format_args!("{} uploads acknowledged, {} requests", ledger.len(), attempts.iter().sum::<u64>()));
 
     cluster.converged(Duration::from_secs(60)).await?;
@@ -42,20 +43,30 @@ async fn chaos(run: Run) -> Result<()> {
     cluster.shutdown().await
 }
 
-/// What one client is to upload.
-struct Work {
-    client: usize,
-    assets: usize,
-    sizes: RangeInclusive<usize>,
-    ledger: Ledger,
+/// Keeps uploads from running ahead of the kills: each takes a permit, and every kill brings new ones.
+struct Pace {
+    /// Uploads from one kill to the next.
+    chunk: usize,
+    permits: Semaphore,
 }
 
-impl Work {
+/// What one client is to upload.
+struct Work<'a> {
+    client: usize,
+    sizes: RangeInclusive<usize>,
+    ledger: Ledger,
+    pace: &'a Pace,
+}
+
+impl Work<'_> {
+    /// Uploads as long as there are permits. Returns how many requests that took.
     async fn run(self, run: &Run, api: Api, nodes: &[Node]) -> Result<u64> {
         let seed = run.seed().derive(&format!("client {}", self.client));
         let mut sizes = seed.rng("sizes");
         let mut settler = Settler::new(&api, nodes, seed.rng("nodes"));
-        for number in 0..self.assets {
+        for number in 0.. {
+            let Ok(permit) = self.pace.permits.acquire().await else { break };
+            permit.forget();
             let path = format!("chaos/{}/{number}", self.client);
             let content = Content::new(seed.derive(&path), log_uniform(&mut sizes, &self.sizes));
             let upload = Upload::new(&path, content.bytes()).key(format!("{}-{path}", run.seed()));
@@ -73,32 +84,40 @@ enum Victim {
     Slot(usize),
 }
 
-/// Kills at even intervals, measured in acknowledged uploads, and lets each victim come back.
-async fn kill(run: &Run, cluster: &Cluster, ledger: &Ledger, total: usize) -> Result<()> {
+/// Kills in the middle of each chunk of uploads, and lets the victim come back.
+async fn kill(run: &Run, cluster: &Cluster, ledger: &Ledger, pace: &Pace) -> Result<()> {
     let mut victims = vec![Victim::Leader; 3];
     victims.extend((0..cluster.nodes().len()).map(Victim::Slot));
     victims.shuffle(&mut run.seed().rng("victims"));
-    let steps = victims.len() + 1;
-    for (step, victim) in victims.into_iter().enumerate() {
-        let mark = total * (step + 1) / steps;
-        wait::until(Duration::from_secs(120), "uploads to go on", || async {
-            let done = ledger.len();
-            if done >= mark { Ok(()) } else { Err(format!("{done} of {mark} acknowledged")) }
-        })
-        .await?;
+    for victim in victims {
         let node = match victim {
             Victim::Leader => cluster.leader().await?,
             Victim::Slot(slot) => cluster.node(slot).clone(),
         };
-        run.say(format_args!("{} acknowledged; kill -9 {}", ledger.len(), node.name()));
+        let middle = ledger.len() + pace.chunk / 2;
+        pace.permits.add_permits(pace.chunk);
+        reach(ledger, middle).await?;
         node.kill_9().await?;
-        // A while without it: until a few more uploads are through, or until the others had every chance.
-        let mark = ledger.len() + 3;
-        let few = wait::until(Duration::from_secs(5), "a few uploads without it", || async { (ledger.len() >= mark).then_some(()) });
-        drop(few.await);
+        let before = ledger.len();
+        run.say(format_args!("kill -9 {} at {before} uploads", node.name()));
+        // The others go on without it.
+        pace.permits.add_permits(3);
+        reach(ledger, before + 3).await?;
         node.start()?;
         node.ready(Duration::from_secs(60)).await?;
     }
+    wait::until(Duration::from_secs(90), "the last uploads", || async { (pace.permits.available_permits() == 0).then_some(()) }).await?;
+    pace.permits.close();
+    Ok(())
+}
+
+/// Waits until so many uploads are acknowledged.
+async fn reach(ledger: &Ledger, mark: usize) -> Result<()> {
+    wait::until(Duration::from_secs(90), "uploads to go on", || async {
+        let done = ledger.len();
+        if done >= mark { Ok(()) } else { Err(format!("{done} of {mark} acknowledged")) }
+    })
+    .await?;
     Ok(())
 }
 

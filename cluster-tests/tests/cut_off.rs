@@ -106,6 +106,7 @@ impl Stage<'_> {
             Outcome::Unavailable(Cause::Answered(problem)) | Outcome::Unknown(Cause::Answered(problem)) => problem,
             other => bail!("a write at a node that is cut off must be answered and not done: {other:?}"),
         };
+        ensure!(start.elapsed() < Duration::from_secs(15), "an answer after {:?} is none", start.elapsed());
         ensure!(problem.status == 503 && problem.retry_after.is_some(), "{problem:?}");
         ensure!(problem.content_type.starts_with("application/problem+json") && !problem.code.is_empty(), "{problem:?}");
         ensure!(matches!(problem.outcome.as_deref(), Some("unavailable" | "unknown")), "{problem:?}");

@@ -144,8 +144,8 @@ impl Round<'_> {
                 _ => Ok(Lost::Everything),
             };
         }
-        // Connected before the answers are held: a handshake needs both directions.
-        drop(through.status().await);
+        // What the previous round left behind is no answer of this one.
+        wait::until(ANSWER, "the gate to be empty", || async { (gate.answers().held() == 0).then_some(()) }).await?;
         gate.answers().adjust(|settings| settings.open = false);
         let answered = tokio::select! {
             outcome = through.upload(upload) => {

@@ -226,8 +226,11 @@ impl At<'_> {
             match outcome.problem() {
                 Some(problem) if problem.status == 401 && !fresh_token => {
                     fresh_token = true;
-                    if self.log_in().await.is_err() {
-                        return outcome;
+                    match self.log_in().await {
+                        Ok(()) => {}
+                        Err(NotDone::Rejected(_)) => return outcome,
+                        // The request itself was turned away at the door.
+                        Err(NotDone::Unavailable(cause) | NotDone::Unknown(cause)) => return Outcome::Unavailable(cause),
                     }
                 }
                 Some(problem) if problem.status == 429 && !left.is_zero() => {

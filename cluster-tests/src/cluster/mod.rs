@@ -112,7 +112,7 @@ impl Cluster {
         self.dir.as_ref().map_or(Path::new(""), TempDir::path)
     }
 
-    /// A door in front of a node's HTTP port, through which the link between a client and that node can be broken.
+    /// A gate in front of a node's HTTP port, through which the link between a client and that node can be broken.
     ///
     /// # Errors
     /// When no port is free.

@@ -83,6 +83,7 @@ impl Links {
                 forth: Arc::clone(links.flow(from, to)),
                 back: Arc::clone(links.flow(to, from)),
                 door: Arc::clone(links.door(from, to)),
+                handshake: true,
             };
             links.proxies.insert((from, to), Proxy::open(runtime.handle(), route)?);
         }
@@ -98,7 +99,7 @@ impl Links {
             .map(|((_, to), proxy)| Ends { advertised: self.ends[*to], through: proxy.addr() })
     }
 
-    /// Opens a door in front of any address of this machine, with flows of its own.
+    /// Opens a gate in front of any address of this machine, with flows of its own.
     ///
     /// # Errors
     /// When no port is free.
@@ -108,6 +109,7 @@ impl Links {
             forth: Arc::new(Flow::new(self.seed.derive(&format!("to {target}")))),
             back: Arc::new(Flow::new(self.seed.derive(&format!("from {target}")))),
             door: Arc::default(),
+            handshake: false,
         };
         // The runtime is there until `drop`.
         let runtime = self.runtime.as_ref().ok_or(io::ErrorKind::NotConnected)?;
@@ -221,7 +223,7 @@ impl Drop for Links {
     }
 }
 
-/// A proxy between clients and one node.
+/// A proxy between clients and one node. While it holds answers back, requests still get through.
 #[derive(Debug)]
 pub struct Gate {
     proxy: Proxy,

@@ -37,6 +37,9 @@ pub struct Route {
     pub back: Arc<Flow>,
     /// Whether there can be connections.
     pub door: Arc<Door>,
+    /// Whether a connection is opened only once the way back is open, as a handshake of TCP demands. Without that,
+    /// requests get through while answers are held.
+    pub handshake: bool,
 }
 
 impl Proxy {
@@ -110,10 +113,11 @@ impl Drop for Ends {
 
 /// Carries one connection until both ends have closed it (true) or one has broken it (false).
 async fn connect_and_carry(ends: &mut Ends, route: &Route) -> io::Result<bool> {
-    // A handshake needs both directions.
     route.forth.opened().await;
     tokio::time::sleep(route.forth.settings().delay).await;
-    route.back.opened().await;
+    if route.handshake {
+        route.back.opened().await;
+    }
     let far = ends.far.insert(TcpStream::connect(route.target).await?);
     tokio::time::sleep(route.back.settings().delay).await;
     ends.near.set_nodelay(true)?;

@@ -237,10 +237,10 @@ async fn a_gate_loses_answers_only() -> Result<()> {
     let gate = net.links.gate(target)?;
     let addr: SocketAddr = gate.url().trim_start_matches("http://").parse()?;
     gate.answers().adjust(|settings| settings.open = false);
-    // Connections need both directions at first.
     let mut stream = TcpStream::connect(addr).await?;
     stream.write_all(b"question").await?;
     assert!(is_silent(&mut stream).await);
+    assert_eq!((gate.requests().passed(), gate.answers().held()), (8, 8), "the question has arrived, the answer has not");
     gate.answers().adjust(|settings| settings.open = true);
     let mut answer = [0; 8];
     stream.read_exact(&mut answer).await?;
