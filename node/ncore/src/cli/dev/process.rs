@@ -58,9 +58,15 @@ impl NodeProcess {
     /// An error if it has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{} ended with {status}; see {}", self.region, self.log.display());
+            bail!("{} ended with {status}: {}\nits log is {}", self.region, self.last_words(), self.log.display());
         }
         Ok(())
+    }
+
+    /// The last line of its log.
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
     }
 
     pub(super) fn ask_to_stop(&self) {
