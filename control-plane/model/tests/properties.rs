@@ -173,6 +173,15 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
             prop_assert_eq!(rows(before, table), rows(after, table), "{} wrote to {}", proposal.command.as_str(), table.as_str());
         }
     }
+    let carried_out = !matches!(applied.outcome, Outcome::Rejected(_)) && content(before) != content(after);
+    if let Some(cluster) = before.cluster().expect("reads").filter(|_| carried_out) {
+        prop_assert!(
+            proposal.command.schema_level() <= cluster.schema_level,
+            "{} at level {}",
+            proposal.command.as_str(),
+            cluster.schema_level
+        );
+    }
     // An answer of another index is one that was given before, and the asset may be another by now.
     let fresh = content(before) != content(after);
     match &applied.outcome {

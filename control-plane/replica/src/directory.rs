@@ -46,6 +46,10 @@ impl Directory {
             Some(number) if number != FIRST => Present::Installed(directory.path_of(number)),
             Some(_) => Present::PerhapsNew(directory.path_of(FIRST)),
             None => {
+                // The pointer is written before the first state, so a state without it is not new: somebody has lost it.
+                if !directory.states()?.is_empty() {
+                    return Err(failed("find", &root.join(POINTER))(io::ErrorKind::NotFound.into()));
+                }
                 directory.point_at(FIRST)?;
                 Present::PerhapsNew(directory.path_of(FIRST))
             }
@@ -56,12 +60,8 @@ impl Directory {
     /// Removes what crashes have left. Only for the one who has the present state open, and so knows that nobody else has.
     pub(crate) fn remove_leftovers(&self) -> Result<(), ReplicaError> {
         let present = self.number()?.map(|number| self.path_of(number));
-        for entry in fs::read_dir(&self.root).map_err(failed("list", &self.root))? {
-            let path = entry.map_err(failed("list", &self.root))?.path();
-            let is_state = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
-            if is_state && Some(&path) != present.as_ref() {
-                fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
-            }
+        for path in self.states()?.iter().filter(|path| Some(*path) != present.as_ref()) {
+            fs::remove_dir_all(path).map_err(failed("remove", path))?;
         }
         let half_written = self.root.join(POINTER_DRAFT);
         match fs::remove_file(&half_written) {
@@ -90,6 +90,18 @@ impl Directory {
     /// Makes a prepared state the present one, for good when this returns.
     pub(crate) fn take_over(&self, prepared: &Prepared) -> Result<(), ReplicaError> {
         self.point_at(prepared.number)
+    }
+
+    /// The directories of states, present or not.
+    fn states(&self) -> Result<Vec<PathBuf>, ReplicaError> {
+        let mut states = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed("list", &self.root))? {
+            let path = entry.map_err(failed("list", &self.root))?.path();
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX)) {
+                states.push(path);
+            }
+        }
+        Ok(states)
     }
 
     fn number(&self) -> Result<Option<u64>, ReplicaError> {

@@ -148,6 +148,24 @@ fn a_state_that_took_over_stays() {
     assert_eq!(states(&home), ["state.000002"]);
 }
 
+/// A state whose pointer somebody has lost, or damaged, is not taken for a leftover.
+#[test]
+fn a_state_without_a_pointer_is_kept() {
+    let reference = Reference::of_length(30);
+    let root = directory();
+    let home = root.path().join("home");
+    drop(replica_with(&reference, &home, 30, 10));
+    let pointer = fs::read(home.join("CURRENT")).expect("reads");
+    fs::remove_file(home.join("CURRENT")).expect("removes");
+    assert!(Replica::open(&home).is_err());
+    fs::write(home.join("CURRENT"), b"?").expect("writes");
+    assert!(Replica::open(&home).is_err());
+    fs::write(home.join("CURRENT"), b"2").expect("writes");
+    assert!(Replica::open(&home).is_err(), "a state that was installed is not made anew");
+    fs::write(home.join("CURRENT"), pointer).expect("writes");
+    assert_eq!(reference.check(&Replica::open(&home).expect("opens")), 30);
+}
+
 /// What cannot be opened does not become the state, now or after a restart.
 #[test]
 fn a_broken_checkpoint_is_refused() {
