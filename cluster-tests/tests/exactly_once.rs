@@ -1,14 +1,15 @@
 //! A write whose answer is lost, repeated elsewhere with the same key, is done once (promise 9).
 //!
-//! In each round an upload loses its answer, in one of two ways: the answer is seen on its way back and is lost there
-//! (so the write is done), or the client gives up at a random moment (so nobody knows). Then the same upload goes to
+//! In each round an upload loses its answer, in one of three ways: the answer is seen on its way back and is lost there
+//! (so the write is done), the client gives up at a random moment, or the node that has the upload is cut off from the
+//! others at a random moment (so nobody knows). Then the same upload goes to
 //! another node, now and then with another leader. That the id is the same proves little, because an asset keeps its id when
 //! its content is replaced. So in some rounds where the write is known to be done something else happens in between:
 //! the path is overwritten, or the asset deleted. A repetition that were executed would bring the old content back.
 
 use anyhow::{Result, bail, ensure};
 use cluster_tests::client::{Api, Asset, Outcome, Upload, sha256};
-use cluster_tests::link::Gate;
+use cluster_tests::link::{Cut, Gate};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::workload::{Content, Settler};
 use cluster_tests::{Cluster, wait};
@@ -134,15 +135,24 @@ impl Round<'_> {
         // The token must be there before: its answer would be held, too.
         wait::until(Duration::from_secs(30), "a token", || async { self.api.at(self.cluster.node(0)).log_in().await }).await?;
         let through = self.api.at_url(gate.url());
-        if rng.random_bool(0.3) {
-            let patience = Duration::from_micros(rng.random_range(200..20_000));
-            let answer = tokio::time::timeout(patience, through.upload(upload)).await;
-            gate.reset();
-            return match answer {
-                Ok(Outcome::Ok(_)) => Ok(Lost::Answer),
-                Ok(Outcome::Rejected(problem)) => bail!("refused for good: {problem}"),
-                _ => Ok(Lost::Everything),
-            };
+        let moment = Duration::from_micros(rng.random_range(200..20_000));
+        match rng.random_range(0..10) {
+            0..2 => {
+                let answer = tokio::time::timeout(moment, through.upload(upload)).await;
+                gate.reset();
+                return answer.map_or(Ok(Lost::Everything), |outcome| told(&outcome));
+            }
+            2..4 => {
+                let node = self.cluster.node(rng.random_range(0..self.cluster.nodes().len()));
+                let there = self.api.at(node);
+                let (outcome, ()) = tokio::join!(there.upload(upload), async {
+                    tokio::time::sleep(moment).await;
+                    self.cluster.links().isolate(node.slot(), Cut::Refused);
+                });
+                self.cluster.links().heal_all();
+                return told(&outcome);
+            }
+            _ => {}
         }
         // What the previous round left behind is no answer of this one.
         wait::until(ANSWER, "the gate to be empty", || async { (gate.answers().held() == 0).then_some(()) }).await?;
@@ -202,6 +212,15 @@ impl Round<'_> {
     fn content(&self, which: &str, rng: &mut StdRng) -> bytes::Bytes {
         let seed = self.run.seed().derive(&format!("{which} {}", self.number));
         Content::new(seed, rng.random_range(1..200_000)).bytes()
+    }
+}
+
+/// What a client knows that got this answer after all.
+fn told(outcome: &Outcome<Asset>) -> Result<Lost> {
+    match outcome {
+        Outcome::Ok(_) => Ok(Lost::Answer),
+        Outcome::Unavailable(_) | Outcome::Unknown(_) => Ok(Lost::Everything),
+        Outcome::Rejected(problem) => bail!("refused for good: {problem}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Paths behave as if operations on them happened one after another.
 //!
-//! Clients put, delete and look up a few paths at nodes chosen at random, while leaders are killed. Each request
+//! Clients put, delete and look up a few paths at nodes chosen at random, while leaders are killed, frozen, or cut off,
+//! and come back. Each request
 //! presents the newest revision that any client has seen, which makes reads at any node as good as reads at one place
 //! (promise 3). What the clients saw is a history; the checker looks for an order in which it makes sense.
 
@@ -8,13 +9,14 @@ use anyhow::{Result, bail, ensure};
 use cluster_tests::client::{Api, Outcome, Problem, Upload};
 use cluster_tests::history::Recorder;
 use cluster_tests::linearizability::{AssetPath, Checker, Held, PathOp, PathOutcome};
+use cluster_tests::link::Cut;
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::workload::Content;
 use cluster_tests::{Cluster, Node, wait};
 use futures_util::future::try_join_all;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +28,7 @@ type History = Recorder<PathOp, PathOutcome>;
 
 async fn linearizable_paths(run: Run) -> Result<()> {
     let cluster = Cluster::builder().seed(run.seed()).setting("cluster", "request_deadline", "3s").start().await?;
-    let api = cluster.api("linearizable").await?.with_deadline(Duration::from_secs(5));
+    let api = cluster.api("linearizable").await?.with_deadline(Duration::from_secs(2));
     let history = History::new();
     let steps = run.scaled(80, 150);
     let clients = (0..CLIENTS).map(|number| {
@@ -42,7 +44,7 @@ async fn linearizable_paths(run: Run) -> Result<()> {
         };
         client.run(steps)
     });
-    let (_, ()) = tokio::try_join!(try_join_all(clients), kill_leaders(&run, &cluster, &history, steps))?;
+    let (_, ()) = tokio::try_join!(try_join_all(clients), harm_leaders(&run, &cluster, &history, steps))?;
 
     let recorded = history.history();
     let path = std::env::temp_dir().join(format!("ncore-history-{}.jsonl", run.seed()));
@@ -56,19 +58,42 @@ async fn linearizable_paths(run: Run) -> Result<()> {
     cluster.shutdown().await
 }
 
-/// Kills the leader when a quarter, half and three quarters of the operations are behind.
-async fn kill_leaders(run: &Run, cluster: &Cluster, history: &History, steps: usize) -> Result<()> {
-    for quarter in 1..4 {
-        let mark = CLIENTS * steps * quarter / 5;
+/// What happens to a leader.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Kill,
+    /// It does not run for a while, and does not know it.
+    Freeze,
+    /// Nobody hears it, and it hears nobody.
+    CutOff,
+}
+
+/// Harms the leader when a part of the operations is behind, waits for the next leader, and lets the old one come back.
+async fn harm_leaders(run: &Run, cluster: &Cluster, history: &History, steps: usize) -> Result<()> {
+    let mut harms = [Harm::Kill, Harm::Freeze, Harm::CutOff];
+    harms.shuffle(&mut run.seed().rng("harms"));
+    for (number, harm) in harms.into_iter().enumerate() {
+        let mark = CLIENTS * steps * (number + 1) / 5;
         wait::until(Duration::from_secs(90), "operations to go on", || async {
             let done = history.len();
             if done >= mark { Ok(()) } else { Err(format!("{done} of {mark}")) }
         })
         .await?;
         let leader = cluster.leader().await?;
-        run.say(format_args!("kill -9 the leader, {}", leader.name()));
-        leader.kill_9().await?;
-        leader.start()?;
+        run.say(format_args!("{harm:?} the leader, {}", leader.name()));
+        let others: Vec<Node> = cluster.nodes().iter().filter(|node| node.slot() != leader.slot()).cloned().collect();
+        match harm {
+            Harm::Kill => leader.kill_9().await?,
+            Harm::Freeze => leader.pause()?,
+            Harm::CutOff => cluster.links().isolate(leader.slot(), Cut::Silent),
+        }
+        let next = cluster.leader_among(&others).await?;
+        run.say(format_args!("{} leads", next.name()));
+        match harm {
+            Harm::Kill => leader.start()?,
+            Harm::Freeze => leader.resume()?,
+            Harm::CutOff => cluster.links().heal_all(),
+        }
         leader.ready(Duration::from_secs(60)).await?;
     }
     Ok(())
@@ -102,7 +127,7 @@ impl Client<'_> {
         let name = format!("{} {step}", self.number);
         let content = Content::new(self.run.seed().derive(&name), self.rng.random_range(1..4_000));
         let upload = Upload::new(path, content.bytes()).key(format!("{}-{name}", self.run.seed()));
-        let call = self.call(PathOp::Put { path: path.to_owned(), sha256: content.sha256() });
+        let call = self.call(PathOp::Put { path: path.to_owned(), sha256: short(&content.sha256()) });
         // Some clients never find out; most ask again, and for them it is one operation that took longer.
         let patience = if self.rng.random_bool(0.2) { 1 } else { 100 };
         let mut may_have_happened = false;
@@ -147,7 +172,7 @@ impl Client<'_> {
         match self.api.at(&node).up_to_date().find(path).await {
             Outcome::Ok(found) => {
                 self.seen = found.as_ref().map(|asset| (path.to_owned(), asset.id.clone())).or(self.seen.take());
-                let held = found.map(|asset| Held { id: Some(asset.id), sha256: asset.sha256.unwrap_or_default() });
+                let held = found.map(|asset| Held { id: Some(asset.id), sha256: short(&asset.sha256.unwrap_or_default()) });
                 call.returned(PathOutcome::Holds(held));
             }
             Outcome::Rejected(problem) => bail!("look {path} up at {}: {problem}", node.name()),
@@ -171,6 +196,11 @@ impl Client<'_> {
 /// Gives the cluster time to elect a leader; longer and longer, so that it is not drowned in requests.
 async fn pause(attempt: u64) {
     tokio::time::sleep(Duration::from_millis(20 * (attempt + 1)).min(Duration::from_millis(300))).await;
+}
+
+/// Enough of a digest to tell contents apart, and to be read.
+fn short(sha256: &str) -> String {
+    sha256.get(..12).unwrap_or(sha256).to_owned()
 }
 
 fn is_gone(problem: &Problem) -> bool {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -30,6 +31,7 @@ pub(crate) async fn serve(node: Arc<Node>) -> Result<()> {
         .route("/api/v2/assets/{id}", get(show).delete(delete))
         .route("/api/v2/assets/{id}/replication", get(replication))
         .route("/assets/{*path}", get(content))
+        .layer(map_response_with_state(Arc::clone(&node), with_revision))
         .with_state(node);
     Ok(axum::serve(listener, router).await?)
 }
@@ -80,7 +82,7 @@ async fn upload(State(node): Shared, headers: HeaderMap, request: Request) -> An
         return Err(unavailable("unavailable"));
     }
     let asset = change(&node, |truth| put(truth, key, &path, &digest, file.len()))?;
-    Ok((StatusCode::CREATED, revision(&node), Json(as_json(&asset))).into_response())
+    Ok((StatusCode::CREATED, Json(as_json(&asset))).into_response())
 }
 
 fn put(truth: &mut Truth, key: Option<String>, path: &str, digest: &str, size: usize) -> Asset {
@@ -104,7 +106,7 @@ async fn list(State(node): Shared, headers: HeaderMap, Query(query): Query<BTree
     let truth = if Fault::StaleReads.is_on() { a_while_ago(&node)? } else { truth(&node)? };
     let prefix = query.get("prefix").map_or("", String::as_str);
     let assets: Vec<Value> = truth.assets.values().filter(|asset| asset.path.starts_with(prefix)).map(as_json).collect();
-    Ok((revision(&node), Json(json!({"assets": assets, "next_cursor": null, "has_more": false}))).into_response())
+    Ok(Json(json!({"assets": assets, "next_cursor": null, "has_more": false})).into_response())
 }
 
 /// The truth as it was up to a fifth of a second ago.
@@ -127,7 +129,7 @@ async fn show(State(node): Shared, headers: HeaderMap, Path(id): Path<String>) -
     let asset = truth.by_id(&id).ok_or_else(not_found)?;
     let mut shown = as_json(asset);
     shown["replicated"] = json!(holdings(&node, &truth, asset).await.iter().all(|holding| holding["state"] == "verified"));
-    Ok((revision(&node), Json(shown)).into_response())
+    Ok(Json(shown).into_response())
 }
 
 async fn delete(State(node): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
@@ -141,7 +143,7 @@ async fn delete(State(node): Shared, headers: HeaderMap, Path(id): Path<String>)
         let path = truth.by_id(&id)?.path.clone();
         truth.assets.remove(&path)
     })?;
-    if deleted.is_some() { Ok((StatusCode::NO_CONTENT, revision(&node)).into_response()) } else { Err(not_found()) }
+    if deleted.is_some() { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(not_found()) }
 }
 
 async fn replication(State(node): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
@@ -150,7 +152,7 @@ async fn replication(State(node): Shared, headers: HeaderMap, Path(id): Path<Str
     let asset = truth.by_id(&id).ok_or_else(not_found)?;
     let nodes = holdings(&node, &truth, asset).await;
     let replicated = nodes.iter().all(|holding| holding["state"] == "verified");
-    Ok((revision(&node), Json(json!({"asset_id": id, "replicated": replicated, "nodes": nodes}))).into_response())
+    Ok(Json(json!({"asset_id": id, "replicated": replicated, "nodes": nodes})).into_response())
 }
 
 async fn holdings(node: &Node, truth: &Truth, asset: &Asset) -> Vec<Value> {
@@ -177,10 +179,10 @@ async fn content(State(node): Shared, headers: HeaderMap, Path(path): Path<Strin
     };
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
     let Some((first, last)) = range.and_then(|(first, last)| Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?))) else {
-        return Ok((revision(&node), Body::from(bytes)).into_response());
+        return Ok(Body::from(bytes).into_response());
     };
     let part = bytes.get(first..=last.min(bytes.len().saturating_sub(1))).unwrap_or_default().to_vec();
-    Ok((StatusCode::PARTIAL_CONTENT, revision(&node), part).into_response())
+    Ok((StatusCode::PARTIAL_CONTENT, part).into_response())
 }
 
 fn as_json(asset: &Asset) -> Value {
@@ -202,8 +204,15 @@ fn authorize(node: &Node, headers: &HeaderMap) -> Result<(), Refusal> {
     known.then_some(()).ok_or_else(|| problem(StatusCode::UNAUTHORIZED, "token_invalid", None))
 }
 
-fn revision(node: &Node) -> [(&'static str, String); 1] {
-    [("X-NCore-Revision", format!("0.{}", truth(node).map_or(0, |truth| truth.index)))]
+/// Every answer tells from which state it was given: the present one.
+async fn with_revision(State(node): Shared, mut response: Response) -> Response {
+    let index = truth(&node).map_or(0, |truth| truth.index);
+    let is_old = Fault::OldRevisions.is_on() && response.status().is_client_error();
+    let index = if is_old { index.saturating_sub(3) } else { index };
+    if let Ok(revision) = format!("0.{index}").parse() {
+        response.headers_mut().insert("X-NCore-Revision", revision);
+    }
+    response
 }
 
 fn not_found() -> Refusal {

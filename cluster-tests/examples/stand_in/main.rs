@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     NoQuorum,
     /// Lists may be from a little while ago.
     StaleReads,
+    /// Refusals tell of more than the revision that they carry.
+    OldRevisions,
     /// A failed fsync is ignored.
     IgnoredFsync,
     /// A full disk is "internal server error".

@@ -286,9 +286,10 @@ async fn problem(response: Response) -> Problem {
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let retry_after = header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let content_type = header("content-type").unwrap_or_default();
+    let revision = Revision::of(&response);
     let body = response.bytes().await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-    Problem { status, retry_after, content_type, ..problem }
+    Problem { status, retry_after, content_type, revision, ..problem }
 }
 
 const DEADLINE: Duration = Duration::from_secs(20);

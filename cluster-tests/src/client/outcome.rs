@@ -3,6 +3,7 @@
 //! "Unknown" is a result of its own: a request that was sent and not answered may have been done. Whoever treats it as
 //! a failure has a test that finds nothing.
 
+use super::Revision;
 use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
@@ -57,6 +58,9 @@ pub struct Problem {
     /// The header `Content-Type`.
     #[serde(skip)]
     pub content_type: String,
+    /// The header `X-NCore-Revision`: from which state this was said.
+    #[serde(skip)]
+    pub revision: Option<Revision>,
 }
 
 impl<T> Outcome<T> {
