@@ -9,7 +9,7 @@ use std::{
 
 use harness::{Cluster, Machine, brisk, collecting, content, eventually, get};
 use ncore_model::{Command, Query};
-use ncore_store::PinId;
+use ncore_store::{PinId, Pinning};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blobs_without_references_and_pins_go() {
@@ -56,6 +56,42 @@ async fn uploads_deletions_and_the_collector_do_not_race() {
         }
     }
     assert!(get(&agent.metrics().collected) >= 15);
+}
+
+/// A step of the collector first looks up what is unreferenced and then removes it, blob by blob. Blobs that get a reference in
+/// between, by an upload that found them here, must be noticed when their turn comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_gets_a_reference_in_the_middle_of_a_step_stays() {
+    let cluster = Cluster::new(1);
+    let a = Machine::new(&cluster, 0).await;
+    let mut blobs = Vec::new();
+    for number in 0..60 {
+        let bytes = content(100, number);
+        blobs.push((a.store(&bytes).await, bytes));
+    }
+    // The collector goes in the order of the hashes. The upload comes from the other end.
+    blobs.sort_by_key(|(hash, _)| std::cmp::Reverse(*hash.as_bytes()));
+    let agent = a.start(collecting(1, Duration::ZERO));
+    eventually("the step has begun", || get(&agent.metrics().collected) > 0).await;
+    let mut referenced = Vec::new();
+    for (number, (hash, bytes)) in blobs.iter().enumerate() {
+        let pin = PinId(number as u128 + 10);
+        if a.store.pin(*hash, pin).await.expect("pins") == Pinning::Absent {
+            break;
+        }
+        cluster.put(&format!("asset/{number}"), bytes, 60);
+        a.store.unpin(*hash, pin).await.expect("unpins");
+        referenced.push(*hash);
+    }
+    assert!(!referenced.is_empty(), "the upload came too late to meet the step");
+    for number in 100..102 {
+        let sentinel = a.store(&content(100, number)).await;
+        eventually("a later pass went by", || !a.has(sentinel)).await;
+    }
+    for hash in &referenced {
+        assert!(a.has(*hash), "{hash} was removed although it is referred to");
+    }
+    assert_eq!(get(&agent.metrics().collected), (blobs.len() - referenced.len()) as u64 + 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
