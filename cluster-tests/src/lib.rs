@@ -71,7 +71,7 @@
 //!
 //! The binary is `$NCORE_BIN`, or the one in the target directory; a missing one is a failed test. The environment
 //! variables are listed in [`run`]. A failed run prints its seed, the directory that holds each node's configuration, log and
-//! data, and the end of each log.
+//! data, and the end of each log. A history that is not linearizable is kept, and `examples/check_history` checks it again.
 //!
 //! # Is a test worth anything?
 //!

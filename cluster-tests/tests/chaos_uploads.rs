@@ -26,7 +26,7 @@ async fn chaos(run: Run) -> Result<()> {
     let api = cluster.api("chaos").await?;
     let ledger = Ledger::new();
     let sizes = 1 << 10..=run.scaled(2 << 20, 20 << 20);
-    let pace = Pace { chunk: run.scaled(20, 58), permits: Semaphore::new(0) };
+    let pace = Pace { chunk: run.scaled(20, 66), permits: Semaphore::new(0) };
 
     let clients = (0..CLIENTS).map(|client| {
         let work = Work { client, sizes: sizes.clone(), ledger: ledger.clone(), pace: &pace };
