@@ -10,6 +10,9 @@ use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+use ncore_model::Revision;
+
+use crate::front::X_NCORE_REVISION;
 
 /// What went wrong. See [`Kind::row`] for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,15 +130,22 @@ pub(crate) struct Problem {
     detail: String,
     /// `WWW-Authenticate` (RFC 6750, section 3).
     challenge: Option<String>,
+    /// The state in which a change was refused; for other refusals, what the node had reached will do.
+    revision: Option<Revision>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), challenge: None }
+        Self { kind, detail: detail.into(), challenge: None, revision: None }
     }
 
     pub(crate) fn with_challenge(self, challenge: String) -> Self {
         Self { challenge: Some(challenge), ..self }
+    }
+
+    /// A refusal that the log decided, at this revision.
+    pub(crate) fn decided_at(self, revision: Revision) -> Self {
+        Self { revision: Some(revision), ..self }
     }
 
     /// Something that is this node's fault. What it was goes to the log and not to the caller.
@@ -164,6 +174,9 @@ impl IntoResponse for Problem {
         }
         if let Some(challenge) = self.challenge.as_ref().and_then(|challenge| HeaderValue::from_str(challenge).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(revision) = self.revision.and_then(|revision| HeaderValue::try_from(revision.to_string()).ok()) {
+            headers.insert(X_NCORE_REVISION, revision);
         }
         response.extensions_mut().insert(self);
         response

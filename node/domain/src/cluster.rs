@@ -72,7 +72,7 @@ impl Cluster {
             ProposeError::Unknown { reason } => ChangeError::Unknown { reason },
         })?;
         match committed.outcome {
-            Outcome::Rejected(rejection) => Err(ChangeError::Rejected(rejection)),
+            Outcome::Rejected(rejection) => Err(ChangeError::Rejected { rejection, revision: committed.revision }),
             _ => Ok(committed),
         }
     }

@@ -34,7 +34,7 @@ impl From<ChangeError> for Problem {
                 Kind::Unknown,
                 format!("whether the change took place is not known: {reason}; repeat it with the same Idempotency-Key to find out"),
             ),
-            ChangeError::Rejected(rejection) => rejected(&rejection),
+            ChangeError::Rejected { rejection, revision } => rejected(&rejection).decided_at(revision),
             ChangeError::Unreadable(_) | ChangeError::Unexpected => {
                 tracing::error!(error = &error as &dyn Error, "a change took place, and its answer is lost");
                 Self::new(Kind::AnswerLost, error.to_string())

@@ -1,6 +1,6 @@
 //! Why a change has no outcome, or not the one that was asked for.
 
-use ncore_model::Rejection;
+use ncore_model::{Rejection, Revision};
 
 use super::StateError;
 
@@ -21,7 +21,13 @@ pub enum ChangeError {
     },
     /// The cluster decided against it, and nothing changed.
     #[error("the change was rejected")]
-    Rejected(#[source] Rejection),
+    Rejected {
+        /// Why.
+        #[source]
+        rejection: Rejection,
+        /// The state in which it was decided: later reads are not to show an older one.
+        revision: Revision,
+    },
     /// It was carried out, and this node could not read what to answer.
     #[error("the change took place, and the answer cannot be read")]
     Unreadable(#[source] StateError),

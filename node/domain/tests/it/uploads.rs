@@ -136,10 +136,10 @@ async fn a_rejected_upload_releases_its_pins() {
     let (one, other) = (rig.bare_client(), rig.bare_client());
     upload(&rig, &one, b"x", meta("a")).await.expect("uploaded");
     let error = upload(&rig, &other, b"y", meta("a")).await.expect_err("of another");
-    assert!(matches!(error, UploadError::Change(ChangeError::Rejected(Rejection::AssetOfOther))), "{error:?}");
+    assert!(matches!(error, UploadError::Change(ChangeError::Rejected { rejection: Rejection::AssetOfOther, .. })), "{error:?}");
     let late = UploadMeta { precondition: Precondition::Absent, ..meta("a") };
     let error = upload(&rig, &one, b"z", late).await.expect_err("is there");
-    assert!(matches!(error, UploadError::Change(ChangeError::Rejected(Rejection::PreconditionFailed))), "{error:?}");
+    assert!(matches!(error, UploadError::Change(ChangeError::Rejected { rejection: Rejection::PreconditionFailed, .. })), "{error:?}");
     rig.no_pins().await;
 }
 
@@ -149,7 +149,7 @@ async fn a_command_that_outlives_its_pins_is_rejected() {
     let client = rig.bare_client();
     rig.plane.answer(Answer::Late(Duration::from_millis(PINS_HOLD_MS + 1)));
     let error = upload(&rig, &client, b"x", meta("a")).await.expect_err("too late");
-    assert!(matches!(error, UploadError::Change(ChangeError::Rejected(Rejection::TooLate))), "{error:?}");
+    assert!(matches!(error, UploadError::Change(ChangeError::Rejected { rejection: Rejection::TooLate, .. })), "{error:?}");
     rig.no_pins().await;
     rig.plane.answer(Answer::Late(Duration::from_millis(PINS_HOLD_MS - 10_000)));
     upload(&rig, &client, b"x", meta("a")).await.expect("slow, and in time");
@@ -226,7 +226,8 @@ async fn a_retry_with_the_same_key_is_the_first_upload() {
     assert_eq!(assets(&rig), 1);
     rig.no_pins().await;
 
-    let key_reused = |error: UploadError| matches!(error, UploadError::Change(ChangeError::Rejected(Rejection::KeyReused)));
+    let key_reused =
+        |error: UploadError| matches!(error, UploadError::Change(ChangeError::Rejected { rejection: Rejection::KeyReused, .. }));
     let changed = [
         (b"y", UploadMeta { once: once(), ..meta("a") }),
         (b"x", UploadMeta { once: once(), ..meta("b") }),

@@ -1,6 +1,6 @@
 //! openraft's own test suite for stores, on the real log store and the real adapter.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use openraft::{
@@ -8,10 +8,11 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
     testing::log::{StoreBuilder, Suite},
 };
+use parking_lot::Mutex;
 
 use super::open;
 use crate::{
-    closing::closing,
+    closing::{Closed, closing},
     fatal::FatalCell,
     log::LogStore,
     machine::MachineAdapter,
@@ -23,11 +24,20 @@ use crate::{
 #[test]
 fn openrafts_suite_passes() {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async {
-        Suite::test_all(Builder).await.unwrap();
+        let open: Arc<Mutex<Vec<Closed>>> = Arc::default();
+        Suite::test_all(Builder { open: Arc::clone(&open) }).await.unwrap();
+        // A process that ends while a database is still being closed aborts.
+        let all: Vec<Closed> = open.lock().drain(..).collect();
+        for closed in all {
+            assert!(closed.wait(Duration::from_secs(10)).await, "the database is closed");
+        }
     });
 }
 
-struct Builder;
+/// Makes the stores that the suite asks for, and remembers those that are open.
+struct Builder {
+    open: Arc<Mutex<Vec<Closed>>>,
+}
 
 impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for Builder {
     async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError<TypeConfig>> {
@@ -35,7 +45,9 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for Builder 
         let opened = open(&dir.path().join("log"));
         let snapshots = Arc::new(SnapshotStore::open(dir.path(), FatalCell::new()).unwrap());
         let machine = Arc::new(TestMachine::open(&dir.path().join("state")));
-        let adapter = MachineAdapter::new(machine, Arc::clone(&snapshots), FatalCell::new(), closing().0);
+        let (machine_signal, machine_closed) = closing();
+        let adapter = MachineAdapter::new(machine, Arc::clone(&snapshots), FatalCell::new(), machine_signal);
+        self.open.lock().extend([opened.closed, machine_closed]);
         Ok((dir, opened.store, Machine { adapter, snapshots }))
     }
 }
