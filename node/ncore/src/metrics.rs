@@ -1,4 +1,4 @@
-//! The names of the node's figures. `docs/metrics.md` lists them; a test keeps the list complete.
+//! The names of the node's figures. `docs/metrics.md` lists them: a name that is added here is added there.
 
 use std::{
     fmt,
