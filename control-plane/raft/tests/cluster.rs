@@ -114,6 +114,44 @@ async fn a_leader_without_a_quorum_answers_nothing() {
     cluster.stop().await;
 }
 
+/// Whatever is written meanwhile, a peer whose port is closed is dialled now and then, and found soon when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_down_is_tried_with_pauses() {
+    let cluster = Cluster::formed(3, 3, defaults).await;
+    let leader = cluster.leader().await;
+    let down = if leader == 3 { 2 } else { 3 };
+    let lanes = [Lane::Control, Lane::Log].map(|lane| (leader, down, lane));
+    let dials = || lanes.map(|(from, to, lane)| cluster.dials(from, to, lane));
+    for lane in &lanes {
+        cluster.links[lane].close().await;
+    }
+    eventually("the loss is noticed", || async { cluster.dials(leader, down, Lane::Log) > 1 }).await;
+
+    let (before, started) = (dials(), Clock::now());
+    let mut written = 0;
+    while started.elapsed() < Duration::from_secs(1) {
+        cluster.put("k", b"v").await;
+        written += 1;
+    }
+    let [control, log] = [0, 1].map(|lane| dials()[lane] - before[lane]);
+    let seconds = started.elapsed().as_secs() + 1;
+    assert!(written > 10, "the others take writes: {written}");
+    // Pauses of 50, 100, 200, 400 ms, and then of 500 ms.
+    assert!((1..=5 * seconds).contains(&log), "{log} tries in {seconds} s");
+    // One heartbeat in 100 ms.
+    assert!((1..=12 * seconds).contains(&control), "{control} heartbeats in {seconds} s");
+
+    let last = cluster.put("k", b"w").await.position.index;
+    let reopened = Clock::now();
+    for lane in &lanes {
+        cluster.links[lane].reopen().await;
+    }
+    cluster.nodes[&down].raft.wait_applied(last, soon()).await.unwrap();
+    let took = reopened.elapsed();
+    assert!(took < Duration::from_millis(1500), "back after {took:?}");
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_moves_at_once() {
     let cluster = Cluster::formed(3, 3, defaults).await;

@@ -2,7 +2,11 @@
 
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
-use futures_util::{Stream, future::BoxFuture, stream::BoxStream};
+use futures_util::{
+    Stream, StreamExt,
+    future::{self, BoxFuture},
+    stream::{self, BoxStream},
+};
 use ncore_proto::raft::v1::{self as pb, raft_client::RaftClient};
 use openraft::{
     OptionalSend, RPCTypes, RaftNetworkFactory,
@@ -80,12 +84,18 @@ impl PeerClient {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
+        let attempt = self.peers.reach.attempt(self.target);
         let exchange = async {
             let client = self.connect(lane, limit, action).await?;
             let answer = call(client).await.map_err(|status| self.failed(lane, &status))?;
             Ok(answer.into_inner())
         };
-        time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(self.timed_out(action, limit)))
+        let outcome = time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(self.timed_out(action, limit)));
+        match &outcome {
+            Ok(_) => attempt.answered(),
+            Err(error) => attempt.failed(error),
+        }
+        outcome
     }
 
     fn failed(&self, lane: Lane, status: &Status) -> RpcError {
@@ -97,6 +107,20 @@ impl PeerClient {
 
     fn timed_out(&self, action: RPCTypes, timeout: Duration) -> RpcError {
         RPCError::Timeout(Timeout { action, id: self.peers.node_id(), target: self.target, timeout })
+    }
+
+    /// What was sent was not answered in time. A connection that is dead without knowing it would be found out later, by its
+    /// keep-alive; a new one costs little.
+    fn fell_silent(&self, limit: Duration) -> RpcError {
+        self.peers.forget(self.target, &self.address, self.lane);
+        self.timed_out(RPCTypes::AppendEntries, limit)
+    }
+
+    fn note(&self, error: Option<&RpcError>) {
+        match error {
+            None => self.peers.reach.answered(self.target),
+            Some(error) => self.peers.reach.failed(self.target, error),
+        }
     }
 
     fn vote_request(&self, request: &VoteRequest<TypeConfig>) -> pb::VoteRequest {
@@ -134,6 +158,7 @@ impl PeerClient {
 }
 
 impl NetBackoff<TypeConfig> for PeerClient {
+    /// The pauses are the ones of the configuration.
     fn backoff(&self) -> Option<Backoff> {
         None
     }
@@ -142,22 +167,26 @@ impl NetBackoff<TypeConfig> for PeerClient {
 impl NetStreamAppend<TypeConfig> for PeerClient {
     fn stream_append<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
         _option: RPCOption,
     ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>, RpcError>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            // openraft pauses after a failure, and it does so inside this stream, before it gives a request out. So there is no
+            // dialling without a request: it would fail before anybody asked for one, and be tried again without a pause.
+            let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
+            let input = stream::once(future::ready(first)).chain(input);
             let limit = self.peers.timeouts.append;
             let (requests, outstanding) = append::requests(input, self.peers.route_to(self.target));
             let answers =
                 self.call(self.lane, limit, RPCTypes::AppendEntries, |mut client| async move { client.append(requests).await }).await?;
             let this = &*self;
             let failed = move |status: &Status| this.failed(this.lane, status);
-            let timed_out = move || this.timed_out(RPCTypes::AppendEntries, limit);
-            let replies: BoxStream<'s, _> = Box::pin(append::replies(answers, outstanding, limit, failed, timed_out));
-            Ok(replies)
+            let timed_out = move || this.fell_silent(limit);
+            let replies = append::replies(answers, outstanding, limit, failed, timed_out);
+            Ok(replies.inspect(move |reply| this.note(reply.as_ref().err())).boxed())
         })
     }
 }

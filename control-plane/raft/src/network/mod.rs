@@ -7,6 +7,7 @@
 mod append;
 mod client;
 mod peers;
+mod reach;
 mod server;
 
 use std::error::Error;

@@ -7,7 +7,7 @@ use ncore_proto::raft::v1::{self as pb, raft_client::RaftClient};
 use parking_lot::Mutex;
 use tonic::{Status, transport::Channel};
 
-use super::{ConnectError, Lane, MAX_MESSAGE, PeerConnector, PeerIdentity};
+use super::{ConnectError, Lane, MAX_MESSAGE, PeerConnector, PeerIdentity, reach::Reach};
 use crate::config::RaftConfig;
 
 /// Shared by everything that talks to other nodes.
@@ -17,6 +17,8 @@ pub(crate) struct Peers {
     node_id: u64,
     address: String,
     pub(crate) timeouts: Timeouts,
+    /// Which of them answer.
+    pub(crate) reach: Reach,
     /// Channels in use. A peer that moved to another address has another entry; there are few peers.
     open: Mutex<HashMap<(u64, String, Lane), Channel>>,
 }
@@ -37,7 +39,8 @@ impl Peers {
         let timeouts =
             Timeouts { append: config.append_timeout, snapshot_idle: config.snapshot_idle, snapshot_install: config.snapshot_install };
         let (cluster_id, node_id, address) = (config.cluster_id, config.node_id, config.address.clone());
-        Self { connector, cluster_id, node_id, address, timeouts, open: Mutex::default() }
+        let reach = Reach::new(config.election_max);
+        Self { connector, cluster_id, node_id, address, timeouts, reach, open: Mutex::default() }
     }
 
     pub(crate) fn node_id(&self) -> u64 {

@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ncore_raft::{ConnectError, Lane, MembershipStamp, PeerConnector, PeerIdentity, ProposeError, Proposed, RaftConfig, RaftNode};
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::{
     Request,
@@ -28,9 +29,13 @@ pub(crate) const CLUSTER_ID: [u8; 16] = *b"0123456789abcdef";
 /// Links by (who dials, who is dialled, lane).
 pub(crate) type Links = BTreeMap<(u64, u64, Lane), Link>;
 
+/// How often each link was dialled.
+type Dials = Mutex<BTreeMap<(u64, u64, Lane), u64>>;
+
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, TestNode>,
     pub(crate) links: Arc<Links>,
+    dials: Arc<Dials>,
     configure: fn(&mut RaftConfig),
     dir: tempfile::TempDir,
 }
@@ -53,7 +58,7 @@ impl Cluster {
             }
         }
         let dir = tempfile::tempdir().unwrap();
-        let mut cluster = Self { nodes: BTreeMap::new(), links: Arc::new(links), configure, dir };
+        let mut cluster = Self { nodes: BTreeMap::new(), links: Arc::new(links), dials: Arc::default(), configure, dir };
         for id in 1..=count {
             cluster.start_node(id).await;
         }
@@ -84,7 +89,7 @@ impl Cluster {
         config.election_max = Duration::from_millis(800);
         (self.configure)(&mut config);
         let machine = Arc::new(TestMachine::open(&self.node_dir(id).join("state")));
-        let connector = Arc::new(Dialler { from: id, links: Arc::clone(&self.links) });
+        let connector = Arc::new(Dialler { from: id, links: Arc::clone(&self.links), dials: Arc::clone(&self.dials) });
         let raft = RaftNode::open(config, Arc::clone(&machine) as Arc<_>, connector).await.unwrap();
         let mut servers = Vec::new();
         let peers: BTreeSet<u64> = self.links.keys().filter(|(_, to, _)| *to == id).map(|(from, ..)| *from).collect();
@@ -125,6 +130,11 @@ impl Cluster {
             assert_ne!(from, to);
             if isolated { link.block() } else { link.heal() }
         }
+    }
+
+    /// How often `from` has dialled `to` so far, over `lane`.
+    pub(crate) fn dials(&self, from: u64, to: u64, lane: Lane) -> u64 {
+        self.dials.lock().get(&(from, to, lane)).copied().unwrap_or(0)
     }
 
     pub(crate) async fn add_learner(&self, id: u64) {
@@ -180,13 +190,16 @@ impl Cluster {
 struct Dialler {
     from: u64,
     links: Arc<Links>,
+    dials: Arc<Dials>,
 }
 
 impl PeerConnector for Dialler {
     fn channel<'a>(&'a self, node_id: u64, address: &'a str, lane: Lane) -> BoxFuture<'a, Result<Channel, ConnectError>> {
         Box::pin(async move {
             assert_eq!(address, format!("node-{node_id}"));
-            let port = self.links[&(self.from, node_id, lane)].port;
+            let link = (self.from, node_id, lane);
+            *self.dials.lock().entry(link).or_default() += 1;
+            let port = self.links[&link].port;
             let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
             let endpoint = endpoint.tcp_nodelay(true).connect_timeout(Duration::from_secs(1));
             endpoint.connect().await.map_err(|source| ConnectError { node_id, source: source.into() })

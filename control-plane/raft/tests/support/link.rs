@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
@@ -18,7 +19,8 @@ use tokio::{
 pub(crate) struct Link {
     pub(crate) port: u16,
     state: Arc<State>,
-    accepting: JoinHandle<()>,
+    /// `None` while the port is closed.
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct State {
@@ -43,8 +45,24 @@ impl Link {
             carried: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
+        let accepting = Mutex::new(Some(tokio::spawn(accept(listener, Arc::clone(&state)))));
         Self { port, state, accepting }
+    }
+
+    /// Ends all connections and closes the port: who dials is refused until [`Self::reopen`].
+    pub(crate) async fn close(&self) {
+        let accepting = self.accepting.lock().take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            // Aborted, so the listener is gone.
+            let _ = accepting.await;
+        }
+        self.cut();
+    }
+
+    pub(crate) async fn reopen(&self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        *self.accepting.lock() = Some(tokio::spawn(accept(listener, Arc::clone(&self.state))));
     }
 
     pub(crate) fn set_target(&self, port: u16) {
@@ -80,7 +98,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.accepting.abort();
+        if let Some(accepting) = self.accepting.get_mut() {
+            accepting.abort();
+        }
         self.cut();
     }
 }
