@@ -37,7 +37,9 @@ async fn fsync_failure(run: Run) -> Result<()> {
         }
         let status = node.exited(Duration::from_secs(30)).await?;
         run.say(format_args!("{} ({act}) ended with {status}", node.name()));
-        ensure!(!status.success(), "{} ended as if all were well", node.name());
+        let last_line = node.log_tail(1);
+        ensure!(status.code() == Some(1), "{} ended with {status}; its last line is\n{last_line}", node.name());
+        ensure!(last_line.contains("the node stops"), "the reason is not the last line of its log:\n{}", node.log_tail(15));
         ensure!(node.disk().hits() > 0, "no sync failed");
 
         let others: Vec<Node> = cluster.nodes().iter().filter(|other| other.slot() != node.slot()).cloned().collect();

@@ -16,6 +16,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::ending;
+
 /// A CDN that you run yourself: push assets to any node, fetch them from the nearest.
 ///
 /// Start with `ncore dev`: three regions on this machine, and what to try on them.
@@ -55,7 +57,7 @@ enum Command {
     },
 }
 
-/// Runs the command. An error is printed with its causes.
+/// Runs the command. An error is printed with its causes, and is the end.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Dev(command) => block_on(command.run()),
@@ -77,10 +79,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => ending::end_after(|| eprintln!("error: {error:#}")),
     }
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod cli;
 mod config;
+mod ending;
 mod metrics;
 mod node;
 

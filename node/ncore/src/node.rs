@@ -18,6 +18,7 @@ mod tls;
 pub(crate) use founding::mark_founding;
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -44,7 +45,7 @@ use tonic::service::Routes;
 use crate::{
     admin,
     config::{self, Config},
-    metrics,
+    ending, metrics,
 };
 use data_dir::DataDir;
 use gateway::Gateway;
@@ -75,12 +76,17 @@ pub(crate) fn run(config: &Config, join_token: Option<String>) -> Result<()> {
 
     let control = runtime("control")?;
     let serving = runtime("serving")?;
-    let result = control.block_on(Node::start(config, join_token, serving.handle().clone()));
-    let result = result.and_then(|node| control.block_on(node.until_stopped()));
+    let started = control.block_on(Node::start(config, join_token, serving.handle().clone()));
+    let result = started.and_then(|node| control.block_on(node.until_stopped()));
+    if let Err(error) = result {
+        // Whatever was started is left as it is: the process ends with it.
+        mem::forget((serving, control, dir));
+        return Err(error);
+    }
     serving.shutdown_timeout(Duration::from_secs(1));
     control.shutdown_timeout(Duration::from_secs(1));
     drop(dir);
-    result
+    Ok(())
 }
 
 /// A running node.
@@ -177,9 +183,9 @@ impl Node {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            reason = self.control.fatal() => return Err(must_stop(anyhow!(reason))),
-            failure = self.agent.failed() => return Err(must_stop(anyhow!(failure))),
-            failure = self.store.fatal() => return Err(must_stop(anyhow!(failure))),
+            reason = self.control.fatal() => must_stop(&anyhow!(reason)),
+            failure = self.agent.failed() => must_stop(&anyhow!(failure)),
+            failure = self.store.fatal() => must_stop(&anyhow!(failure)),
         }
         tracing::info!("stopping");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -197,9 +203,9 @@ impl Node {
 }
 
 /// What is on disk now is what counts. Nothing is flushed or waited for: a failing disk is not to be written to again.
-fn must_stop(reason: anyhow::Error) -> anyhow::Error {
-    tracing::error!(reason = format!("{reason:#}"), "the node stops: it cannot be sure of its disk or its state");
-    reason.context("the node stopped itself")
+fn must_stop(reason: &anyhow::Error) -> ! {
+    let reason = format!("{reason:#}");
+    ending::end_after(|| tracing::error!(reason, "the node stops: it cannot be sure of its disk or its state"))
 }
 
 async fn serve(listener: Listener, router: Arc<Router>, stop: CancellationToken) {
