@@ -19,11 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{service::Routes, transport::Channel};
 
 use crate::{
+    clock::Clock,
     listener::Listener,
     machine::ReplicaMachine,
     peers::Peers,
     plane::{Change, Committed, ControlPlane, ProposeError, ReadError},
     service::{ClusterService, Guard},
+    stamp::{self, Stamps},
     upkeep,
 };
 
@@ -44,6 +46,8 @@ pub struct ControlConfig {
     pub heartbeat: Duration,
     /// The shortest and the longest silence after which a follower stands for election.
     pub election: (Duration, Duration),
+    /// What stamps entries when this node leads.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What a node says of itself, to the cluster.
@@ -95,6 +99,7 @@ pub struct Control {
     identity: IdentityHandle,
     identity_store: Arc<IdentityStore>,
     description: SelfDescription,
+    stamps: Stamps,
     listening: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -132,6 +137,7 @@ impl Control {
             identity,
             identity_store,
             description: config.description,
+            stamps: Stamps::new(config.clock),
             listening,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -141,6 +147,7 @@ impl Control {
         let guard = Guard::new(Arc::clone(&control.replica));
         control.tasks.spawn(listener.serve(routes, guard, control.stop.clone()));
         control.tasks.spawn(upkeep::run(Arc::clone(&control), control.stop.clone()));
+        control.tasks.spawn(stamp::watch_clock(Arc::clone(&control), control.stop.clone()));
         Ok(control)
     }
 
@@ -237,6 +244,10 @@ impl Control {
 
     pub(crate) fn identity_store(&self) -> &IdentityStore {
         &self.identity_store
+    }
+
+    pub(crate) fn stamps(&self) -> &Stamps {
+        &self.stamps
     }
 
     pub(crate) fn description(&self) -> &SelfDescription {

@@ -12,6 +12,7 @@
 //! relays, freshness, the barrier) is beside `propose`: they are ways of moving committed entries and of knowing how far
 //! others are.
 
+mod clock;
 mod control;
 mod join;
 mod listener;
@@ -21,8 +22,10 @@ mod peers;
 mod plane;
 mod propose;
 mod service;
+mod stamp;
 mod upkeep;
 
+pub use clock::{Clock, SystemClock};
 pub use control::{Control, ControlConfig, SelfDescription, StartError};
 pub use join::{JoinError, Joined, Joiner, join};
 pub use membership::{MembershipChange, MembershipError};

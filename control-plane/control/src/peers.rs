@@ -1,5 +1,6 @@
 //! The other nodes: where they are, how near, and one connection to each.
 
+mod clocks;
 mod connector;
 mod round_trip;
 
@@ -18,6 +19,7 @@ use ncore_replica::Replica;
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 
+use clocks::Clocks;
 use connector::Connector;
 use round_trip::RoundTrips;
 
@@ -39,6 +41,7 @@ pub struct Peers {
     dial: HashMap<String, String>,
     channels: Mutex<HashMap<NodeId, (String, Channel)>>,
     round_trips: RoundTrips,
+    clocks: Clocks,
 }
 
 /// Why there is no way to a node.
@@ -64,7 +67,8 @@ impl Peers {
     /// The others of node `own`. `dial` says what to dial in place of an advertised address.
     #[must_use]
     pub fn new(own: NodeId, own_region: String, replica: Arc<Replica>, identity: IdentityHandle, dial: HashMap<String, String>) -> Self {
-        Self { own, own_region, replica, identity, dial, channels: Mutex::default(), round_trips: RoundTrips::default() }
+        let (round_trips, clocks) = (RoundTrips::default(), Clocks::default());
+        Self { own, own_region, replica, identity, dial, channels: Mutex::default(), round_trips, clocks }
     }
 
     /// The nodes that were not removed, without this one, nearest first: by measured round trip, and where none was measured,
@@ -83,6 +87,13 @@ impl Peers {
     #[must_use]
     pub fn is_near(&self, id: NodeId) -> bool {
         self.round_trips.of(id) != u64::MAX
+    }
+
+    /// The latest that the node's clock can show at `now`, in Unix milliseconds; `None` if the node did not answer when it was last
+    /// asked.
+    #[must_use]
+    pub(crate) fn clock_ms(&self, id: NodeId, now: Instant) -> Option<u64> {
+        self.clocks.latest_ms(id, now)
     }
 
     /// A connection to a node of the state, made when it is first used, and made again when it breaks.
@@ -117,7 +128,7 @@ impl Peers {
         Ok(channel)
     }
 
-    /// Asks each of the others for a sign of life, and notes how long it took.
+    /// Asks each of the others for a sign of life, and notes how long it took and what its clock shows.
     pub async fn measure(&self) {
         let Ok(nodes) = self.nearest_first() else { return };
         let probes = nodes.iter().map(|node| async {
@@ -126,8 +137,14 @@ impl Peers {
             let mut request = tonic::Request::new(InspectRequest { state_hash: false });
             request.set_timeout(CONNECT_TIMEOUT);
             match ClusterClient::new(channel).inspect(request).await {
-                Ok(_) => self.round_trips.note(node.id, start.elapsed()),
-                Err(_) => self.round_trips.forget(node.id),
+                Ok(reply) => {
+                    self.round_trips.note(node.id, start.elapsed());
+                    self.clocks.note(node.id, reply.into_inner().clock_ms, start);
+                }
+                Err(_) => {
+                    self.round_trips.forget(node.id);
+                    self.clocks.forget(node.id);
+                }
             }
         });
         futures_util::future::join_all(probes).await;

@@ -13,7 +13,7 @@
 //!
 //! Trying again is safe at any time because the request id is the same: the state answers it at most once.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ncore_model::{NodeId, Outcome, Proposal, Revision, decode, encode};
 use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient, propose_reply::Result as Reply};
@@ -30,6 +30,10 @@ use crate::{
 const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The waits between tries, from the first to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+
+const NO_QUORUM: &str = "the leader has no quorum";
+/// Goes over the wire as it stands here.
+const CLOCK_AHEAD: &str = "the leader's clock is ahead of a majority of the voters'";
 
 /// What one try gave.
 pub(crate) enum Try {
@@ -78,14 +82,17 @@ impl Control {
 
     /// As the leader: stamps the time and gives the proposal to Raft.
     pub(crate) async fn propose_here(&self, mut proposal: Proposal, patience: Duration) -> Try {
-        proposal.log_time_ms = now_ms();
+        let Some(now_ms) = self.stamp() else {
+            return Try::NotAppended(CLOCK_AHEAD);
+        };
+        proposal.log_time_ms = now_ms;
         let Ok(bytes) = encode(&proposal) else {
             return Try::NotAppended("the command is too large");
         };
         match self.raft().propose(bytes.into(), Instant::now() + patience).await {
             Ok(proposed) => Answer::decode(&proposed.outcome).map_or(Try::NoAnswer("the answer is not readable"), Try::Applied),
             Err(ncore_raft::ProposeError::NotLeader { .. }) => Try::NotAppended("the leader has changed"),
-            Err(ncore_raft::ProposeError::Unavailable) => Try::NotAppended("the leader has no quorum"),
+            Err(ncore_raft::ProposeError::Unavailable) => Try::NotAppended(NO_QUORUM),
             Err(ncore_raft::ProposeError::TooLarge { .. }) => Try::NotAppended("the command is too large"),
             Err(ncore_raft::ProposeError::Unknown) => Try::NoAnswer("the quorum did not confirm in time"),
             Err(ncore_raft::ProposeError::Stopped) => Try::NotAppended("this node is stopping"),
@@ -137,12 +144,8 @@ fn from_wire(reply: wire::ProposeReply) -> Try {
     match reply.result {
         Some(Reply::Applied(wire::Applied { lineage, index, outcome })) => Try::Applied(Answer { lineage, index, outcome }),
         Some(Reply::NotLeader(_)) => Try::NotAppended("the leader has changed"),
-        Some(Reply::Unavailable(_)) => Try::NotAppended("the leader has no quorum"),
+        Some(Reply::Unavailable(unavailable)) if unavailable.reason == CLOCK_AHEAD => Try::NotAppended(CLOCK_AHEAD),
+        Some(Reply::Unavailable(_)) => Try::NotAppended(NO_QUORUM),
         Some(Reply::Unknown(_)) | None => Try::NoAnswer("the quorum did not confirm in time"),
     }
-}
-
-/// This machine's clock, in Unix milliseconds. Used to stamp entries and to date request ids; never to order anything.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
 }

@@ -17,7 +17,6 @@ use crate::{
     membership::{MembershipChange, MembershipError},
     peers::PeerError,
     plane::{Change, ControlPlane, ProposeError},
-    propose::now_ms,
 };
 
 /// How often everything is looked at.
@@ -130,7 +129,7 @@ impl Control {
 
     async fn renew_certificate(&self) -> Result<(), UpkeepError> {
         let identity = self.identity().current();
-        if !identity.needs_renewal(now_ms() / 1_000) {
+        if !identity.needs_renewal(self.stamps().now_ms() / 1_000) {
             return Ok(());
         }
         let request = identity.new_csr().map_err(UpkeepError::Request)?;
@@ -139,7 +138,7 @@ impl Control {
         let reply = reply.map_err(|status| UpkeepError::Refused(status.message().to_owned()))?.into_inner();
         let certificate = CertificateDer::from(reply.certificate_der.to_vec());
         self.identity_store()
-            .update(self.identity(), |identity| identity.install(request, certificate, now_ms() / 1_000))
+            .update(self.identity(), |identity| identity.install(request, certificate, self.stamps().now_ms() / 1_000))
             .map_err(UpkeepError::Install)?;
         tracing::info!(node = %self.id(), "the certificate was renewed");
         Ok(())

@@ -3,12 +3,15 @@
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use ncore_control::{
-    Change, Control, ControlConfig, ControlPlane, JoinError, Joiner, MembershipChange, Peers, ProposeError, SelfDescription, join,
+    Change, Clock, Control, ControlConfig, ControlPlane, JoinError, Joiner, MembershipChange, Peers, ProposeError, SelfDescription, join,
     new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinTerms, JoinToken, NodeIdentity};
@@ -24,6 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct TestNode {
     dir: TempDir,
     control: Arc<Control>,
+    clock: Arc<TestClock>,
+}
+
+/// The machine's clock, set ahead.
+#[derive(Default)]
+struct TestClock {
+    ahead_ms: AtomicU64,
+}
+
+impl TestClock {
+    fn set_ahead(&self, ahead: Duration) {
+        self.ahead_ms.store(u64::try_from(ahead.as_millis()).expect("fits"), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms() + self.ahead_ms.load(Ordering::SeqCst)
+    }
 }
 
 impl TestNode {
@@ -47,6 +69,7 @@ impl TestNode {
         let handle = IdentityHandle::new(identity);
         let replica = Arc::new(Replica::open(&dir.path().join("state")).expect("a replica"));
         let peers = Arc::new(Peers::new(id, "eu".into(), Arc::clone(&replica), handle.clone(), HashMap::new()));
+        let clock = Arc::new(TestClock::default());
         let config = ControlConfig {
             raft_dir: dir.path().join("raft"),
             description: SelfDescription {
@@ -62,9 +85,10 @@ impl TestNode {
             dial: HashMap::new(),
             heartbeat: Duration::from_millis(100),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let control = Control::start(config, replica, handle, store, peers, Routes::default()).await.expect("starts");
-        Self { dir, control }
+        Self { dir, control, clock }
     }
 
     async fn token(&self, voter: bool, uses: u32) -> JoinToken {
@@ -174,6 +198,68 @@ async fn without_a_good_token_nobody_joins() {
     assert!(matches!(TestNode::joining(&good, "late").await, Err(JoinError::Refused(_))), "the token is spent");
     assert!(!second.control.raft().status().members.voters.contains(&second.control.id().0));
     for node in [first, second] {
+        node.stop().await;
+    }
+}
+
+/// Three voters, each of which knows the others' clocks, and which of them leads.
+async fn three_that_know_the_time() -> ([TestNode; 3], usize) {
+    let nodes = three().await;
+    until("everybody has asked everybody", async || {
+        let ids: Vec<_> = nodes.iter().map(|node| node.control.id()).collect();
+        nodes.iter().all(|node| ids.iter().all(|id| *id == node.control.id() || node.control.peers().is_near(*id)))
+    })
+    .await;
+    let leader = nodes[0].control.leader().expect("there is a leader");
+    let leader = nodes.iter().position(|node| node.control.id().0 == leader).expect("of the three");
+    (nodes, leader)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_clock_is_ahead_hands_over_and_stamps_nothing() {
+    let (nodes, leader) = three_that_know_the_time().await;
+    nodes[leader].clock.set_ahead(Duration::from_secs(60));
+    // It goes on taking changes from clients; they are carried out by another.
+    for at in 0..3 {
+        let outcome = nodes[at].carry_out(add_client(&format!("client-{at}"))).await;
+        assert!(matches!(outcome, Ok(Outcome::ClientAdded(_))), "{outcome:?}");
+    }
+    assert_ne!(nodes[leader].control.leader(), Some(nodes[leader].control.id().0));
+    let log_time_ms = nodes[leader].control.replica().cluster().expect("reads").expect("initialised").log_time_ms;
+    assert!(log_time_ms <= SystemClock.now_ms(), "the time of the log is of a right clock");
+    assert!(nodes[leader].control.clock_lead_ms() > 50_000);
+    until("it is not said of one that does not lead", async || !nodes[leader].control.refuses_to_stamp()).await;
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_heir_a_leader_whose_clock_is_ahead_takes_nothing() {
+    let (nodes, leader) = three_that_know_the_time().await;
+    let (follower, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    for at in [follower, other] {
+        let drained = Command::SetNodeState { node: nodes[at].control.id(), state: NodeState::Draining };
+        assert_eq!(nodes[leader].carry_out(drained).await, Ok(Outcome::Done));
+    }
+    nodes[leader].clock.set_ahead(Duration::from_secs(60));
+    for at in [leader, follower] {
+        let command = add_client("too early");
+        let change = Change { request: new_request_id(), idempotency: None, command, deadline: Duration::from_secs(2) };
+        match nodes[at].control.propose(change).await {
+            Err(ProposeError::Unavailable { reason }) => assert!(reason.contains("clock is ahead"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(nodes[leader].control.refuses_to_stamp());
+    assert_eq!(nodes[leader].control.leader(), Some(nodes[leader].control.id().0), "it leads, and reads go on");
+    nodes[follower].control.read_index(PATIENCE).await.expect("a revision");
+
+    nodes[leader].clock.set_ahead(Duration::from_secs(1));
+    let outcome = nodes[follower].carry_out(add_client("in time")).await;
+    assert!(matches!(outcome, Ok(Outcome::ClientAdded(_))), "{outcome:?}");
+    assert!(!nodes[leader].control.refuses_to_stamp());
+    for node in nodes {
         node.stop().await;
     }
 }

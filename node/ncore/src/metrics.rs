@@ -50,6 +50,16 @@ impl Source for ControlFigures {
         figures.gauge("raft_last_log", "Index of the last entry of the log", status.last_log.unwrap_or(0))?;
         figures.gauge("raft_committed", "Index of the last committed entry", status.committed.unwrap_or(0))?;
         figures.gauge("raft_voters", "Number of voters", status.members.voters.len() as u64)?;
+        figures.gauge(
+            "clock_lead_milliseconds",
+            "By how much, at least, this node's clock is ahead of a majority of the voters'",
+            self.0.clock_lead_ms(),
+        )?;
+        figures.gauge(
+            "clock_refused",
+            "1 on a leader that takes no changes because its clock is ahead",
+            u64::from(self.0.refuses_to_stamp()),
+        )?;
         figures.counter("raft_snapshot_sent_bytes", "Bytes of checkpoints sent to other nodes", self.0.raft().snapshot_bytes_sent())?;
         figures.gauge("uptime_seconds", "Time since the process started", self.0.uptime().as_secs())
     }

@@ -133,6 +133,7 @@ impl Node {
             dial: config.dial.clone(),
             heartbeat: config.cluster.heartbeat,
             election: (config.cluster.election_min, config.cluster.election_max),
+            clock: Arc::new(ncore_control::SystemClock),
         };
         let control =
             Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, Routes::new(blobs.into_server())).await?;

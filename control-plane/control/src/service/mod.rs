@@ -77,7 +77,7 @@ impl ClusterService {
         let authority = identity.authority().ok_or_else(|| Status::unavailable("this node does not hold the authority"))?;
         let name = NodeName { cluster_id: identity.cluster_id(), node_id: node.0 };
         let certificate = authority
-            .sign_csr(csr_der, &name, NODE_VALIDITY, propose::now_ms() / 1_000)
+            .sign_csr(csr_der, &name, NODE_VALIDITY, self.control.stamps().now_ms() / 1_000)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(certificate.as_ref().to_vec())
     }
@@ -198,6 +198,7 @@ impl Control {
             uptime_s: self.uptime().as_secs(),
             voters: raft.members.voters.iter().copied().collect(),
             learners: raft.members.learners.iter().copied().collect(),
+            clock_ms: self.stamps().now_ms(),
         })
     }
 }

@@ -12,7 +12,10 @@ mod transfer;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use openraft::errors::{InitializeError as EngineInitializeError, RaftError};
+use openraft::{
+    async_runtime::watch::WatchReceiver,
+    errors::{InitializeError as EngineInitializeError, RaftError},
+};
 use parking_lot::Mutex;
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -172,6 +175,11 @@ impl RaftNode {
     /// What the node knows now.
     pub fn status(&self) -> RaftStatus {
         self.watch().current()
+    }
+
+    /// The members with a vote, of both sets while a change is under way. As in [`Self::status`], for those who ask often.
+    pub fn voters(&self) -> BTreeSet<u64> {
+        self.inner.raft.server_metrics().borrow_watched().membership_config.membership().voter_ids().collect()
     }
 
     /// Follows what the node knows.
