@@ -46,6 +46,8 @@ pub struct ControlConfig {
     pub heartbeat: Duration,
     /// The shortest and the longest silence after which a follower stands for election.
     pub election: (Duration, Duration),
+    /// Bytes a second of checkpoints that this node sends to others; 0 for no limit.
+    pub snapshot_rate: u64,
     /// What stamps entries when this node leads.
     pub clock: Arc<dyn Clock>,
 }
@@ -125,6 +127,7 @@ impl Control {
         let listening = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let mut raft_config = RaftConfig::new(id.0, cluster_id.0, config.description.cluster_address.clone(), config.raft_dir);
         raft_config.heartbeat = config.heartbeat;
+        raft_config.snapshot_rate = config.snapshot_rate;
         (raft_config.election_min, raft_config.election_max) = config.election;
         let machine = Arc::new(ReplicaMachine(Arc::clone(&replica)));
         let raft = RaftNode::open(raft_config, machine, Arc::new(Connections(Arc::clone(&peers)))).await.map_err(StartError::Raft)?;

@@ -85,6 +85,7 @@ impl TestNode {
             dial: HashMap::new(),
             heartbeat: Duration::from_millis(100),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
+            snapshot_rate: 0,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let control = Control::start(config, replica, handle, store, peers, Routes::default()).await.expect("starts");

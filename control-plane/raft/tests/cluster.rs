@@ -290,6 +290,38 @@ async fn a_snapshot_is_pulled_over_a_link_that_breaks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_is_sent_no_faster_than_allowed() {
+    const RATE: u64 = 8 << 20;
+    let cluster = Cluster::formed(3, 1, |config| {
+        config.keep_entries = 0;
+        config.purge_batch = 1;
+        config.snapshot_rate = RATE;
+    })
+    .await;
+    let mut noise = Noise(13);
+    for n in 0..8 {
+        cluster.put(&format!("blob-{n}"), &noise.bytes(1 << 20)).await;
+    }
+    let leader = &cluster.nodes[&1].raft;
+    leader.trigger_snapshot().await.unwrap();
+    eventually("the log is purged", || async { leader.status().purged.is_some_and(|purged| purged >= 8) }).await;
+    let started = Clock::now();
+    // Both at once: the rate is the sender's.
+    for id in [2, 3] {
+        cluster.add_learner(id).await;
+    }
+    for id in [2, 3] {
+        eventually("the learner has it all", || async { cluster.nodes[&id].machine.len() == 8 }).await;
+    }
+    let (took, sent) = (started.elapsed(), leader.snapshot_bytes_sent());
+    assert!(sent >= 16 << 20, "sent {sent}");
+    // Less what may be sent at once after a pause, and the last piece of each, which is paid for afterwards.
+    let at_least = Duration::from_secs_f64((sent - (1 << 20)) as f64 / RATE as f64) - Duration::from_millis(200);
+    assert!(took >= at_least, "{sent} bytes in {took:?}, expected {at_least:?} at least");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_pulled_snapshot_survives_the_receivers_restart() {
     let mut cluster = Cluster::formed(2, 1, |config| {
         config.keep_entries = 0;

@@ -160,11 +160,13 @@ pub(crate) struct TransferConfig {
     pub(crate) concurrency: usize,
     /// Bytes a second that fetching may use; 0 for no limit.
     pub(crate) rate: ByteSize,
+    /// Bytes a second that sending checkpoints of the state may use, to all receivers together; 0 for no limit.
+    pub(crate) checkpoint_rate: ByteSize,
 }
 
 impl Default for TransferConfig {
     fn default() -> Self {
-        Self { concurrency: 8, rate: ByteSize::b(0) }
+        Self { concurrency: 8, rate: ByteSize::b(0), checkpoint_rate: ByteSize::mib(64) }
     }
 }
 
@@ -250,9 +252,16 @@ impl Config {
         if self.transfer.concurrency == 0 || self.limits.connections == 0 {
             return Err("transfer.concurrency and limits.connections must be at least 1");
         }
+        if (1..CHECKPOINT_RATE_MIN).contains(&self.transfer.checkpoint_rate.as_u64()) {
+            return Err("transfer.checkpoint_rate must be 0 or at least 1MiB, or receivers give up");
+        }
         Ok(())
     }
 }
+
+/// Bytes a second. With fewer, a receiver that shares them with a few others waits for a piece for so long that it takes the sender for
+/// dead.
+const CHECKPOINT_RATE_MIN: u64 = 1 << 20;
 
 /// A duration as people write it: `100ms`, `10s`, `1h 30m`.
 fn unsigned(duration: SignedDuration) -> Option<Duration> {

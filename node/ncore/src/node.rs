@@ -133,6 +133,7 @@ impl Node {
             dial: config.dial.clone(),
             heartbeat: config.cluster.heartbeat,
             election: (config.cluster.election_min, config.cluster.election_max),
+            snapshot_rate: config.transfer.checkpoint_rate.as_u64(),
             clock: Arc::new(ncore_control::SystemClock),
         };
         let control =

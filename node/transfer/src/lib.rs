@@ -35,7 +35,6 @@ mod read;
 mod service;
 mod settings;
 mod stat;
-mod throttle;
 mod transfer;
 mod wire;
 

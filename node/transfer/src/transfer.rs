@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ncore_model::NodeId;
 use ncore_store::{BlobStore, Commit, PinId};
+use ncore_throttle::Throttle;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     peers::Peers,
     settings::TransferSettings,
     stat::{self, BlobStat},
-    throttle::Throttle,
 };
 
 /// Fetches from peers, and copies to them.

@@ -34,8 +34,8 @@ pub(crate) async fn open(
     let (log_signal, log_closed) = closing::closing();
     let (machine_signal, machine_closed) = closing::closing();
     let limits = LogLimits { ring_bytes: config.ring_bytes, read_bytes: config.batch_bytes };
-    let (dir, cell) = (config.dir.clone(), fatal.clone());
-    let opened = task::spawn_blocking(move || open_files(&dir, &cell, limits, log_signal, disk)).await;
+    let (dir, cell, snapshot_rate) = (config.dir.clone(), fatal.clone(), config.snapshot_rate);
+    let opened = task::spawn_blocking(move || open_files(&dir, &cell, limits, snapshot_rate, log_signal, disk)).await;
     let (log, snapshots) = opened.expect("opening files does not panic")?;
     claim(&log, &config, &fatal).await?;
 
@@ -66,12 +66,13 @@ fn open_files(
     dir: &Path,
     fatal: &FatalCell,
     limits: LogLimits,
+    snapshot_rate: u64,
     closed: ClosedSignal,
     disk: impl FnOnce(Arc<LogDb>) -> Box<dyn DiskSync>,
 ) -> Result<(LogStore, Arc<SnapshotStore>), OpenError> {
     fs::create_dir_all(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
     let db = Arc::new(LogDb::open(&dir.join("log"), closed).map_err(OpenError::Database)?);
-    let snapshots = SnapshotStore::open(dir, fatal.clone()).map_err(OpenError::Data)?;
+    let snapshots = SnapshotStore::open(dir, fatal.clone(), snapshot_rate).map_err(OpenError::Data)?;
     let flusher = Flusher::start(disk(Arc::clone(&db)), fatal.clone()).map_err(OpenError::Thread)?;
     let log = LogStore::open(db, flusher, fatal.clone(), limits).map_err(OpenError::Data)?;
     Ok((log, Arc::new(snapshots)))

@@ -9,7 +9,7 @@ use tokio::task;
 
 use super::{manifest::FileDigest, store::SnapshotStore, stored::StoredSnapshot};
 
-/// The file from `offset` to its end, read as fast as the receiver takes it. The snapshot is held until the stream ends.
+/// The file from `offset` to its end, read as fast as the receiver takes it and the node's rate allows. The snapshot is held until the stream ends.
 pub(crate) async fn file_chunks(
     snapshots: Arc<SnapshotStore>,
     stored: Arc<StoredSnapshot>,
@@ -27,6 +27,7 @@ pub(crate) async fn file_chunks(
             if length == 0 {
                 return Ok(None);
             }
+            snapshots.may_send(length as u64).await;
             let data = task::spawn_blocking(move || read_at(&opened, offset, length)).await.map_err(io::Error::other)??;
             snapshots.count_sent(data.len() as u64);
             drop(held);

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use ncore_throttle::Throttle;
 use parking_lot::Mutex;
 
 use super::{
@@ -32,6 +33,8 @@ pub(crate) struct SnapshotStore {
     held: Mutex<Held>,
     /// Bytes of snapshot files given to the network since the start.
     sent: AtomicU64,
+    /// What bounds them, over all that are being sent.
+    throttle: Throttle,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ struct Held {
 
 impl SnapshotStore {
     /// Opens the snapshots below `dir`, removing what a crash left half-built. Blocking.
-    pub(crate) fn open(dir: &Path, fatal: FatalCell) -> Result<Self, FatalReason> {
+    pub(crate) fn open(dir: &Path, fatal: FatalCell, rate_bytes_s: u64) -> Result<Self, FatalReason> {
         let (snap, incoming) = (dir.join("snap"), dir.join("incoming"));
         disk::create_dir(&snap)?;
         disk::create_dir(&incoming)?;
@@ -59,7 +62,7 @@ impl SnapshotStore {
         }
         let current = newest.map(|(_, path)| StoredSnapshot::open(path).map(Arc::new)).transpose()?;
         let held = Mutex::new(Held { current, retired: Vec::new() });
-        Ok(Self { snap, incoming, fatal, held, sent: AtomicU64::new(0) })
+        Ok(Self { snap, incoming, fatal, held, sent: AtomicU64::new(0), throttle: Throttle::new(rate_bytes_s) })
     }
 
     pub(crate) fn current(&self) -> Option<Arc<StoredSnapshot>> {
@@ -70,6 +73,11 @@ impl SnapshotStore {
     pub(crate) fn by_reference(&self, reference: &str) -> Option<Arc<StoredSnapshot>> {
         let held = self.held.lock();
         held.current.iter().chain(&held.retired).find(|stored| stored.reference() == reference).cloned()
+    }
+
+    /// Waits until `bytes` may be sent.
+    pub(crate) async fn may_send(&self, bytes: u64) {
+        self.throttle.take(bytes).await;
     }
 
     pub(crate) fn count_sent(&self, bytes: u64) {

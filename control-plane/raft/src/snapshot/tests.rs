@@ -14,7 +14,7 @@ fn meta(index: u64) -> SnapshotMeta {
 }
 
 fn open(dir: &Path) -> SnapshotStore {
-    SnapshotStore::open(dir, FatalCell::new()).unwrap()
+    SnapshotStore::open(dir, FatalCell::new(), 0).unwrap()
 }
 
 /// A snapshot of these files.
@@ -84,10 +84,10 @@ fn damaged_snapshots_are_not_opened() {
     let dir = tempfile::tempdir().unwrap();
     let stored = build(&open(dir.path()), 1, &[("a", b"one")]);
     fs::write(stored.data_dir().join("a"), b"longer").unwrap();
-    assert!(matches!(SnapshotStore::open(dir.path(), FatalCell::new()), Err(FatalReason::Snapshot { .. })));
+    assert!(matches!(SnapshotStore::open(dir.path(), FatalCell::new(), 0), Err(FatalReason::Snapshot { .. })));
     fs::write(stored.data_dir().join("a"), b"one").unwrap();
     fs::write(stored.path().join("meta"), b"nonsense").unwrap();
-    assert!(matches!(SnapshotStore::open(dir.path(), FatalCell::new()), Err(FatalReason::LogRecord(_))));
+    assert!(matches!(SnapshotStore::open(dir.path(), FatalCell::new(), 0), Err(FatalReason::LogRecord(_))));
 }
 
 #[test]

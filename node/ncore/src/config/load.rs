@@ -184,6 +184,8 @@ mod tests {
         assert!(error.contains("election_min"), "{error}");
         let error = loaded(MINIMAL, &[], &["listen.https=127.0.0.1:1"]).expect_err("refused").to_string();
         assert!(error.contains("tls_cert"), "{error}");
+        let error = loaded(MINIMAL, &[], &["transfer.checkpoint_rate=1000"]).expect_err("refused").to_string();
+        assert!(error.contains("checkpoint_rate"), "{error}");
     }
 
     #[test]

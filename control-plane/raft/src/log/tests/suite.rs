@@ -43,7 +43,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for Builder 
     async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let opened = open(&dir.path().join("log"));
-        let snapshots = Arc::new(SnapshotStore::open(dir.path(), FatalCell::new()).unwrap());
+        let snapshots = Arc::new(SnapshotStore::open(dir.path(), FatalCell::new(), 0).unwrap());
         let machine = Arc::new(TestMachine::open(&dir.path().join("state")));
         let (machine_signal, machine_closed) = closing();
         let adapter = MachineAdapter::new(machine, Arc::clone(&snapshots), FatalCell::new(), machine_signal);

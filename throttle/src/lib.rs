@@ -21,12 +21,14 @@ const BURST: Duration = Duration::from_millis(200);
 
 impl Throttle {
     /// `bytes_s` of zero is no limit.
-    pub(crate) const fn new(bytes_s: u64) -> Self {
+    #[must_use]
+    pub const fn new(bytes_s: u64) -> Self {
         Self { bytes_s, paid_until: Mutex::new(None) }
     }
 
     /// Whether there is a limit, and which.
-    pub(crate) const fn bytes_s(&self) -> Option<u64> {
+    #[must_use]
+    pub const fn bytes_s(&self) -> Option<u64> {
         match self.bytes_s {
             0 => None,
             limit => Some(limit),
@@ -34,7 +36,7 @@ impl Throttle {
     }
 
     /// Waits until `bytes` may pass.
-    pub(crate) async fn take(&self, bytes: u64) {
+    pub async fn take(&self, bytes: u64) {
         let Some(limit) = self.bytes_s() else { return };
         let begins = {
             let mut paid_until = self.paid_until.lock();
@@ -48,7 +50,7 @@ impl Throttle {
     }
 
     /// Returns tokens that were taken for bytes that did not come.
-    pub(crate) fn give_back(&self, bytes: u64) {
+    pub fn give_back(&self, bytes: u64) {
         let Some(limit) = self.bytes_s() else { return };
         let mut paid_until = self.paid_until.lock();
         *paid_until = paid_until.and_then(|until| until.checked_sub(cost(bytes, limit)));
