@@ -218,7 +218,7 @@ impl Control {
     /// The leader, as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<u64> {
-        self.raft.status().leader
+        self.raft.leaders().current()
     }
 
     /// The other nodes.

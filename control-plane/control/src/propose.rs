@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use ncore_model::{NodeId, Outcome, Proposal, Revision, decode, encode};
 use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient, propose_reply::Result as Reply};
-use tokio::time::{Instant, sleep, timeout};
+use ncore_raft::Leaders;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     control::Control,
@@ -51,9 +52,11 @@ impl Control {
         let proposal = Proposal { request: change.request, idempotency: change.idempotency, log_time_ms: 0, command: change.command };
         let mut backoff = BACKOFF.0;
         let mut may_be_appended = None;
+        let mut leaders = self.raft().leaders();
         loop {
             let remaining = deadline.saturating_duration_since(Instant::now());
-            let in_the_way = match self.try_once(&proposal, remaining.min(TRY_TIMEOUT)).await {
+            let leader = leaders.current();
+            let in_the_way = match self.try_at(leader, &mut leaders, &proposal, remaining.min(TRY_TIMEOUT)).await {
                 Try::Applied(answer) => return self.committed(&answer, deadline).await,
                 Try::NotAppended(reason) => reason,
                 Try::NoAnswer(reason) => {
@@ -67,16 +70,26 @@ impl Control {
                     None => ProposeError::Unavailable { reason: in_the_way },
                 });
             }
-            sleep(backoff).await;
+            // Until the pause is over, or there is somebody else to ask.
+            let _ = timeout(backoff, leaders.another_than(leader)).await;
             backoff = (backoff * 2).min(BACKOFF.1);
         }
     }
 
-    async fn try_once(&self, proposal: &Proposal, patience: Duration) -> Try {
-        match self.leader() {
-            None => Try::NotAppended("no leader is known"),
-            Some(leader) if leader == self.id().0 => self.propose_here(proposal.clone(), patience).await,
-            Some(leader) => self.propose_at(NodeId(leader), proposal, patience).await,
+    /// One try at `leader`. It ends when somebody else leads: one that is cut off, or that hangs, would not answer before `patience` is
+    /// over.
+    async fn try_at(&self, leader: Option<u64>, leaders: &mut Leaders, proposal: &Proposal, patience: Duration) -> Try {
+        let Some(leader) = leader else { return Try::NotAppended("no leader is known") };
+        let answer = async {
+            match NodeId(leader) {
+                leader if leader == self.id() => self.propose_here(proposal.clone(), patience).await,
+                leader => self.propose_at(leader, proposal, patience).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            _ = leaders.another_than(Some(leader)) => Try::NoAnswer("the leader changed before it answered"),
         }
     }
 

@@ -39,6 +39,7 @@ pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<TypeConfig>;
 pub(crate) type Snapshot = alias::SmSnapshotOf<TypeConfig, MachineAdapter>;
 pub(crate) type Metrics = openraft::RaftMetrics<TypeConfig>;
 pub(crate) type MetricsWatch = alias::WatchReceiverOf<TypeConfig, Metrics>;
+pub(crate) type ServerMetricsWatch = alias::WatchReceiverOf<TypeConfig, openraft::metrics::RaftServerMetrics<TypeConfig>>;
 pub(crate) type RpcError = openraft::errors::RPCError<TypeConfig>;
 
 impl fmt::Debug for Command {

@@ -152,6 +152,16 @@ async fn a_peer_that_is_down_is_tried_with_pauses() {
     cluster.stop().await;
 }
 
+/// An election that finds no connection between the followers takes longer by the making of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_are_connected_before_they_vote() {
+    let cluster = Cluster::formed(3, 3, defaults).await;
+    for (from, to) in [(2, 3), (3, 2)] {
+        eventually("a follower has dialled the other", || async { cluster.dials(from, to, Lane::Control) > 0 }).await;
+    }
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_moves_at_once() {
     let cluster = Cluster::formed(3, 3, defaults).await;

@@ -59,11 +59,15 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
 impl Network {
     fn client(&self, target: u64, node: &Node, lane: Lane) -> PeerClient {
-        PeerClient { peers: Arc::clone(&self.peers), target, address: node.addr.clone(), lane }
+        PeerClient::new(Arc::clone(&self.peers), target, node, lane)
     }
 }
 
 impl PeerClient {
+    pub(super) fn new(peers: Arc<Peers>, target: u64, node: &Node, lane: Lane) -> Self {
+        Self { peers, target, address: node.addr.clone(), lane }
+    }
+
     /// Connects within `limit`, or finds that the peer is out of reach.
     async fn connect(&self, lane: Lane, limit: Duration, action: RPCTypes) -> Result<RaftClient<Channel>, RpcError> {
         match time::timeout(limit, self.peers.client(self.target, &self.address, lane)).await {
@@ -74,7 +78,7 @@ impl PeerClient {
     }
 
     /// One request and its answer within `limit`.
-    async fn call<T, F>(
+    pub(super) async fn call<T, F>(
         &self,
         lane: Lane,
         limit: Duration,

@@ -9,6 +9,7 @@ mod client;
 mod peers;
 mod reach;
 mod server;
+mod touch;
 
 use std::error::Error;
 
@@ -19,6 +20,7 @@ pub use server::RaftService;
 
 pub(crate) use client::Network;
 pub(crate) use peers::Peers;
+pub(crate) use touch::keep_open;
 
 /// Gives connections to other nodes. Implemented where the cluster's TLS lives.
 pub trait PeerConnector: Send + Sync + 'static {

@@ -86,6 +86,7 @@ routed! {
     SnapshotOffer: |message| message.vote.as_ref();
     FetchRequest: |_| None;
     ReadIndexRequest: |_| None;
+    TouchRequest: |_| None;
 }
 
 #[tonic::async_trait]
@@ -166,6 +167,11 @@ impl raft_server::Raft for RaftService {
             Err(ReadError::Stopped) => return Err(stopped()),
         };
         Ok(Response::new(pb::ReadIndexReply { outcome: Some(outcome) }))
+    }
+
+    async fn touch(&self, request: Request<pb::TouchRequest>) -> Result<Response<pb::TouchReply>, Status> {
+        self.open(request)?;
+        Ok(Response::new(pb::TouchReply {}))
     }
 }
 

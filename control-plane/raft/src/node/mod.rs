@@ -25,6 +25,7 @@ use crate::{
     config::RaftConfig,
     error::{ChangeError, EntriesError, InitializeError, OpenError, ProposeError, ReadError, TransferError, WaitError},
     fatal::{FatalCell, FatalReason},
+    leaders::Leaders,
     log::LogStore,
     machine::{CommittedEntry, LogPosition, StateMachine},
     network::{PeerConnector, Peers},
@@ -175,6 +176,11 @@ impl RaftNode {
     /// What the node knows now.
     pub fn status(&self) -> RaftStatus {
         self.watch().current()
+    }
+
+    /// Follows who leads.
+    pub fn leaders(&self) -> Leaders {
+        Leaders::new(self.inner.raft.server_metrics())
     }
 
     /// The members with a vote, of both sets while a change is under way. As in [`Self::status`], for those who ask often.

@@ -15,7 +15,7 @@ use crate::{
     fatal::{FatalCell, FatalReason},
     log::{DiskSync, Flusher, LogDb, LogLimits, LogStore},
     machine::{MachineAdapter, StateMachine},
-    network::{Network, PeerConnector, Peers},
+    network::{Network, PeerConnector, Peers, keep_open},
     receive::Reception,
     record::Identity,
     snapshot::{Schedule, SnapshotStore},
@@ -55,6 +55,7 @@ pub(crate) async fn open(
     let tasks = vec![
         tokio::spawn(schedule.run(raft.clone(), log.clone(), Arc::clone(&snapshots))),
         tokio::spawn(watch_engine(raft.metrics(), fatal.clone())),
+        tokio::spawn(keep_open(raft.server_metrics(), Arc::clone(&peers))),
     ];
     let resources = Mutex::new(Some(Resources { log, tasks, closed: [log_closed, machine_closed] }));
     let inner = Inner { config, raft, peers, snapshots, reception: Reception::default(), fatal, resources };

@@ -15,6 +15,7 @@ use tokio::time::{self, Instant};
 use super::retry::{Deflected, Pauses, deflected};
 use crate::{
     error::{EntriesError, ReadError, WaitError},
+    leaders::Leaders,
     log::LogStore,
     machine::{CommittedEntry, committed},
     network::{Lane, Peers},
@@ -64,7 +65,8 @@ impl Reader<'_> {
         }
     }
 
-    /// One question to the supposed leader; `None` if it gave no index, for whatever reason.
+    /// One question to the supposed leader; `None` if it gave no index, for whatever reason. The question ends when somebody else
+    /// leads.
     async fn ask(&self, peers: &Peers, leader: u64, deadline: Instant) -> Option<u64> {
         let address = self.raft.metrics().borrow_watched().membership_config.get_node(&leader)?.addr.clone();
         // A little less than all that is left, so that the leader's own answer arrives before the deadline does.
@@ -82,7 +84,13 @@ impl Reader<'_> {
                 }
             }
         };
-        match time::timeout_at(deadline, question).await.ok()?? {
+        let mut leaders = Leaders::new(self.raft.server_metrics());
+        let answer = tokio::select! {
+            biased;
+            answer = time::timeout_at(deadline, question) => answer.ok()??,
+            _ = leaders.another_than(Some(leader)) => return None,
+        };
+        match answer {
             pb::read_index_reply::Outcome::Index(index) => Some(index),
             pb::read_index_reply::Outcome::NotLeader(_) | pb::read_index_reply::Outcome::Unavailable(_) => None,
         }

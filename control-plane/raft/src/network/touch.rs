@@ -1,0 +1,46 @@
+//! Connections for votes, kept open.
+//!
+//! Followers have nothing to say to each other until their leader is gone, and then it is urgent. A candidate that had to dial first
+//! would spend two round trips on TCP and TLS: across oceans that is longer than a vote is waited for, and the election begins anew.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future;
+use ncore_proto::raft::v1 as pb;
+use openraft::{RPCTypes, async_runtime::watch::WatchReceiver};
+use tokio::time;
+
+use super::{Lane, client::PeerClient, peers::Peers};
+use crate::types::{Node, ServerMetricsWatch};
+
+/// Calls every other voter now and then, as long as this node is one. Ends with the task.
+pub(crate) async fn keep_open(metrics: ServerMetricsWatch, peers: Arc<Peers>) {
+    loop {
+        let voters = other_voters(&metrics, peers.node_id());
+        future::join_all(voters.into_iter().map(|(voter, node)| touch(&peers, voter, node))).await;
+        time::sleep(PERIOD).await;
+    }
+}
+
+async fn touch(peers: &Arc<Peers>, voter: u64, node: Node) {
+    let client = PeerClient::new(Arc::clone(peers), voter, &node, Lane::Control);
+    let request = pb::TouchRequest { route: Some(peers.route_to(voter)) };
+    // Whether it answers is noted by the client.
+    let _ = client.call(Lane::Control, LIMIT, RPCTypes::Vote, |mut raft| async move { raft.touch(request).await }).await;
+}
+
+/// None, unless this node votes itself.
+fn other_voters(metrics: &ServerMetricsWatch, own: u64) -> Vec<(u64, Node)> {
+    let metrics = metrics.borrow_watched();
+    let membership = metrics.membership_config.membership();
+    if membership.voter_ids().all(|voter| voter != own) {
+        return Vec::new();
+    }
+    let others = membership.voter_ids().filter(|voter| *voter != own);
+    others.filter_map(|voter| Some((voter, membership.get_node(&voter)?.clone()))).collect()
+}
+
+/// How often. A connection that broke is back after this.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a voter may take to answer.
+const LIMIT: Duration = Duration::from_secs(1);
