@@ -101,6 +101,7 @@ impl BlobStore {
             durability,
             locks: Default::default(),
             receiving: Default::default(),
+            at_partials: Default::default(),
         };
         Ok(Self {
             core: Arc::new(core),
@@ -127,7 +128,8 @@ impl BlobStore {
     }
 
     /// Begins a transfer that survives a break, or takes one up where it was cut. What was received
-    /// before is read and hashed again.
+    /// before is read and hashed again. A slice that a dropped transfer was storing is waited for, and
+    /// counts.
     ///
     /// # Errors
     /// [`StoreError::Busy`] if another task receives this blob, [`StoreError::Full`],
@@ -151,8 +153,7 @@ impl BlobStore {
     /// # Errors
     /// [`StoreError::Busy`] if a task is at work on it, [`StoreError::Io`].
     pub async fn discard_partial(&self, hash: blake3::Hash) -> Result<(), StoreError> {
-        let core = Arc::clone(&self.core);
-        offload(move || partial::discard(&core, hash)).await?
+        partial::discard(&self.core, hash).await
     }
 
     /// Pins a blob that is here, after reading its copy from the disk in full. Pinning again by the

@@ -24,8 +24,10 @@ pub(crate) struct Core {
     pub(crate) durability: Arc<Durability>,
     pub(crate) space: Space,
     pub(crate) locks: BlobLocks,
-    /// Blobs that a partial transfer is at work on.
-    pub(crate) receiving: Arc<Mutex<HashSet<blake3::Hash>>>,
+    /// Blobs that are being received into a partial.
+    pub(crate) receiving: Mutex<HashSet<blake3::Hash>>,
+    /// Whose turn it is at the files of a partial.
+    pub(crate) at_partials: BlobLocks,
 }
 
 impl Core {

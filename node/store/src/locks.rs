@@ -1,7 +1,8 @@
 //! One lock per blob, for as long as somebody wants it.
 //!
-//! Changes to one blob (commit, pin, collect, verify, quarantine) take turns; changes to different
-//! blobs never wait for each other. The table holds only the blobs that are being changed.
+//! Changes to one blob (commit, pin, collect, verify, quarantine) take turns, and so does work at the
+//! files of a partial, in a table of its own; different blobs never wait for each other. A table holds
+//! only the blobs that are being worked on.
 
 use std::collections::HashMap;
 use std::sync::Arc;

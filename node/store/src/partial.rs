@@ -5,6 +5,12 @@
 //! file is hashed again from the start, slice by slice, and ends where the journal disagrees. The
 //! checksums only find torn tails; that the whole is the blob is decided by its hash, at the end.
 //!
+//! # Who may, and who does
+//! Two things keep two transfers off the same files. The *claim* says whose transfer it is; it goes
+//! with the [`PartialBlob`], so whoever asks next is refused only while another really receives. The
+//! *turn* says who is at the files; it goes with the work on the blocking pool, which a dropped
+//! partial leaves behind for the length of one slice. Whoever has the claim waits for the turn.
+//!
 //! ```text
 //! journal   [magic 8][size u64][crc32c u32]  [crc32c of slice 0 u32] [crc32c of slice 1 u32] ...
 //! ```
@@ -21,15 +27,17 @@ use crate::core::Core;
 use crate::error::StoreError;
 use crate::ingest::Ingest;
 use crate::layout::remove_if_there;
+use crate::locks::BlobGuard;
 use crate::offload::{Offload, offload};
 use crate::outboard::read_at;
 use crate::staged::StagedBlob;
 use crate::temp::TempFile;
 use crate::tree::{SLICE_BYTES, slice_count, slice_range};
 
-/// Receives one blob, slice by slice. Dropping it keeps what came.
+/// Receives one blob, slice by slice. Dropping it keeps what came, and another transfer may take it
+/// up at once.
 pub struct PartialBlob {
-    hash: blake3::Hash,
+    claim: Claim,
     size: u64,
     /// Slices handed to the blocking pool.
     next: u64,
@@ -55,10 +63,10 @@ struct Receiving {
     ingest: Ingest,
     journal: File,
     stored: Arc<AtomicU64>,
-    claim: Claim,
+    _turn: BlobGuard,
 }
 
-/// The right to receive a blob. It goes when the files are no longer worked on.
+/// The right to receive a blob.
 struct Claim {
     core: Arc<Core>,
     hash: blake3::Hash,
@@ -67,9 +75,10 @@ struct Claim {
 impl PartialBlob {
     pub(crate) async fn resume_or_start(core: Arc<Core>, hash: blake3::Hash, size: u64) -> Result<Self, StoreError> {
         let claim = Claim::take(&core, hash)?;
-        let receiving = offload(move || Receiving::resume(core, claim, size)).await??;
+        let turn = core.at_partials.lock(hash).await;
+        let receiving = offload(move || Receiving::resume(core, turn, hash, size)).await??;
         let stored = Arc::clone(&receiving.stored);
-        Ok(Self { hash, size, next: stored.load(Ordering::Acquire), stored, receiving: Offload::new(receiving) })
+        Ok(Self { claim, size, next: stored.load(Ordering::Acquire), stored, receiving: Offload::new(receiving) })
     }
 
     /// The first slice that is still needed, or `None` if all are here.
@@ -113,8 +122,8 @@ impl PartialBlob {
         if let Some(next) = self.next_slice() {
             return Err(StoreError::Incomplete { next });
         }
-        let receiving = self.receiving.into_inner().await?;
-        offload(move || receiving.finish(self.hash)).await?
+        let (receiving, hash) = (self.receiving.into_inner().await?, self.claim.hash);
+        offload(move || receiving.finish(hash)).await?
     }
 
     /// Gives the transfer up and removes what came.
@@ -124,8 +133,8 @@ impl PartialBlob {
     pub async fn discard(mut self) -> Result<(), StoreError> {
         // Whether the last slice could be stored does not matter any more.
         let _ = self.settle().await;
-        let receiving = self.receiving.into_inner().await?;
-        offload(move || remove_files(&receiving.core, &self.hash)).await?
+        let (receiving, hash) = (self.receiving.into_inner().await?, self.claim.hash);
+        offload(move || remove_files(&receiving.core, &hash)).await?
     }
 
     /// Waits for the slice in the works. After an error, only what is stored counts.
@@ -138,19 +147,19 @@ impl PartialBlob {
 
 impl Receiving {
     /// Takes up what an earlier transfer left, or begins. Blocks.
-    fn resume(core: Arc<Core>, claim: Claim, size: u64) -> Result<Self, StoreError> {
+    fn resume(core: Arc<Core>, turn: BlobGuard, hash: blake3::Hash, size: u64) -> Result<Self, StoreError> {
         core.durability.guard()?;
-        let file = open_lasting(&core.layout.partial(&claim.hash))?;
-        let journal = open_lasting(&core.layout.partial_journal(&claim.hash))?;
+        let file = open_lasting(&core.layout.partial(&hash))?;
+        let journal = open_lasting(&core.layout.partial_journal(&hash))?;
         let header = journal_header(size);
         let is_ours = read_at(&journal, 0, header.len()).map_err(io_error())? == header;
         if !is_ours {
             journal.set_len(0).map_err(io_error())?;
             journal.write_all_at(&header, 0).map_err(io_error())?;
         }
-        let data = TempFile::lasting(core.layout.partial(&claim.hash), file);
-        let mut receiving =
-            Self { ingest: Ingest::into_file(Arc::clone(&core), data), journal, stored: Arc::new(AtomicU64::new(0)), claim, core };
+        let data = TempFile::lasting(core.layout.partial(&hash), file);
+        let ingest = Ingest::into_file(Arc::clone(&core), data);
+        let mut receiving = Self { core, ingest, journal, stored: Arc::new(AtomicU64::new(0)), _turn: turn };
         let slices = if is_ours { slice_count(size) } else { 0 };
         receiving.absorb_prefix(size, slices)?;
         let rest = size - receiving.ingest.bytes();
@@ -201,7 +210,6 @@ impl Receiving {
         }
         staged.data_mut().make_temporary(core.layout.temporary())?;
         remove_files(&core, &expected)?;
-        drop(self.claim);
         Ok(staged)
     }
 }
@@ -248,10 +256,17 @@ pub(crate) fn list(core: &Core) -> Result<Vec<PartialEntry>, StoreError> {
     Ok(partials)
 }
 
-/// Removes a partial that nobody is at work on. Blocks.
-pub(crate) fn discard(core: &Arc<Core>, hash: blake3::Hash) -> Result<(), StoreError> {
-    let claim = Claim::take(core, hash)?;
-    remove_files(core, &claim.hash)
+/// Removes a partial that nobody receives.
+pub(crate) async fn discard(core: &Arc<Core>, hash: blake3::Hash) -> Result<(), StoreError> {
+    let _claim = Claim::take(core, hash)?;
+    let turn = core.at_partials.lock(hash).await;
+    let core = Arc::clone(core);
+    offload(move || {
+        let removed = remove_files(&core, &hash);
+        drop(turn);
+        removed
+    })
+    .await?
 }
 
 fn remove_files(core: &Core, hash: &blake3::Hash) -> Result<(), StoreError> {

@@ -82,15 +82,42 @@ async fn a_torn_tail_is_dropped() {
     }
 }
 
-/// Waits until a dropped partial is no longer at work.
+/// Waits until a dropped partial is no longer at work: whoever is next does.
 async fn drop_settles(test: &TestStore, bytes: &[u8]) {
-    let size = bytes.len() as u64;
-    loop {
-        match test.store.resume_or_start(blake3::hash(bytes), size).await {
-            Err(StoreError::Busy) => tokio::task::yield_now().await,
-            partial => break drop(partial.expect("a partial")),
+    drop(start(&test.store, bytes).await);
+}
+
+/// A dropped transfer leaves a slice in the works. Whoever takes the transfer up waits for it: it is neither refused, nor at the
+/// files beside it. Here the blocking pool has one thread and that one is held, so the slice is in the works for as long as the
+/// test wants.
+#[test]
+fn a_dropped_transfer_is_taken_up_at_once_and_its_last_slice_counts() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+    runtime.expect("a runtime").block_on(async {
+        let test = TestStore::new();
+        let bytes = content(LEN, 7);
+        let (hash, size) = (blake3::hash(&bytes), LEN as u64);
+        for (slice, discards) in [(0, false), (1, true)] {
+            let mut partial = start(&test.store, &bytes).await;
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let holder = tokio::task::spawn_blocking(move || held.recv());
+            append(&mut partial, &bytes, slice..slice + 1).await;
+            drop(partial);
+            let mut next = Box::pin(async {
+                if discards {
+                    return test.store.discard_partial(hash).await.map(|()| None);
+                }
+                let partial = test.store.resume_or_start(hash, size).await?;
+                Ok::<_, StoreError>(partial.next_slice())
+            });
+            let early = futures_util::poll!(next.as_mut());
+            assert!(early.is_pending(), "it does not wait for the slice in the works: {early:?}");
+            drop(release);
+            assert_eq!(next.await.expect("its turn comes"), (!discards).then_some(slice + 1));
+            assert!(holder.await.expect("no panic").is_err());
         }
-    }
+        test.incoming_becomes(0).await;
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
