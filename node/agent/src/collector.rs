@@ -121,9 +121,11 @@ impl Collector {
     /// Those of a page that were without a reference for the whole grace.
     async fn aged(&mut self, page: &[BlobEntry]) -> Result<Vec<blake3::Hash>, PassError> {
         let hashes: Vec<blake3::Hash> = page.iter().map(|entry| entry.hash).collect();
+        let references = self.references(hashes).await?;
+        // After the look, so that none counts as unreferenced for longer than it was.
         let now = Instant::now();
         let mut aged = Vec::new();
-        for (hash, is_referenced) in self.references(hashes).await? {
+        for (hash, is_referenced) in references {
             if is_referenced {
                 self.unreferenced_since.remove(&hash);
                 continue;
