@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Cluster, Machine, brisk, collecting, content, eventually, get};
+use harness::{Cluster, Machine, PATIENCE, brisk, collecting, content, eventually, get};
 use ncore_model::{Command, Query};
 use ncore_store::{PinId, Pinning};
 
@@ -28,7 +28,7 @@ async fn blobs_without_references_and_pins_go() {
     assert!(a.has(pinned));
     a.store.unpin(pinned, PinId(9)).await.expect("unpins");
     eventually("it goes with its pin", || !a.has(pinned)).await;
-    assert_eq!(get(&agent.metrics().collected), 3);
+    eventually("all are counted", || get(&agent.metrics().collected) == 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,13 +55,22 @@ async fn uploads_deletions_and_the_collector_do_not_race() {
             eventually("it goes", || !a.has(hash)).await;
         }
     }
-    assert!(get(&agent.metrics().collected) >= 15);
+    eventually("all are counted", || get(&agent.metrics().collected) >= 15).await;
 }
 
 /// A step of the collector first looks up what is unreferenced and then removes it, blob by blob. Blobs that get a reference in
 /// between, by an upload that found them here, must be noticed when their turn comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blob_that_gets_a_reference_in_the_middle_of_a_step_stays() {
+    // Where the machine is busy the step may be over before the upload gets its turn. Then it is done again.
+    let start = Instant::now();
+    while reference_in_the_middle_of_a_step().await == 0 {
+        assert!(start.elapsed() < PATIENCE, "the upload always came too late to meet the step");
+    }
+}
+
+/// Gives how many blobs got their reference before the step came to them.
+async fn reference_in_the_middle_of_a_step() -> usize {
     let cluster = Cluster::new(1);
     let a = Machine::new(&cluster, 0).await;
     let mut blobs = Vec::new();
@@ -83,7 +92,6 @@ async fn a_blob_that_gets_a_reference_in_the_middle_of_a_step_stays() {
         a.store.unpin(*hash, pin).await.expect("unpins");
         referenced.push(*hash);
     }
-    assert!(!referenced.is_empty(), "the upload came too late to meet the step");
     for number in 100..102 {
         let sentinel = a.store(&content(100, number)).await;
         eventually("a later pass went by", || !a.has(sentinel)).await;
@@ -91,7 +99,9 @@ async fn a_blob_that_gets_a_reference_in_the_middle_of_a_step_stays() {
     for hash in &referenced {
         assert!(a.has(*hash), "{hash} was removed although it is referred to");
     }
-    assert_eq!(get(&agent.metrics().collected), (blobs.len() - referenced.len()) as u64 + 2);
+    let collected = (blobs.len() - referenced.len()) as u64 + 2;
+    eventually("all others are counted", || get(&agent.metrics().collected) == collected).await;
+    referenced.len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

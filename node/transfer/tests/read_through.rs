@@ -91,7 +91,7 @@ async fn when_nobody_has_it_the_error_says_so() {
     let bytes = content(MIB, 5);
     let hash = liar.put(&bytes).await;
     let (repairs, _queue) = Repairs::channel(4);
-    let nobody = here.transfer(TestPeers::default().with(2, "b", serve_node(&empty).await), hasty());
+    let nobody = here.transfer(TestPeers::default().with(2, "b", serve_node(&empty).await), TransferSettings::default());
     let reader = ReadThrough::new(here.store.clone(), nobody, repairs.clone());
     let read = reader.slice(hash, MIB as u64, 0).await;
     assert!(matches!(read, Err(ReadThroughError::Elsewhere(error)) if !error.is_corrupt()), "{read:?}");
@@ -99,7 +99,7 @@ async fn when_nobody_has_it_the_error_says_so() {
     here.put(&bytes).await;
     here.damage(hash, 1);
     let lies = serve(Faulty { inner: liar.service.clone(), fault: Fault::FlipAt(500) }).await;
-    let lying = here.transfer(TestPeers::default().with(2, "b", lies), hasty());
+    let lying = here.transfer(TestPeers::default().with(2, "b", lies), TransferSettings::default());
     let reader = ReadThrough::new(here.store.clone(), lying, repairs);
     let read = reader.slice(hash, MIB as u64, 0).await;
     assert!(matches!(&read, Err(ReadThroughError::Damaged { source, .. }) if source.is_corrupt()), "{read:?}");

@@ -7,7 +7,10 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use ncore_api::{Api, ApiParts};
 
-use crate::{rig::Plan, site::Site};
+use crate::{
+    rig::Plan,
+    site::{Answer, Site},
+};
 
 #[tokio::test]
 async fn status_is_for_anybody() {
@@ -72,30 +75,38 @@ async fn request_ids() {
 #[tokio::test]
 async fn a_presented_revision_is_waited_for() {
     let mut plan = Plan::default();
-    plan.settings.request_deadline = Duration::from_millis(300);
+    plan.settings.request_deadline = Duration::from_secs(20);
     let site = Site::with(plan).await;
-    let ask = async |revision: String| {
-        let request = site.request(Method::GET, "/api/v2/assets").header("x-ncore-revision", revision);
-        site.send(request.body(Body::empty())).await
-    };
     let now = site.rig.domain.revision();
-    ask(now.to_string()).await.ok(200);
-    ask("1.0".to_owned()).await.ok(200);
-
+    list_at(&site, &now.to_string()).await.ok(200);
+    list_at(&site, "1.0").await.ok(200);
     let next = format!("1.{}", now.index + 1);
-    let (answer, _) = tokio::join!(ask(next.clone()), async {
+    let (answer, _) = tokio::join!(list_at(&site, &next), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         site.rig.bare_client()
     });
     assert_eq!(answer.ok(200).header("x-ncore-revision"), next, "as soon as it is there");
+}
 
-    let behind = ask(format!("1.{}", now.index + 100)).await.problem(503, "behind");
+#[tokio::test]
+async fn a_revision_that_does_not_come_is_not_waited_for_any_longer_than_the_deadline() {
+    let mut plan = Plan::default();
+    plan.settings.request_deadline = Duration::from_millis(300);
+    let site = Site::with(plan).await;
+    let now = site.rig.domain.revision();
+    let behind = list_at(&site, &format!("1.{}", now.index + 100)).await.problem(503, "behind");
     assert_eq!(behind.json()["outcome"], "unavailable");
-    assert_eq!(behind.header("x-ncore-revision"), next);
-    ask("2.1".to_owned()).await.problem(409, "revision_lost");
+    assert_eq!(behind.header("x-ncore-revision"), now.to_string());
+    list_at(&site, "2.1").await.problem(409, "revision_lost");
     for bad in ["", "1", "x.y", "1.-1"] {
-        ask(bad.to_owned()).await.problem(400, "invalid_header");
+        list_at(&site, bad).await.problem(400, "invalid_header");
     }
     let status = Request::builder().uri("/api/v2/status").header("x-ncore-revision", "1.99999").body(Body::empty());
     site.send(status).await.problem(503, "behind");
+}
+
+/// Lists the assets in a state at least as new as `revision`.
+async fn list_at(site: &Site, revision: &str) -> Answer {
+    let request = site.request(Method::GET, "/api/v2/assets").header("x-ncore-revision", revision);
+    site.send(request.body(Body::empty())).await
 }

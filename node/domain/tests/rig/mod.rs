@@ -226,9 +226,9 @@ impl Clock for TestClock {
     }
 }
 
-/// Waits for a condition, five seconds at most.
+/// Waits for a condition, twenty seconds at most.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so().await {
         assert!(Instant::now() < deadline, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -88,13 +88,14 @@ async fn a_stream_that_stands_still_is_reset() {
     eventually("reset", || stalled.connections_stalled.load(Ordering::Relaxed) == 1).await;
     assert!(client.ask(Method::GET, "/stream", &[]).await.whole);
     drop(unread);
-    assert_eq!(node.metrics.responses_abandoned.load(Ordering::Relaxed), 1);
+    let abandoned = Arc::clone(&node.metrics);
+    eventually("counted", || abandoned.responses_abandoned.load(Ordering::Relaxed) == 1).await;
 }
 
 /// Waiting for this node's own disk is not the client's stall.
 #[tokio::test]
 async fn a_stream_that_waits_for_the_node_is_not_reset() {
-    let window = Duration::from_millis(200);
+    let window = Duration::from_millis(500);
     let node = Node::start_with(|settings| settings.stall_window = window);
     let content = bytes(LARGE);
     node.world.put("a", &content, Kept::GatedFrom(1));
