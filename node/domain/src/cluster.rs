@@ -5,7 +5,7 @@ use std::{panic::resume_unwind, sync::Arc, time::Duration};
 use ncore_control::{Change, Committed, ControlPlane, ProposeError, ReadError};
 use ncore_model::{Command, Idempotency, NodeId, Outcome, RequestId, Revision, TableError};
 use ncore_replica::View;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 use uuid::Uuid;
 
 use crate::error::{ChangeError, StateError};
@@ -65,8 +65,16 @@ impl Cluster {
 
     /// Asks for a change and waits for what becomes of it. A rejection is an error here.
     pub(crate) async fn change(&self, command: Command, once: Option<Idempotency>) -> Result<Committed, ChangeError> {
-        let change =
-            Change { request: RequestId(Uuid::now_v7().into_bytes()), idempotency: once, command, deadline: self.request_deadline };
+        self.change_until(command, once, Instant::now() + self.request_deadline).await
+    }
+
+    /// As [`change`](Self::change), with an answer by `until`. If that is over already, nothing is asked for.
+    pub(crate) async fn change_until(&self, command: Command, once: Option<Idempotency>, until: Instant) -> Result<Committed, ChangeError> {
+        let deadline = until.saturating_duration_since(Instant::now());
+        if deadline.is_zero() {
+            return Err(ChangeError::Unavailable { reason: "what came before the change took all of its time" });
+        }
+        let change = Change { request: RequestId(Uuid::now_v7().into_bytes()), idempotency: once, command, deadline };
         let committed = self.plane.propose(change).await.map_err(|error| match error {
             ProposeError::Unavailable { reason } => ChangeError::Unavailable { reason },
             ProposeError::Unknown { reason } => ChangeError::Unknown { reason },

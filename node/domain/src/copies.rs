@@ -6,15 +6,23 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ncore_model::NodeId;
 use ncore_store::PinId;
+use tokio::time::Instant;
 
-/// Copies on other nodes. Every wait for another node is bounded by the implementation.
+/// Copies on other nodes. Where no time is given, every wait for another node is bounded by the implementation.
 pub trait Copies: Send + Sync + 'static {
     /// Begins to send an upload to other nodes while it still comes in. Does not wait for them.
     fn open(&self, order: FanOrder) -> Box<dyn Fan>;
 
     /// Sends a blob that this node holds to up to `wanted` nodes that are not in `exclude`, and pins it there. Gives those on
-    /// which it is durable now.
-    fn copy_existing<'a>(&'a self, blob: BlobAt, pin: PinId, exclude: &'a [NodeId], wanted: usize) -> BoxFuture<'a, Vec<NodeId>>;
+    /// which it is durable by `until`, and does not go on after that.
+    fn copy_existing<'a>(
+        &'a self,
+        blob: BlobAt,
+        pin: PinId,
+        exclude: &'a [NodeId],
+        wanted: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Vec<NodeId>>;
 
     /// Ends a pin on another node. There may be no such pin.
     fn unpin(&self, node: NodeId, hash: blake3::Hash, pin: PinId) -> BoxFuture<'_, Result<(), CopyError>>;
@@ -29,8 +37,9 @@ pub trait Fan: Send {
     /// then on.
     fn send(&mut self, bytes: Bytes) -> BoxFuture<'_, ()>;
 
-    /// Ends the upload. Gives the nodes that have all of it, checked against the hash, durable and pinned.
-    fn finish(self: Box<Self>, blob: BlobAt) -> BoxFuture<'static, Vec<NodeId>>;
+    /// Ends the upload. Gives the nodes that have all of it by `until`, checked against the hash, durable and pinned. The others
+    /// are given up then.
+    fn finish(self: Box<Self>, blob: BlobAt, until: Instant) -> BoxFuture<'static, Vec<NodeId>>;
 }
 
 /// What a [`Fan`] is to do.

@@ -11,18 +11,20 @@
 //! ```
 //!
 //! A client that goes away while it sends leaves nothing. Once its last byte is here and [`UploadSession::finish`] runs, the
-//! upload completes whether or not anybody waits for the answer.
+//! upload completes whether or not anybody waits for the answer. From the content being durable here to that answer one deadline
+//! holds (`schedule`), whatever other nodes do.
 
 mod media_type;
 mod pins;
 mod place;
+mod schedule;
 mod session;
 
 pub use media_type::{MediaType, MediaTypeError};
 pub use place::PINS_HOLD_MS;
 pub use session::{UploadMeta, UploadSession, UploadStart, Uploaded};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ncore_model::{ClientId, Query};
 use ncore_store::{BlobStore, PinId, WriteOptions};
@@ -53,6 +55,7 @@ struct Parts {
     allow_single_copy: bool,
     max_upload_bytes: u64,
     default_cache_ttl_s: u32,
+    request_deadline: Duration,
 }
 
 impl Uploads {
@@ -74,6 +77,7 @@ impl Uploads {
             allow_single_copy: settings.allow_single_copy,
             max_upload_bytes: settings.max_upload_bytes,
             default_cache_ttl_s: settings.default_cache_ttl_s,
+            request_deadline: settings.request_deadline,
         };
         Self { parts: Arc::new(parts), turns: Arc::new(Semaphore::new(settings.uploads_at_once)) }
     }

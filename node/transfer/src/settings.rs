@@ -22,8 +22,6 @@ pub struct TransferSettings {
     pub call: Duration,
     /// How long a peer may keep an upload waiting, for each MiB of it, before its copy is dropped.
     pub slow_peer: Duration,
-    /// How long a peer may take to make a copy durable after its last byte, or to read one that it has in full.
-    pub durable: Duration,
 }
 
 impl Default for TransferSettings {
@@ -37,7 +35,6 @@ impl Default for TransferSettings {
             frame: Duration::from_secs(15),
             call: Duration::from_secs(3),
             slow_peer: Duration::from_secs(5),
-            durable: Duration::from_secs(30),
         }
     }
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use ncore_model::NodeId;
 use ncore_store::{BlobStore, Commit, PinId};
 use ncore_throttle::Throttle;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
-    copy::{self, CopyFan},
+    copy::{CopyFan, ExistingCopy},
     error::{CallError, FetchBlobError, FetchError, TryError},
     fetch,
     metrics::{TransferMetrics, add},
@@ -82,9 +82,18 @@ impl Transfer {
     }
 
     /// Copies a blob that the store has to `wanted` peers, none of them in `exclude`, of other regions first. Gives those that made
-    /// it durable and pinned it, which may be fewer. A peer that has the blob already reads its copy in full and pins that.
-    pub async fn copy_existing(&self, hash: blake3::Hash, size: u64, pin: PinId, exclude: &[NodeId], wanted: usize) -> Vec<NodeId> {
-        copy::copy_existing(self, hash, size, pin, exclude, wanted).await
+    /// it durable and pinned it by `until`, which may be fewer. A peer that has the blob already reads its copy in full and pins
+    /// that.
+    pub async fn copy_existing(
+        &self,
+        hash: blake3::Hash,
+        size: u64,
+        pin: PinId,
+        exclude: &[NodeId],
+        wanted: usize,
+        until: Instant,
+    ) -> Vec<NodeId> {
+        ExistingCopy { transfer: self, hash, size, pin, until }.to_peers(exclude, wanted).await
     }
 
     /// What a peer holds of these blobs, in their order. At most 1,024 are asked for at a time.

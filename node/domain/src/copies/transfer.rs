@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use ncore_model::NodeId;
 use ncore_store::PinId;
 use ncore_transfer::{CallError, CopyFan, CopyStatus, Transfer};
+use tokio::time::Instant;
 
 use super::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
 
@@ -13,8 +14,15 @@ impl Copies for Transfer {
         Box::new(self.start_copy(order.pin, order.size_hint, order.wanted))
     }
 
-    fn copy_existing<'a>(&'a self, blob: BlobAt, pin: PinId, exclude: &'a [NodeId], wanted: usize) -> BoxFuture<'a, Vec<NodeId>> {
-        Box::pin(self.copy_existing(blob.hash, blob.size, pin, exclude, wanted))
+    fn copy_existing<'a>(
+        &'a self,
+        blob: BlobAt,
+        pin: PinId,
+        exclude: &'a [NodeId],
+        wanted: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Vec<NodeId>> {
+        Box::pin(self.copy_existing(blob.hash, blob.size, pin, exclude, wanted, until))
     }
 
     fn unpin(&self, node: NodeId, hash: blake3::Hash, pin: PinId) -> BoxFuture<'_, Result<(), CopyError>> {
@@ -39,8 +47,8 @@ impl Fan for CopyFan {
         Box::pin(self.send(bytes))
     }
 
-    fn finish(self: Box<Self>, blob: BlobAt) -> BoxFuture<'static, Vec<NodeId>> {
-        Box::pin((*self).finish(blob.hash, blob.size))
+    fn finish(self: Box<Self>, blob: BlobAt, until: Instant) -> BoxFuture<'static, Vec<NodeId>> {
+        Box::pin((*self).finish(blob.hash, blob.size, until))
     }
 }
 

@@ -5,7 +5,7 @@ use ncore_model::{NodeId, Query};
 use ncore_store::{PinId, StagedBlob};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Parts, pins::Pins};
+use super::{Parts, pins::Pins, schedule::Schedule};
 use crate::{
     copies::{BlobAt, Fan},
     error::UploadError,
@@ -33,11 +33,12 @@ pub(super) async fn place(
     needed: usize,
     staged: StagedBlob,
     fan: Box<dyn Fan>,
+    schedule: Schedule,
 ) -> Result<Placed, UploadError> {
     let blob = BlobAt { hash: staged.blake3(), size: staged.size() };
     // Read before the pins are taken, so that they are not younger than what follows from it.
     let pinned_until_ms = log_time(parts).await?.saturating_add(PINS_HOLD_MS);
-    let (here, mut peers) = join(staged.commit(pin), fan.finish(blob)).await;
+    let (here, mut peers) = join(staged.commit(pin), fan.finish(blob, schedule.fan)).await;
     let mut pins = Pins::new(parts.store.clone(), parts.copies.clone(), turn, blob.hash, pin);
     pins.add_peers(&peers);
     if let Err(error) = here {
@@ -48,7 +49,7 @@ pub(super) async fn place(
     let missing = needed.saturating_sub(1 + peers.len());
     if missing > 0 {
         tracing::debug!(hash = %blob.hash, missing, "copies were lost on the way; pushing the finished content to other nodes");
-        let more = parts.copies.copy_existing(blob, pin, &peers, missing).await;
+        let more = parts.copies.copy_existing(blob, pin, &peers, missing, schedule.copies).await;
         pins.add_peers(&more);
         peers.extend(more);
     }

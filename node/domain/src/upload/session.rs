@@ -6,13 +6,14 @@ use bytes::Bytes;
 use futures_util::future::join;
 use ncore_model::{Asset, AssetPath, ClientId, Command, Idempotency, NodeId, Outcome, Precondition, PutAsset};
 use ncore_store::{BlobWriter, PinId};
-use tokio::{sync::OwnedSemaphorePermit, task};
+use tokio::{sync::OwnedSemaphorePermit, task, time::Instant};
 use tracing::Instrument;
 
 use super::{
     Parts,
     media_type::{MediaType, SNIFF_BYTES},
     place::{Placed, place},
+    schedule::Schedule,
 };
 use crate::{
     asset::{AssetDetails, describe},
@@ -91,7 +92,8 @@ impl UploadSession {
     }
 
     /// Ends the upload: makes the content durable on enough nodes, and asks the cluster for the asset. Once begun it runs to
-    /// its end, even if this future is dropped.
+    /// its end, even if this future is dropped. Once the content is durable here, other nodes are waited for no longer than the
+    /// request deadline of the settings, and the time that a slow node needs for so many bytes.
     ///
     /// # Errors
     /// [`UploadError`].
@@ -111,7 +113,8 @@ impl UploadSession {
         };
         let staged = writer.finish().await?;
         let sha256 = staged.sha256();
-        let placed = place(&parts, turn, pin, copies_needed, staged, fan).await?;
+        let schedule = Schedule::from_now(parts.request_deadline, staged.size());
+        let placed = place(&parts, turn, pin, copies_needed, staged, fan, schedule).await?;
         let once = meta.once.as_ref().map(|key| idempotency(key, &client, &meta, &placed));
         let put = PutAsset {
             client,
@@ -126,7 +129,7 @@ impl UploadSession {
             pinned_until_ms: placed.pinned_until_ms,
             precondition: meta.precondition,
         };
-        let committed = propose(&parts, placed, put, once).await?;
+        let committed = propose(&parts, placed, put, once, schedule.answer).await?;
         let public_url = Arc::clone(&parts.public_url);
         let (asset, created) = committed;
         let asset = parts.cluster.read(move |view| describe(view, public_url, asset)).await;
@@ -136,8 +139,14 @@ impl UploadSession {
 }
 
 /// Asks for the asset. Once it is known what became of that, whatever it is, the pins have done their work.
-async fn propose(parts: &Parts, placed: Placed, put: PutAsset, once: Option<Idempotency>) -> Result<(Asset, bool), UploadError> {
-    let change = parts.cluster.change(Command::PutAsset(put), once).await;
+async fn propose(
+    parts: &Parts,
+    placed: Placed,
+    put: PutAsset,
+    once: Option<Idempotency>,
+    until: Instant,
+) -> Result<(Asset, bool), UploadError> {
+    let change = parts.cluster.change_until(Command::PutAsset(put), once, until).await;
     if let Err(ChangeError::Unknown { reason }) = &change {
         let holders: Vec<u64> = placed.holders.iter().map(|NodeId(id)| *id).collect();
         tracing::warn!(hash = %placed.blob.hash, ?holders, reason, "the outcome of an upload is not known; its copies stay pinned");

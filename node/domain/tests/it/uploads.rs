@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ncore_domain::{ChangeError, MediaType, OnceKey, PINS_HOLD_MS, UploadError, UploadMeta, UploadStart, Uploaded};
 use ncore_model::{AssetPath, ClientId, Precondition, Query, Rejection};
 use ncore_store::BlobStatus;
+use tokio::time::Instant;
 
 fn meta(path: &str) -> UploadMeta {
     UploadMeta {
@@ -102,6 +103,54 @@ async fn one_copy_is_enough_if_the_operator_says_so_and_the_answer_tells() {
     let client = rig.bare_client();
     let uploaded = upload(&rig, &client, b"x", meta("a")).await.expect("uploaded");
     assert_eq!(uploaded.asset.value.copies, 1);
+}
+
+/// Nodes that swallow everything take what they are given of the time, and leave enough of it to ask for the change.
+#[tokio::test(start_paused = true)]
+async fn other_nodes_cannot_hold_the_answer_back() {
+    let mut plan = Plan::default();
+    let deadline = plan.settings.request_deadline;
+    for allow_single_copy in [false, true] {
+        plan.settings.allow_single_copy = allow_single_copy;
+        let rig = Rig::with(Plan { settings: plan.settings.clone(), ..Plan::default() });
+        rig.copies.are(Peers::Silent);
+        let client = rig.bare_client();
+        let start = Instant::now();
+        let end = upload(&rig, &client, b"x", meta("a")).await;
+        assert!(start.elapsed() <= deadline, "{:?}", start.elapsed());
+        if allow_single_copy {
+            assert_eq!(end.expect("uploaded").asset.value.copies, 1);
+            assert!(rig.plane.patience.lock().is_some_and(|patience| patience > Duration::ZERO && patience <= deadline / 4));
+        } else {
+            assert!(matches!(end, Err(UploadError::TooFewCopies { have: 1, need: 2 })), "{end:?}");
+            assert_eq!(*rig.plane.patience.lock(), None, "nothing was asked for");
+        }
+    }
+}
+
+/// Whoever sends slowly has all the time that it takes.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_does_not_run_while_the_content_comes() {
+    let rig = Rig::new();
+    let client = rig.bare_client();
+    let mut session = rig.domain.uploads().begin(&client, UploadStart::default()).await.expect("begun");
+    for chunk in content(1_000_000).chunks(100_000) {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        session.write(Bytes::copy_from_slice(chunk)).await.expect("written");
+    }
+    assert_eq!(session.finish(meta("a")).await.expect("uploaded").asset.value.copies, 2);
+}
+
+#[tokio::test]
+async fn what_there_is_no_time_for_is_not_asked_for() {
+    let mut plan = Plan::default();
+    plan.settings.request_deadline = Duration::ZERO;
+    let rig = Rig::with(plan);
+    let client = rig.bare_client();
+    let error = upload(&rig, &client, b"x", meta("a")).await.expect_err("no time");
+    assert!(matches!(error, UploadError::Change(ChangeError::Unavailable { .. })), "{error:?}");
+    assert_eq!(assets(&rig), 0);
+    rig.no_pins().await;
 }
 
 #[tokio::test]

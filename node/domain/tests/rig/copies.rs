@@ -6,6 +6,7 @@ use ncore_domain::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
 use ncore_model::NodeId;
 use ncore_store::{BlobStatus, BlobStore, BlobWriter, PinId, WriteOptions, slice_count};
 use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 /// How the other node behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Peers {
     LosesFans,
     /// It is not there.
     Gone,
+    /// It takes what is sent and answers nothing: all of the time that it is given passes.
+    Silent,
 }
 
 pub(crate) struct TestCopies {
@@ -44,13 +47,27 @@ impl TestCopies {
 impl Copies for TestCopies {
     fn open(&self, order: FanOrder) -> Box<dyn Fan> {
         *self.ordered.lock() = Some(order);
-        let takes = order.wanted > 0 && *self.peers.lock() == Peers::Willing;
-        Box::new(TestFan { peer: self.peer, pin: order.pin, writer: takes.then(|| self.writer()) })
+        let peers = *self.peers.lock();
+        let takes = order.wanted > 0 && peers == Peers::Willing;
+        let is_silent = order.wanted > 0 && peers == Peers::Silent;
+        Box::new(TestFan { peer: self.peer, pin: order.pin, writer: takes.then(|| self.writer()), is_silent })
     }
 
-    fn copy_existing<'a>(&'a self, blob: BlobAt, pin: PinId, exclude: &'a [NodeId], wanted: usize) -> BoxFuture<'a, Vec<NodeId>> {
+    fn copy_existing<'a>(
+        &'a self,
+        blob: BlobAt,
+        pin: PinId,
+        exclude: &'a [NodeId],
+        wanted: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Vec<NodeId>> {
         async move {
-            if *self.peers.lock() == Peers::Gone || wanted == 0 || exclude.contains(&self.peer) {
+            let peers = *self.peers.lock();
+            if peers == Peers::Silent {
+                sleep_until(until).await;
+                return Vec::new();
+            }
+            if peers == Peers::Gone || wanted == 0 || exclude.contains(&self.peer) {
                 return Vec::new();
             }
             let mut writer = self.writer();
@@ -74,7 +91,7 @@ impl Copies for TestCopies {
 
     fn stat(&self, node: NodeId, hash: blake3::Hash) -> BoxFuture<'_, Result<HeldCopy, CopyError>> {
         async move {
-            if node != self.peer || *self.peers.lock() == Peers::Gone {
+            if node != self.peer || matches!(*self.peers.lock(), Peers::Gone | Peers::Silent) {
                 return Err(CopyError { node });
             }
             Ok(match self.peer_store.status(hash).expect("a status") {
@@ -90,6 +107,7 @@ struct TestFan {
     peer: NodeId,
     pin: PinId,
     writer: Option<BlobWriter>,
+    is_silent: bool,
 }
 
 impl Fan for TestFan {
@@ -102,8 +120,11 @@ impl Fan for TestFan {
         .boxed()
     }
 
-    fn finish(self: Box<Self>, blob: BlobAt) -> BoxFuture<'static, Vec<NodeId>> {
+    fn finish(self: Box<Self>, blob: BlobAt, until: Instant) -> BoxFuture<'static, Vec<NodeId>> {
         async move {
+            if self.is_silent {
+                sleep_until(until).await;
+            }
             let Some(writer) = self.writer else { return Vec::new() };
             let staged = writer.finish().await.expect("finished");
             assert_eq!((staged.blake3(), staged.size()), (blob.hash, blob.size));

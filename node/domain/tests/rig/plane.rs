@@ -28,13 +28,15 @@ pub(crate) struct TestPlane {
     clock: Arc<TestClock>,
     index: Mutex<u64>,
     answer: Mutex<Answer>,
+    /// How long the last change was to be waited for.
+    pub(crate) patience: Mutex<Option<Duration>>,
 }
 
 impl TestPlane {
     pub(crate) fn open(dir: &Path, clock: Arc<TestClock>) -> Self {
         let replica = Arc::new(Replica::open(dir).expect("a replica"));
         let index = Mutex::new(replica.revision().index);
-        Self { replica, clock, index, answer: Mutex::new(Answer::Committed) }
+        Self { replica, clock, index, answer: Mutex::new(Answer::Committed), patience: Mutex::new(None) }
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
@@ -57,6 +59,7 @@ impl TestPlane {
 
     fn decide(&self, change: Change) -> Result<Committed, ProposeError> {
         let answer = *self.answer.lock();
+        *self.patience.lock() = Some(change.deadline);
         match answer {
             Answer::Unavailable => return Err(ProposeError::Unavailable { reason: "no leader is known" }),
             Answer::Late(by) => self.clock.advance(by),

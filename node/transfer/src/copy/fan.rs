@@ -11,9 +11,10 @@ use futures_util::future::join_all;
 use ncore_model::NodeId;
 use ncore_proto::blobs::v1::PushPart;
 use ncore_store::PinId;
-use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{
+    greet::Candidates,
     lane::{Lane, LaneError},
     pieces,
 };
@@ -26,25 +27,19 @@ use crate::{
 pub struct CopyFan {
     lanes: Vec<Lane>,
     slow_peer: Duration,
-    durable: Duration,
     metrics: Arc<TransferMetrics>,
 }
 
 impl CopyFan {
     pub(crate) fn start(transfer: &Transfer, pin: PinId, size_hint: Option<u64>, wanted: usize) -> Self {
-        let candidates = transfer.copy_targets(&[]);
+        let candidates = Candidates::new(transfer.copy_targets(&[]));
         let lanes = wanted.min(candidates.len());
-        let candidates = Arc::new(Mutex::new(candidates.into()));
+        let call = transfer.settings.call;
         let lane = |_| {
-            let start = pieces::start(pin, size_hint);
-            Lane::start(Arc::clone(&transfer.peers), Arc::clone(&candidates), transfer.settings.call, start)
+            let (peers, candidates) = (Arc::clone(&transfer.peers), candidates.clone());
+            Lane::start(async move { candidates.greet(&*peers, call).await }, pieces::start(pin, size_hint))
         };
-        Self {
-            lanes: (0..lanes).map(lane).collect(),
-            slow_peer: transfer.settings.slow_peer,
-            durable: transfer.settings.durable,
-            metrics: Arc::clone(&transfer.metrics),
-        }
+        Self { lanes: (0..lanes).map(lane).collect(), slow_peer: transfer.settings.slow_peer, metrics: Arc::clone(&transfer.metrics) }
     }
 
     /// How many copies are still under way.
@@ -63,11 +58,11 @@ impl CopyFan {
         }
     }
 
-    /// Ends the upload. Gives the nodes that hold it, durable and pinned, and whose bytes have this hash and size.
-    pub async fn finish(self, hash: blake3::Hash, size: u64) -> Vec<NodeId> {
-        let Self { lanes, slow_peer, durable, metrics } = self;
+    /// Ends the upload. Gives the nodes that hold it by `until`, durable and pinned, and whose bytes have this hash and size.
+    pub async fn finish(self, hash: blake3::Hash, size: u64, until: Instant) -> Vec<NodeId> {
+        let Self { lanes, slow_peer, metrics } = self;
         let last = pieces::finish(&hash, size);
-        let ends = lanes.into_iter().map(|lane| lane.finish(last.clone(), slow_peer, durable));
+        let ends = lanes.into_iter().map(|lane| lane.finish(last.clone(), slow_peer, until));
         let mut stored = Vec::new();
         for end in join_all(ends).await {
             match end {

@@ -1,39 +1,30 @@
 //! One copy on its way to one peer.
 //!
 //! ```text
-//!   send ──► queue (4 MiB) ──► task: greet candidates until one answers ─► push ─► reply
+//!   send ──► queue (4 MiB) ──► task: greet candidates, the first to answer is taken ─► push ─► reply
 //! ```
 //!
 //! The queue is filled while the task looks for a peer that answers, so a node that is down costs the upload nothing but the next
 //! candidate's greeting. Once bytes have left for a peer there is no other for this lane: what was sent is not kept here.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use ncore_model::NodeId;
-use ncore_proto::blobs::v1::{PushPart, StatRequest, push_reply::Outcome};
-use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::timeout};
+use ncore_proto::blobs::v1::{PushPart, push_reply::Outcome};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{
-    call::{Client, client, within},
-    error::CallError,
-    peers::Peers,
-};
+use crate::{call::Client, error::CallError};
 
 /// Messages that wait for the peer: 4 MiB of data at most.
 const QUEUE_PIECES: usize = 16;
 /// A lane may keep the upload waiting anew after this many bytes.
 const CREDIT_BYTES: usize = 1 << 20;
-
-/// Peers that may still be offered a copy, shared by the lanes of one upload.
-pub(super) type Candidates = Arc<Mutex<VecDeque<NodeId>>>;
 
 /// What is left of one copy: the way in, and the task that sends.
 pub(super) struct Lane {
@@ -67,7 +58,7 @@ pub(super) enum LaneError {
         /// Why.
         outcome: Outcome,
     },
-    /// The peer kept the upload waiting for too long.
+    /// The peer kept the upload waiting for too long, or did not confirm the copy in time.
     #[error("the peer is too slow")]
     Slow,
     /// The task is gone.
@@ -76,11 +67,11 @@ pub(super) enum LaneError {
 }
 
 impl Lane {
-    /// Begins to look for a peer, and to push what is sent.
-    pub(super) fn start(peers: Arc<dyn Peers>, candidates: Candidates, call: Duration, start: PushPart) -> Self {
+    /// Pushes what is sent, to the peer that comes of `greeting`.
+    pub(super) fn start(greeting: impl Future<Output = Result<(NodeId, Client), LaneError>> + Send + 'static, start: PushPart) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_PIECES);
         let task = tokio::spawn(async move {
-            let (node, client) = greet(&*peers, &candidates, call).await?;
+            let (node, client) = greeting.await?;
             push(node, client, start, waiting).await
         });
         Self { queue, task: AbortOnDropHandle::new(task), waited: Duration::ZERO, sent: 0 }
@@ -105,15 +96,14 @@ impl Lane {
         }
     }
 
-    /// Sends the last message, and waits until the peer says what it made of the copy.
-    pub(super) async fn finish(mut self, last: PushPart, slow_peer: Duration, durable: Duration) -> Result<NodeId, LaneError> {
-        self.send(last, 0, slow_peer).await?;
-        drop(self.queue);
-        match timeout(durable, self.task).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(LaneError::Stopped),
-            Err(_) => Err(LaneError::Slow),
-        }
+    /// Sends the last message, and waits until the peer says what it made of the copy, or until `until`.
+    pub(super) async fn finish(mut self, last: PushPart, slow_peer: Duration, until: Instant) -> Result<NodeId, LaneError> {
+        let end = async move {
+            self.send(last, 0, slow_peer).await?;
+            drop(self.queue);
+            self.task.await.unwrap_or(Err(LaneError::Stopped))
+        };
+        timeout_at(until, end).await.unwrap_or(Err(LaneError::Slow))
     }
 
     /// Why the task does not take messages any more: it has ended, or is about to.
@@ -121,24 +111,6 @@ impl Lane {
         match (&mut self.task).await {
             Ok(Err(error)) => error,
             Ok(Ok(_)) | Err(_) => LaneError::Stopped,
-        }
-    }
-}
-
-/// The first candidate that answers.
-async fn greet(peers: &dyn Peers, candidates: &Candidates, deadline: Duration) -> Result<(NodeId, Client), LaneError> {
-    loop {
-        let node = candidates.lock().pop_front().ok_or(LaneError::NoPeer)?;
-        let call = async {
-            let mut client = client(peers, node).await?;
-            client.stat(StatRequest::default()).await.map_err(CallError::Failed)?;
-            Ok(client)
-        };
-        match within(deadline, call).await {
-            Ok(client) => return Ok((node, client)),
-            Err(error) => {
-                tracing::debug!(%node, error = &error as &dyn std::error::Error, "a peer that was to get a copy does not answer");
-            }
         }
     }
 }

@@ -2,8 +2,9 @@
 
 mod existing;
 mod fan;
+mod greet;
 mod lane;
 mod pieces;
 
-pub(crate) use existing::copy_existing;
+pub(crate) use existing::ExistingCopy;
 pub use fan::CopyFan;

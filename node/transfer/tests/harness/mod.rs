@@ -169,6 +169,17 @@ pub(crate) async fn dead_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
 }
 
+/// A port whose connections are made by the kernel, and where nobody ever reads or answers.
+pub(crate) async fn silent_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(listener);
+    });
+    address
+}
+
 /// Bytes without a pattern, the same each time.
 pub(crate) fn content(len: usize, seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; len];
