@@ -103,64 +103,49 @@ impl FromStr for JoinTokenId {
     }
 }
 
-/// An asset, as the API names it: `as_` and 20 letters or digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct AssetId(String);
+/// An id that the API shows: a prefix and 20 letters or digits, derived from the request that makes the thing.
+macro_rules! shown_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(String);
 
-impl AssetId {
-    /// The id of an asset that is made by this request. Derived from it, so that a retry names the same asset.
-    #[must_use]
-    pub fn from_request(request: RequestId) -> Self {
-        Self(format!("as_{}", letters(&request.0)))
-    }
+        impl $name {
+            /// The id of what is made by this request. Derived from it, so that a retry names the same.
+            #[must_use]
+            pub fn from_request(request: RequestId) -> Self {
+                Self(format!(concat!($prefix, "{}"), letters(&request.0)))
+            }
 
-    /// An id as a caller wrote it. It may name nothing.
-    #[must_use]
-    pub fn from_text(text: &str) -> Self {
-        Self(text.to_owned())
-    }
+            /// An id as a caller wrote it. It may name nothing.
+            #[must_use]
+            pub fn from_text(text: &str) -> Self {
+                Self(text.to_owned())
+            }
 
-    /// The id as the API shows it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The id as the API shows it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for AssetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+shown_id! {
+    /// An asset, as the API names it: `as_` and 20 letters or digits.
+    AssetId, "as_"
 }
 
-/// A client (a tenant), as the API names it: `cl_` and 20 letters or digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ClientId(String);
-
-impl ClientId {
-    /// The id of a client that is made by this request.
-    #[must_use]
-    pub fn from_request(request: RequestId) -> Self {
-        Self(format!("cl_{}", letters(&request.0)))
-    }
-
-    /// An id as a caller wrote it. It may name nothing.
-    #[must_use]
-    pub fn from_text(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The id as the API shows it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+shown_id! {
+    /// A client (a tenant), as the API names it: `cl_` and 20 letters or digits.
+    ClientId, "cl_"
 }
 
 /// 20 characters of the 32-letter alphabet of Crockford, from the BLAKE3 hash of `seed`: 100 bits.

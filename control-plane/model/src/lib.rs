@@ -65,7 +65,7 @@ pub use join_token::JoinToken;
 pub use memory::MemoryTables;
 pub use node::{Node, NodeState};
 pub use outcome::{Outcome, Rejection};
-pub use path::{AssetPath, PathError};
+pub use path::{AssetPath, MAX_PATH_BYTES, PathError};
 pub use proposal::{Idempotency, Proposal};
 pub use purge::Purge;
 pub use query::{AssetFilter, AssetPage, Query};

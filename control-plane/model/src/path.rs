@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The longest path, in bytes.
-pub(crate) const MAX_PATH_BYTES: usize = 1_024;
+pub const MAX_PATH_BYTES: usize = 1_024;
 
 /// A relative path of at least one segment: no empty segment, no `.` or `..`, no control character, case kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +18,15 @@ impl AssetPath {
     /// [`PathError`], naming the rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let path = text.strip_prefix('/').unwrap_or(text);
+        Self::check(path)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Whether `path` is one as it stands.
+    ///
+    /// # Errors
+    /// [`PathError`], naming the rule that it breaks.
+    pub fn check(path: &str) -> Result<(), PathError> {
         if path.is_empty() {
             return Err(PathError::Empty);
         }
@@ -37,7 +46,7 @@ impl AssetPath {
                 _ => {}
             }
         }
-        Ok(Self(path.to_owned()))
+        Ok(())
     }
 
     /// The path as text.

@@ -1,47 +1,30 @@
 //! The path of a request for an asset: from the bytes of a URL to the name under which the asset is stored.
 //!
-//! A URL is decoded exactly once, and then judged: what is refused is refused however it was spelled, so `%2e%2e` and
-//! `%00` come no further than `..` and a NUL. Nothing is corrected, because two names for one asset would mean two
-//! entries in every cache on the way; the one exception is percent-encoding, which RFC 3986 §6.2.2 makes the same name.
-//! An encoded slash is a slash. Case is kept.
+//! A URL is decoded exactly once, and then judged by the rules that [`ncore_model::AssetPath`] has for every path: what is
+//! refused is refused however it was spelled, so `%2e%2e` and `%00` come no further than `..` and a NUL. Nothing is
+//! corrected, because two names for one asset would mean two entries in every cache on the way; the one exception is
+//! percent-encoding, which RFC 3986 §6.2.2 makes the same name. An encoded slash is a slash. Case is kept.
 
 use std::{borrow::Cow, fmt};
 
-/// The longest path, in bytes after decoding.
-pub const PATH_BYTES_MAX: usize = 1_024;
+use ncore_model::MAX_PATH_BYTES;
 
-/// The decoded path of an asset, without a leading slash: at least one segment, none of them empty, `.` or `..`; no
-/// control character, no backslash; at most [`PATH_BYTES_MAX`] bytes. It borrows from the request if nothing was encoded.
+/// The decoded path of an asset, without a leading slash. It borrows from the request if nothing was encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AssetPath<'a>(Cow<'a, str>);
 
-/// The rule that a path breaks. All are the client's fault, and the same path breaks it again.
+/// What is wrong with a path. All are the client's fault, and the same path is as wrong again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// There is none.
-    #[error("the path is empty")]
-    Empty,
-    /// It is longer than [`PATH_BYTES_MAX`].
-    #[error("the path has more than {PATH_BYTES_MAX} bytes")]
-    TooLong,
     /// A `%` without two hexadecimal digits after it.
     #[error("the path has a % that is not followed by two hexadecimal digits")]
     BadEscape,
     /// The decoded bytes are not UTF-8.
     #[error("the path is not UTF-8")]
     NotUtf8,
-    /// NUL or another control character.
-    #[error("the path has a control character")]
-    Control,
-    /// Some clients take it for a slash, and some do not.
-    #[error("the path has a backslash")]
-    Backslash,
-    /// Two slashes in a row, or one at either end.
-    #[error("the path has an empty segment")]
-    EmptySegment,
-    /// `.` or `..`.
-    #[error("the path has a segment . or ..")]
-    DotSegment,
+    /// Decoded, it breaks a rule that holds for every path.
+    #[error(transparent)]
+    Rule(ncore_model::PathError),
 }
 
 impl<'a> AssetPath<'a> {
@@ -51,11 +34,11 @@ impl<'a> AssetPath<'a> {
     /// [`PathError`], naming the rule that it breaks.
     pub fn parse(raw: &'a str) -> Result<Self, PathError> {
         // Decoding makes nothing longer, and at most three bytes into one.
-        if raw.len() > 3 * PATH_BYTES_MAX {
-            return Err(PathError::TooLong);
+        if raw.len() > 3 * MAX_PATH_BYTES {
+            return Err(PathError::Rule(ncore_model::PathError::TooLong));
         }
         let path = decode(raw)?;
-        check(&path)?;
+        ncore_model::AssetPath::check(&path).map_err(PathError::Rule)?;
         Ok(Self(path))
     }
 
@@ -104,36 +87,17 @@ fn hex(digit: u8) -> Result<u8, PathError> {
     }
 }
 
-fn check(path: &str) -> Result<(), PathError> {
-    if path.is_empty() {
-        return Err(PathError::Empty);
-    }
-    if path.len() > PATH_BYTES_MAX {
-        return Err(PathError::TooLong);
-    }
-    if path.chars().any(char::is_control) {
-        return Err(PathError::Control);
-    }
-    if path.contains('\\') {
-        return Err(PathError::Backslash);
-    }
-    for segment in path.split('/') {
-        match segment {
-            "" => return Err(PathError::EmptySegment),
-            "." | ".." => return Err(PathError::DotSegment),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
 
+    use ncore_model::PathError::{Backslash, Control, DotSegment, Empty, EmptySegment, TooLong};
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{AssetPath, PATH_BYTES_MAX, PathError};
+    use super::{
+        AssetPath, MAX_PATH_BYTES,
+        PathError::{self, BadEscape, NotUtf8, Rule},
+    };
 
     fn parse(raw: &str) -> Result<String, PathError> {
         AssetPath::parse(raw).map(|path| path.as_str().to_owned())
@@ -141,7 +105,6 @@ mod tests {
 
     #[test]
     fn table() {
-        use PathError::{Backslash, BadEscape, Control, DotSegment, Empty, EmptySegment, NotUtf8};
         let cases: [(&str, Result<&str, PathError>); 35] = [
             ("a", Ok("a")),
             ("img/Logo.SVG", Ok("img/Logo.SVG")),
@@ -153,23 +116,23 @@ mod tests {
             (".well-known/x", Ok(".well-known/x")),
             ("a..b/...", Ok("a..b/...")),
             ("~a:b@c;d=e", Ok("~a:b@c;d=e")),
-            ("", Err(Empty)),
-            ("/", Err(EmptySegment)),
-            ("/a", Err(EmptySegment)),
-            ("a/", Err(EmptySegment)),
-            ("a//b", Err(EmptySegment)),
-            ("a%2F%2fb", Err(EmptySegment)),
-            ("..", Err(DotSegment)),
-            ("a/../b", Err(DotSegment)),
-            ("a/./b", Err(DotSegment)),
-            ("%2e%2E/a", Err(DotSegment)),
-            ("a%2f..%2fb", Err(DotSegment)),
-            ("a%00b", Err(Control)),
-            ("a%0d%0ab", Err(Control)),
-            ("a%7f", Err(Control)),
-            ("a%C2%85", Err(Control)),
-            ("a%5Cb", Err(Backslash)),
-            ("a\\b", Err(Backslash)),
+            ("", Err(Rule(Empty))),
+            ("/", Err(Rule(EmptySegment))),
+            ("/a", Err(Rule(EmptySegment))),
+            ("a/", Err(Rule(EmptySegment))),
+            ("a//b", Err(Rule(EmptySegment))),
+            ("a%2F%2fb", Err(Rule(EmptySegment))),
+            ("..", Err(Rule(DotSegment))),
+            ("a/../b", Err(Rule(DotSegment))),
+            ("a/./b", Err(Rule(DotSegment))),
+            ("%2e%2E/a", Err(Rule(DotSegment))),
+            ("a%2f..%2fb", Err(Rule(DotSegment))),
+            ("a%00b", Err(Rule(Control))),
+            ("a%0d%0ab", Err(Rule(Control))),
+            ("a%7f", Err(Rule(Control))),
+            ("a%C2%85", Err(Rule(Control))),
+            ("a%5Cb", Err(Rule(Backslash))),
+            ("a\\b", Err(Rule(Backslash))),
             ("%ff", Err(NotUtf8)),
             ("%C3", Err(NotUtf8)),
             ("%c0%ae%c0%ae/a", Err(NotUtf8)),
@@ -186,11 +149,11 @@ mod tests {
 
     #[test]
     fn length() {
-        assert!(parse(&"x".repeat(PATH_BYTES_MAX)).is_ok());
-        assert!(parse(&"%78".repeat(PATH_BYTES_MAX)).is_ok());
-        let too_long = ["x".repeat(PATH_BYTES_MAX + 1), "%78".repeat(PATH_BYTES_MAX + 1)];
+        assert!(parse(&"x".repeat(MAX_PATH_BYTES)).is_ok());
+        assert!(parse(&"%78".repeat(MAX_PATH_BYTES)).is_ok());
+        let too_long = ["x".repeat(MAX_PATH_BYTES + 1), "%78".repeat(MAX_PATH_BYTES + 1)];
         for raw in too_long {
-            assert_eq!(parse(&raw), Err(PathError::TooLong));
+            assert_eq!(parse(&raw), Err(Rule(TooLong)));
         }
     }
 

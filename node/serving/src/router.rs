@@ -1,7 +1,7 @@
 //! The router: which plane a request belongs to, and what is true of every response.
 //!
-//! Every response carries `X-Request-Id` and `Server`. Every request runs in a span with its id. A handler that panics is
-//! a 500, and the connection goes on.
+//! Every response carries `X-Request-Id` and `Server`. A request for an asset runs in a span with its id; the APIs open their own,
+//! which says more. A handler that panics is a 500, and the connection goes on.
 
 use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -77,6 +77,7 @@ impl Router {
 
         tracing::debug!(
             parent: &span,
+            %request_id,
             status = response.status().as_u16(),
             duration_us = started.elapsed().as_micros(),
             "head answered"
@@ -122,9 +123,5 @@ fn names_one_host(request: &ApiRequest) -> bool {
 /// Requests for assets are many and alike: their spans exist only where somebody debugs.
 fn span(request: &ApiRequest, request_id: &RequestId) -> Span {
     let (method, path) = (request.method(), request.uri().path());
-    if path.starts_with(ASSETS_PREFIX) {
-        tracing::debug_span!("asset_request", %method, path, %request_id)
-    } else {
-        tracing::info_span!("api_request", %method, path, %request_id)
-    }
+    if path.starts_with(ASSETS_PREFIX) { tracing::debug_span!("asset_request", %method, path, %request_id) } else { Span::none() }
 }
