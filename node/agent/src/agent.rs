@@ -61,7 +61,7 @@ impl Agent {
         let entries = Arc::new(EntryCache::new(settings.catalog_bytes));
         let bell = Arc::new(Notify::new());
         replica.observe(Arc::new(Watcher { entries: Arc::clone(&entries), purges: Arc::clone(&bell) }));
-        let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), bell, Arc::clone(&metrics));
+        let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), store.clone(), bell, Arc::clone(&metrics));
         tasks.spawn("purger", |stop| purger.run(stop));
 
         let (damage, damaged) = mpsc::channel(DAMAGE_CAPACITY);

@@ -1,14 +1,15 @@
-//! Carries out purges of pushed assets on this node: drops what it keeps of the assets that match, so that the next request reads
-//! their rows again.
+//! Carries out purges of pushed assets on this node: drops what it keeps in memory of the assets that match, so that the next request
+//! reads their rows again, and their content from the disk.
 //!
 //! It is rung by the watcher when the table of purges has changed, and begins with what is purged after the start: a node that has
-//! just started keeps nothing in memory. Slices in memory are not touched: their name is the hash of their content, so they are what
-//! any later request for that content would get.
+//! just started keeps nothing in memory. Slices go by the name of their content, so no other content is ever served in their place;
+//! they are dropped because that is what was asked for. Another asset of the same content loses them too.
 
 use std::sync::Arc;
 
 use ncore_model::{AssetFilter, AssetGlob, Purge, Query};
 use ncore_replica::Replica;
+use ncore_store::BlobStore;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,7 @@ const PAGE: usize = 256;
 pub(crate) struct Purger {
     replica: Arc<Replica>,
     entries: Arc<EntryCache>,
+    store: BlobStore,
     bell: Arc<Notify>,
     metrics: Arc<AgentMetrics>,
     lineage: u32,
@@ -34,9 +36,15 @@ pub(crate) struct Purger {
 }
 
 impl Purger {
-    pub(crate) fn new(replica: Arc<Replica>, entries: Arc<EntryCache>, bell: Arc<Notify>, metrics: Arc<AgentMetrics>) -> Self {
+    pub(crate) fn new(
+        replica: Arc<Replica>,
+        entries: Arc<EntryCache>,
+        store: BlobStore,
+        bell: Arc<Notify>,
+        metrics: Arc<AgentMetrics>,
+    ) -> Self {
         let start = replica.revision();
-        Self { replica, entries, bell, metrics, lineage: start.lineage, next: start.index + 1 }
+        Self { replica, entries, store, bell, metrics, lineage: start.lineage, next: start.index + 1 }
     }
 
     /// Runs until `stop`.
@@ -83,21 +91,22 @@ impl Purger {
                 let filter = AssetFilter { prefix: glob.literal_prefix(), mime: None };
                 let page = replica.assets_of(&client, &filter, after.as_deref(), PAGE).map_err(AgentError::Row)?;
                 let last = page.assets.last().filter(|_| page.has_more).map(|asset| asset.path.clone());
-                let paths = page.assets.into_iter().map(|asset| asset.path).filter(|path| glob.matches(path));
-                Ok((paths.collect::<Vec<_>>(), last))
+                let assets = page.assets.into_iter().filter(|asset| glob.matches(&asset.path));
+                Ok((assets.collect::<Vec<_>>(), last))
             });
-            let (paths, last) = page.await?;
-            for path in &paths {
-                self.entries.invalidate(path);
+            let (assets, last) = page.await?;
+            for asset in &assets {
+                self.entries.invalidate(&asset.path);
+                self.store.forget(asset.blob.into(), asset.size).await;
             }
-            matched += paths.len() as u64;
+            matched += assets.len() as u64;
             if last.is_none() {
                 break;
             }
             after = last;
         }
-        add(&self.metrics.purges, 1);
         add(&self.metrics.purged_assets, matched);
+        add(&self.metrics.purges, 1);
         tracing::debug!(index, pattern = purge.pattern, matched, "carried out a purge");
         Ok(())
     }

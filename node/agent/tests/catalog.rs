@@ -117,6 +117,28 @@ async fn a_purge_drops_what_matches() {
     assert!(Arc::ptr_eq(&text, &found(catalog.lookup("text/readme"))));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_drops_the_slices_in_memory_and_no_copy_on_disk() {
+    let cluster = Cluster::new(1);
+    let a = Machine::new(&cluster, 0).await;
+    let (image, text) = (content((1 << 20) + 10, 1), content(10, 2));
+    for (path, bytes) in [("images/a.png", &image), ("text/readme", &text)] {
+        a.store(bytes).await;
+        cluster.put(path, bytes, 60);
+    }
+    let agent = a.start(brisk(1));
+    let is_in_memory = |bytes: &[u8], slice| a.store.memory_lookup(blake3::hash(bytes), slice).is_some();
+    for (bytes, slice) in [(&image, 0), (&image, 1), (&text, 0)] {
+        a.store.read_slice(blake3::hash(bytes), bytes.len() as u64, slice).await.expect("a slice");
+        assert!(is_in_memory(bytes, slice));
+    }
+    purge(&cluster, "images/*");
+    eventually("it is carried out", || get(&agent.metrics().purges) == 1).await;
+    assert!(!is_in_memory(&image, 0) && !is_in_memory(&image, 1));
+    assert!(is_in_memory(&text, 0), "it does not match");
+    assert!(a.has(blake3::hash(&image)), "the stored asset stays");
+}
+
 fn purge(cluster: &Cluster, pattern: &str) {
     let purge = PurgeAssets { client: cluster.client.clone(), pattern: pattern.to_owned() };
     let outcome = cluster.apply(Command::PurgeAssets(purge)).1;

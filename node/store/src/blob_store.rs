@@ -27,6 +27,7 @@ use crate::reader;
 use crate::record::{BlobRecord, BlobState};
 use crate::recovery;
 use crate::space::Space;
+use crate::tree::slice_count;
 use crate::writer::{BlobWriter, WriteOptions};
 
 /// Where the store lies and how much it may use.
@@ -288,6 +289,12 @@ impl BlobStore {
     ) -> Result<Bytes, Arc<E>> {
         let key = SliceKey::new(&hash, slice);
         self.memory.get_or_fill(key, fill).await
+    }
+
+    /// Drops what the memory tier holds of a blob of this size. Its copy on the disk stays, and whoever
+    /// asks next gets it from there, verified anew. A slice that is being read comes in all the same.
+    pub async fn forget(&self, hash: blake3::Hash, size: u64) {
+        self.memory.forget(&hash, slice_count(size)).await;
     }
 
     /// Bytes that the memory tier holds.

@@ -1,7 +1,7 @@
 //! Verified slices in memory: bounded by bytes, one fill per slice at a time.
 //!
-//! A key names content, so an entry is never stale and nothing is ever invalidated: what nobody asks
-//! for leaves by itself. What enters was verified by whoever brings it.
+//! A key names content, so an entry is never stale: what nobody asks for leaves by itself, and what an
+//! operator wants gone is dropped by its name. What enters was verified by whoever brings it.
 
 use std::sync::Arc;
 
@@ -58,6 +58,14 @@ impl MemoryTier {
             self.slices.run_pending_tasks().await;
         }
         Ok(entry.into_value())
+    }
+
+    /// Drops the slices of a blob that has so many. One that is being filled comes in all the same.
+    pub(crate) async fn forget(&self, hash: &blake3::Hash, slices: u64) {
+        for slice in 0..slices {
+            self.slices.invalidate(&SliceKey::new(hash, slice)).await;
+        }
+        self.slices.run_pending_tasks().await;
     }
 
     /// Bytes held.

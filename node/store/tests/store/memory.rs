@@ -51,6 +51,24 @@ async fn what_was_read_is_found_at_once() {
     assert_eq!(test.store.memory_lookup(hash, 0), None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_comes_from_the_disk_again() {
+    let test = TestStore::new();
+    let (bytes, other) = (content(2 * SLICE_BYTES + 9, 3), content(100, 4));
+    let (hash, size) = (test.put(&bytes).await, bytes.len() as u64);
+    let other_hash = test.put(&other).await;
+    for slice in 0..3 {
+        test.store.read_slice(hash, size, slice).await.expect("a slice");
+    }
+    test.store.read_slice(other_hash, 100, 0).await.expect("a slice");
+    test.store.forget(hash, size).await;
+    assert!((0..3).all(|slice| test.store.memory_lookup(hash, slice).is_none()));
+    assert!(test.store.memory_lookup(other_hash, 0).is_some(), "of another blob");
+    assert!(test.store.memory_bytes() < SLICE_BYTES as u64);
+    let read = test.store.read_slice(hash, size, 2).await.expect("a slice");
+    assert!(read == bytes[2 * SLICE_BYTES..]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_fill_serves_all_who_ask() {
     let test = TestStore::new();
