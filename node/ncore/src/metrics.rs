@@ -1,5 +1,8 @@
 //! The names of the node's figures. `docs/metrics.md` lists them: a name that is added here is added there.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     sync::{
