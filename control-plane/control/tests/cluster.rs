@@ -11,8 +11,8 @@ use std::{
 };
 
 use ncore_control::{
-    Change, Clock, Control, ControlConfig, ControlPlane, JoinError, Joiner, MembershipChange, Peers, ProposeError, SelfDescription, join,
-    new_request_id,
+    Change, Clock, Control, ControlConfig, ControlPlane, JoinError, Joiner, MembershipChange, Peers, ProposeError, SelfDescription,
+    SystemClock, join, new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinTerms, JoinToken, NodeIdentity};
 use ncore_model::{AddClient, Command, CreateJoinToken, JoinTokenId, NodeId, NodeState, Outcome, Query, SchemaRange, state_hash};

@@ -96,8 +96,16 @@ impl PeerClient {
         };
         let outcome = time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(self.timed_out(action, limit)));
         match &outcome {
-            Ok(_) => attempt.answered(),
-            Err(error) => attempt.failed(error),
+            Ok(_) => {
+                self.peers.pauses.answered(self.target);
+                attempt.answered();
+            }
+            Err(error) => {
+                if matches!(error, RPCError::Unreachable(_)) {
+                    self.peers.pauses.refused(self.target);
+                }
+                attempt.failed(error);
+            }
         }
         outcome
     }
@@ -181,6 +189,9 @@ impl NetStreamAppend<TypeConfig> for PeerClient {
             // openraft pauses after a failure, and it does so inside this stream, before it gives a request out. So there is no
             // dialling without a request: it would fail before anybody asked for one, and be tried again without a pause.
             let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
+            if self.lane == Lane::Control && !self.peers.pauses.are_over(self.target) {
+                return Err(RPCError::Unreachable(Unreachable::from_string("the peer took no connection a moment ago")));
+            }
             let input = stream::once(future::ready(first)).chain(input);
             let limit = self.peers.timeouts.append;
             let (requests, outstanding) = append::requests(input, self.peers.route_to(self.target));

@@ -6,6 +6,7 @@
 
 mod append;
 mod client;
+mod pauses;
 mod peers;
 mod reach;
 mod server;

@@ -7,7 +7,7 @@ use ncore_proto::raft::v1::{self as pb, raft_client::RaftClient};
 use parking_lot::Mutex;
 use tonic::{Status, transport::Channel};
 
-use super::{ConnectError, Lane, MAX_MESSAGE, PeerConnector, PeerIdentity, reach::Reach};
+use super::{ConnectError, Lane, MAX_MESSAGE, PeerConnector, PeerIdentity, pauses::Pauses, reach::Reach};
 use crate::config::RaftConfig;
 
 /// Shared by everything that talks to other nodes.
@@ -19,6 +19,8 @@ pub(crate) struct Peers {
     pub(crate) timeouts: Timeouts,
     /// Which of them answer.
     pub(crate) reach: Reach,
+    /// When heartbeats to those that take no connection may be tried again.
+    pub(crate) pauses: Pauses,
     /// Channels in use. A peer that moved to another address has another entry; there are few peers.
     open: Mutex<HashMap<(u64, String, Lane), Channel>>,
 }
@@ -40,7 +42,9 @@ impl Peers {
             Timeouts { append: config.append_timeout, snapshot_idle: config.snapshot_idle, snapshot_install: config.snapshot_install };
         let (cluster_id, node_id, address) = (config.cluster_id, config.node_id, config.address.clone());
         let reach = Reach::new(config.election_max);
-        Self { connector, cluster_id, node_id, address, timeouts, reach, open: Mutex::default() }
+        // A peer that is back hears from its leader before it stands for election.
+        let pauses = Pauses::new(config.election_min);
+        Self { connector, cluster_id, node_id, address, timeouts, reach, pauses, open: Mutex::default() }
     }
 
     pub(crate) fn node_id(&self) -> u64 {

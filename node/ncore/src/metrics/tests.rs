@@ -73,6 +73,8 @@ async fn control(dir: &TempDir) -> Arc<Control> {
         dial: HashMap::new(),
         heartbeat: Duration::from_millis(100),
         election: (Duration::from_millis(300), Duration::from_millis(600)),
+        snapshot_rate: 0,
+        clock: Arc::new(ncore_control::SystemClock),
     };
     Control::start(config, replica, identity, store, peers, Routes::default()).await.expect("starts")
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// A limit of bytes a second that several tasks share.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub struct Throttle {
     bytes_s: u64,
     /// When the tokens that are taken already will have come in.
     paid_until: Mutex<Option<Instant>>,
