@@ -57,6 +57,20 @@ pub enum Command {
     },
     /// Another description of an asset. Level 2.
     PatchAsset(PatchAsset),
+    /// A node is meant to vote, or is not. Level 3.
+    SetVoter {
+        /// Which node.
+        node: NodeId,
+        /// Whether it is meant to.
+        voter: bool,
+    },
+    /// A node passes the log on to others, or does not. Level 3.
+    SetRelay {
+        /// Which node.
+        node: NodeId,
+        /// Whether it does.
+        relay: bool,
+    },
 }
 
 impl Command {
@@ -65,6 +79,7 @@ impl Command {
     pub const fn schema_level(&self) -> u32 {
         match self {
             Self::PatchAsset(_) => 2,
+            Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
             _ => 1,
         }
     }
@@ -88,6 +103,8 @@ impl Command {
             Self::ReportHoldings(_) => "report_holdings",
             Self::RaiseSchema { .. } => "raise_schema",
             Self::PatchAsset(_) => "patch_asset",
+            Self::SetVoter { .. } => "set_voter",
+            Self::SetRelay { .. } => "set_relay",
         }
     }
 }

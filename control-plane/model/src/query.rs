@@ -54,6 +54,16 @@ pub trait Query: ReadTables {
         Ok(nodes)
     }
 
+    /// The nodes that pass the log on although they do not vote.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn relays(&self) -> Result<Vec<NodeId>, TableError> {
+        let rows = self.scan(Table::Relays, &[], &[], usize::MAX)?;
+        let id = |(key, _): Row| key.try_into().map(|bytes| NodeId(u64::from_be_bytes(bytes)));
+        rows.into_iter().map(id).collect::<Result<_, _>>().map_err(|_| TableError::Key { table: Table::Relays })
+    }
+
     /// A join token that can still be used.
     ///
     /// # Errors

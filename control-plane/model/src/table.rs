@@ -21,6 +21,7 @@ use crate::codec::CodecError;
 /// | `Requests` | request id, 16 bytes | the answer | 0.1 |
 /// | `Keys` | scope, 32 bytes | the answer, and the hash of the payload | 0.1 |
 /// | `Expiry` | log time, u64 BE, table, key | empty | 0.1 |
+/// | `Relays` | node id, u64 BE | empty | 0.1, level 3 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -54,11 +55,13 @@ pub enum Table {
     Keys = 14,
     /// When which answer is forgotten.
     Expiry = 15,
+    /// The nodes that pass the log on although they do not vote.
+    Relays = 16,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -74,7 +77,11 @@ impl Table {
         Self::Requests,
         Self::Keys,
         Self::Expiry,
+        Self::Relays,
     ];
+
+    /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
+    pub(crate) const FIRST_TABLES: u8 = 15;
 
     /// Its name, as the column family on disk has it.
     #[must_use]
@@ -95,6 +102,7 @@ impl Table {
             Self::Requests => "requests",
             Self::Keys => "keys",
             Self::Expiry => "expiry",
+            Self::Relays => "relays",
         }
     }
 

@@ -98,6 +98,8 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::AddNode(node) => node::add(rows, now, state, node),
         Command::UpdateNode(node) => node::update(rows, state, node),
         Command::SetNodeState { node, state } => node::set_state(rows, *node, *state),
+        Command::SetVoter { node, voter } => node::set_voter(rows, *node, *voter),
+        Command::SetRelay { node, relay } => node::set_relay(rows, *node, *relay),
         Command::CreateJoinToken(token) => node::create_token(rows, now, token),
         Command::RevokeJoinToken { id } => node::revoke_token(rows, *id),
         Command::ReportHoldings(report) => node::report(rows, report),

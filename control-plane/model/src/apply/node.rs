@@ -96,6 +96,27 @@ pub(super) fn set_state(rows: &mut Rows<'_, impl Tables>, id: NodeId, state: Nod
     rows.put(Table::Nodes, &id.0.to_be_bytes(), &Node { state, ..node })?;
     if state == NodeState::Removed {
         rows.delete(Table::Reports, &id.0.to_be_bytes());
+        rows.delete(Table::Relays, &id.0.to_be_bytes());
+    }
+    Ok(Ok(Outcome::Done))
+}
+
+pub(super) fn set_voter(rows: &mut Rows<'_, impl Tables>, id: NodeId, voter: bool) -> Ruled {
+    let node = match member(rows, id)? {
+        Ok(node) => node,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    rows.put(Table::Nodes, &id.0.to_be_bytes(), &Node { voter, ..node })?;
+    Ok(Ok(Outcome::Done))
+}
+
+pub(super) fn set_relay(rows: &mut Rows<'_, impl Tables>, id: NodeId, relay: bool) -> Ruled {
+    if let Err(rejection) = member(rows, id)? {
+        return Ok(Err(rejection));
+    }
+    match relay {
+        true => rows.put_raw(Table::Relays, &id.0.to_be_bytes(), &[]),
+        false => rows.delete(Table::Relays, &id.0.to_be_bytes()),
     }
     Ok(Ok(Outcome::Done))
 }

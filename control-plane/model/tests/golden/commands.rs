@@ -11,7 +11,7 @@ use ncore_model::{
 use super::{Golden, asset_id, client, record, request};
 
 /// How many commands there are.
-const COMMANDS: usize = 15;
+const COMMANDS: usize = 17;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -31,6 +31,8 @@ fn number(command: &Command) -> usize {
         Command::ReportHoldings(_) => 12,
         Command::RaiseSchema { .. } => 13,
         Command::PatchAsset(_) => 14,
+        Command::SetVoter { .. } => 15,
+        Command::SetRelay { .. } => 16,
     }
 }
 
@@ -103,6 +105,10 @@ fn of_the_cluster() -> Vec<(&'static str, Command)> {
         ("", Command::AddSigningKey(key)),
         ("", Command::ReportHoldings(report)),
         ("", Command::RaiseSchema { level: 2 }),
+        ("", Command::SetVoter { node: NodeId(3), voter: true }),
+        ("-not", Command::SetVoter { node: NodeId(3), voter: false }),
+        ("", Command::SetRelay { node: NodeId(3), relay: true }),
+        ("-not", Command::SetRelay { node: NodeId(3), relay: false }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use ncore_model::{
     AddNode, Command, CreateJoinToken, Exception, ExceptionState, JoinTokenId, MAX_EXCEPTIONS, NodeId, NodeReport, NodeState, Outcome,
-    Query, Rejection, UpdateNode,
+    Query, Rejection, SchemaRange, UpdateNode,
 };
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    [joining(), tokens(), updates(), states(), reports()].into_iter().flatten().collect()
+    [joining(), tokens(), updates(), states(), duties(), reports()].into_iter().flatten().collect()
 }
 
 fn joining() -> Vec<Case> {
@@ -122,6 +122,66 @@ fn states() -> Vec<Case> {
         Case::rejected("bringing a removed node back", &removed, set(two, NodeState::Active), Rejection::NodeRemoved(two)),
         Case::rejected("nobody", &world, set(NodeId(99), NodeState::Active), Rejection::NodeUnknown),
     ]
+}
+
+/// Whether a node votes and whether it passes the log on, of which only level 3 may speak.
+fn duties() -> Vec<Case> {
+    let mut world = World::cluster();
+    let two = world.node("two", SchemaRange::BUILD);
+    let level_1 = world.clone();
+    for level in 2..=3 {
+        assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
+    }
+    let mut removed = world.clone();
+    assert_eq!(removed.apply(Command::SetNodeState { node: two, state: NodeState::Removed }), Outcome::Done);
+    let voter = |node, voter| Command::SetVoter { node, voter };
+    let relay = |node, relay| Command::SetRelay { node, relay };
+    let too_low = Rejection::SchemaTooLow { needed: 3, level: 1 };
+    vec![
+        Case::new("a voter", &world, voter(two, true), Outcome::Done),
+        Case::new("no voter", &world, voter(two, false), Outcome::Done),
+        Case::rejected("a voter that is nobody", &world, voter(NodeId(99), true), Rejection::NodeUnknown),
+        Case::rejected("a voter that is removed", &removed, voter(two, true), Rejection::NodeRemoved(two)),
+        Case::rejected("a voter too early", &level_1, voter(two, true), too_low.clone()),
+        Case::new("a relay", &world, relay(two, true), Outcome::Done),
+        Case::new("no relay", &world, relay(two, false), Outcome::Done),
+        Case::rejected("a relay that is nobody", &world, relay(NodeId(99), true), Rejection::NodeUnknown),
+        Case::rejected("a relay that is removed", &removed, relay(two, true), Rejection::NodeRemoved(two)),
+        Case::rejected("a relay too early", &level_1, relay(two, true), too_low),
+    ]
+}
+
+#[test]
+fn duties_are_kept_until_they_end() {
+    let mut world = World::cluster();
+    let two = world.node("two", SchemaRange::BUILD);
+    for level in 2..=3 {
+        assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
+    }
+    let votes = |world: &World| world.tables.node(two).expect("reads").is_some_and(|node| node.voter);
+    for voter in [false, true] {
+        assert_eq!(world.apply(Command::SetVoter { node: two, voter }), Outcome::Done);
+        assert_eq!(votes(&world), voter);
+    }
+    for (relay, expected) in [(true, vec![two]), (false, Vec::new()), (true, vec![two])] {
+        assert_eq!(world.apply(Command::SetRelay { node: two, relay }), Outcome::Done);
+        assert_eq!(world.tables.relays().expect("reads"), expected);
+    }
+    assert_eq!(world.apply(Command::SetNodeState { node: two, state: NodeState::Removed }), Outcome::Done);
+    assert_eq!(world.tables.relays().expect("reads"), []);
+}
+
+/// A release that does not know a table and one that does agree on the hash of a state that has no row of it.
+#[test]
+fn a_later_table_counts_once_it_has_a_row() {
+    let mut world = World::cluster();
+    for level in 2..=3 {
+        assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
+    }
+    let before = ncore_model::state_hash(&world.tables).expect("reads");
+    let mut with_row = world.tables.clone();
+    ncore_model::Tables::put(&mut with_row, ncore_model::Table::Relays, &1u64.to_be_bytes(), Vec::new());
+    assert_ne!(ncore_model::state_hash(&with_row).expect("reads"), before);
 }
 
 fn report(incarnation: u64, sequence: u64) -> NodeReport {

@@ -90,6 +90,8 @@ enum Action {
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Raise { level: u32 },
+    Voter { node: u8, voter: bool },
+    Relay { node: u8, relay: bool },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -149,7 +151,9 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
-        4 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 1 => Just(3u32)].prop_map(|level| Action::Raise { level }),
+        4 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 3 => Just(3u32), 1 => Just(4u32)].prop_map(|level| Action::Raise { level }),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(node, relay)| Action::Relay { node, relay }),
     ]
 }
 
@@ -240,6 +244,8 @@ impl Script {
             }
             Action::State { node, state } => Command::SetNodeState { node: self.node(*node), state: *state },
             Action::Raise { level } => Command::RaiseSchema { level: *level },
+            Action::Voter { node, voter } => Command::SetVoter { node: self.node(*node), voter: *voter },
+            Action::Relay { node, relay } => Command::SetRelay { node: self.node(*node), relay: *relay },
             Action::Report { node, incarnation, sequence, exceptions } => Command::ReportHoldings(NodeReport {
                 node: self.node(*node),
                 incarnation: *incarnation,
