@@ -11,7 +11,7 @@ use crate::{
     convert,
     error::WaitError,
     machine::LogPosition,
-    types::{LeaderId, LogId, Metrics, MetricsWatch},
+    types::{LeaderId, LogId, Membership, Metrics, MetricsWatch, StoredMembership},
 };
 
 /// A node's view at one moment. Followers know less than the leader, and a deposed leader does not know it yet.
@@ -185,7 +185,16 @@ impl StatusWatch {
 
 impl Members {
     fn from_metrics(metrics: &Metrics) -> Self {
-        let membership = metrics.membership_config.membership();
+        let committed = metrics.membership_config.log_id() == metrics.committed_membership_config.log_id();
+        Self::of(metrics.membership_config.membership(), committed)
+    }
+
+    /// A membership that the state machine has applied, and that is therefore committed.
+    pub(crate) fn from_stored(stored: &StoredMembership) -> Self {
+        Self::of(stored.membership(), true)
+    }
+
+    fn of(membership: &Membership, committed: bool) -> Self {
         let joint = match membership.get_joint_config().as_slice() {
             [old, new] => Some((old.clone(), new.clone())),
             _ => None,
@@ -195,7 +204,7 @@ impl Members {
             learners: membership.learner_ids().collect(),
             addresses: membership.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
             joint,
-            committed: metrics.membership_config.log_id() == metrics.committed_membership_config.log_id(),
+            committed,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The receiving side: what other nodes ask of this one.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use futures_util::{Stream, StreamExt, stream};
 use ncore_proto::raft::v1::{self as pb, raft_server};
@@ -11,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{PeerIdentity, Peers};
+use super::PeerIdentity;
 use crate::{
     convert,
     error::ReadError,
@@ -25,27 +28,27 @@ use crate::{
 /// Serves a node's Raft traffic. Made by [`crate::service`].
 #[derive(Clone)]
 pub struct RaftService {
-    node: RaftNode,
+    slot: Arc<OnceLock<RaftNode>>,
 }
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl RaftService {
-    pub(crate) fn new(node: RaftNode) -> Self {
-        Self { node }
+    pub(crate) fn new(slot: Arc<OnceLock<RaftNode>>) -> Self {
+        Self { slot }
     }
 
-    fn peers(&self) -> &Arc<Peers> {
-        self.node.peers()
+    fn node(&self) -> Result<&RaftNode, Status> {
+        self.slot.get().ok_or_else(|| Status::unavailable("this node takes no part in Raft"))
     }
 
-    fn raft(&self) -> &Raft {
-        self.node.raft()
+    fn raft(&self) -> Result<&Raft, Status> {
+        self.node().map(RaftNode::raft)
     }
 
     /// The message, if its sender is who it claims to be, and speaks for itself if it speaks for anybody.
     fn admit<T: Routed>(&self, peer: PeerIdentity, message: T) -> Result<T, Status> {
-        let from = self.peers().admit(message.route(), peer).map_err(|status| *status)?;
+        let from = self.node()?.peers().admit(message.route(), peer).map_err(|status| *status)?;
         match message.speaks_for() {
             Some(node) if node != from => Err(Status::permission_denied("the vote is not the sender's own")),
             _ => Ok(message),
@@ -85,6 +88,7 @@ routed! {
     TransferLeaderRequest: |message| message.from_leader.as_ref();
     SnapshotOffer: |message| message.vote.as_ref();
     FetchRequest: |_| None;
+    DescribeRequest: |_| None;
     ReadIndexRequest: |_| None;
     TouchRequest: |_| None;
 }
@@ -117,20 +121,20 @@ impl raft_server::Raft for RaftService {
                 }
             }
         });
-        let replies = self.raft().stream_append(entries).map(|result| result.as_ref().map(append_reply).map_err(|_| stopped()));
+        let replies = self.raft()?.stream_append(entries).map(|result| result.as_ref().map(append_reply).map_err(|_| stopped()));
         let last_word = stream::once(async move { refusal.lock().take() }).filter_map(|status| async move { status.map(Err) });
         Ok(Response::new(Box::pin(replies.chain(last_word))))
     }
 
     async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteReply>, Status> {
         let request = vote_request(&self.open(request)?)?;
-        let response = self.raft().vote(request).await.map_err(|_| stopped())?;
+        let response = self.raft()?.vote(request).await.map_err(|_| stopped())?;
         Ok(Response::new(vote_reply(&response)))
     }
 
     async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteReply>, Status> {
         let request = vote_request(&self.open(request)?)?;
-        let response = self.raft().pre_vote(request).await.map_err(|_| stopped())?;
+        let response = self.raft()?.pre_vote(request).await.map_err(|_| stopped())?;
         Ok(Response::new(vote_reply(&response)))
     }
 
@@ -138,29 +142,36 @@ impl raft_server::Raft for RaftService {
         let message = self.open(request)?;
         let from_leader = required_vote(message.from_leader)?;
         let request = TransferLeaderRequest::new(from_leader, message.to_node, message.last_log.map(convert::log_id_from));
-        let response = self.raft().handle_transfer_leader(request).await.map_err(|_| stopped())?;
+        let response = self.raft()?.handle_transfer_leader(request).await.map_err(|_| stopped())?;
         Ok(Response::new(transfer_reply(&response)))
     }
 
     async fn offer_snapshot(&self, request: Request<pb::SnapshotOffer>) -> Result<Response<Self::OfferSnapshotStream>, Status> {
         let message = self.open(request)?;
         let offer = Offer::from_proto(message).map_err(|error| malformed(&error))?;
-        Ok(Response::new(Box::pin(receive::accept(self.node.clone(), offer))))
+        Ok(Response::new(Box::pin(receive::accept(self.node()?.clone(), offer))))
     }
 
     async fn fetch_snapshot(&self, request: Request<pb::FetchRequest>) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let message = self.open(request)?;
-        let snapshots = Arc::clone(self.node.snapshots());
+        let snapshots = Arc::clone(self.node()?.snapshots());
         let stored = snapshots.by_reference(&message.reference).ok_or_else(|| Status::not_found("no such snapshot here"))?;
         let file = stored.file(&message.file).cloned().ok_or_else(|| Status::not_found("no such file in the snapshot"))?;
         let chunks = snapshot::file_chunks(snapshots, stored, &file, message.offset).await.map_err(|error| unreadable(&error))?;
         Ok(Response::new(Box::pin(chunks.map(|chunk| chunk.map_err(|error| unreadable(&error))))))
     }
 
+    async fn describe_snapshot(&self, request: Request<pb::DescribeRequest>) -> Result<Response<pb::Snapshot>, Status> {
+        let message = self.open(request)?;
+        let stored = self.node()?.snapshot_reaching(message.at_least, Instant::now() + DESCRIBE).await;
+        let stored = stored.ok_or_else(|| Status::unavailable("there is no such snapshot yet"))?;
+        Ok(Response::new(stored.description().to_proto()))
+    }
+
     async fn read_index(&self, request: Request<pb::ReadIndexRequest>) -> Result<Response<pb::ReadIndexReply>, Status> {
         let message = self.open(request)?;
         let deadline = Instant::now() + Duration::from_millis(message.deadline_ms.into());
-        let outcome = match self.node.read_index(deadline).await {
+        let outcome = match self.node()?.read_index(deadline).await {
             Ok(index) => pb::read_index_reply::Outcome::Index(index),
             Err(ReadError::NotLeader { leader }) => pb::read_index_reply::Outcome::NotLeader(pb::read_index_reply::NotLeader { leader }),
             Err(ReadError::Unavailable) => pb::read_index_reply::Outcome::Unavailable(pb::read_index_reply::Unavailable {}),
@@ -174,6 +185,9 @@ impl raft_server::Raft for RaftService {
         Ok(Response::new(pb::TouchReply {}))
     }
 }
+
+/// How long a caller waits for a snapshot that is being taken.
+const DESCRIBE: Duration = Duration::from_secs(30);
 
 fn identity<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
     request.extensions().get().copied().ok_or_else(|| Status::unauthenticated("the peer has no verified identity"))

@@ -17,7 +17,10 @@ use openraft::{
     errors::{InitializeError as EngineInitializeError, RaftError},
 };
 use parking_lot::Mutex;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant},
+};
 
 use self::{changes::Changes, proposer::Proposer, reader::Reader};
 use crate::{
@@ -30,7 +33,7 @@ use crate::{
     machine::{CommittedEntry, LogPosition, StateMachine},
     network::{PeerConnector, Peers},
     receive::Reception,
-    snapshot::SnapshotStore,
+    snapshot::{SnapshotStore, StoredSnapshot},
     status::{MembershipStamp, RaftStatus, StatusWatch},
     types::{Node, Raft},
 };
@@ -132,6 +135,16 @@ impl RaftNode {
     /// If this node does not lead, or no quorum answers before the deadline.
     pub async fn read_index(&self, deadline: Instant) -> Result<u64, ReadError> {
         self.reader().read_index(deadline).await
+    }
+
+    /// As [`Self::read_index`], with the term in which this node was confirmed to lead: a leader's read index is never of an entry
+    /// before its own first one.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::read_index`].
+    pub async fn read_position(&self, deadline: Instant) -> Result<LogPosition, ReadError> {
+        self.reader().read_position(deadline).await
     }
 
     /// As [`Self::read_index`], on any node: asks the leader over the network if that is another one, and follows changes of
@@ -258,6 +271,22 @@ impl RaftNode {
         self.inner.raft.trigger().snapshot().await.map_err(|_| WaitError::Stopped)
     }
 
+    /// A snapshot that reaches at least `index`; a new one is taken if it has to be. `None` if there is none before the deadline.
+    pub(crate) async fn snapshot_reaching(&self, index: u64, deadline: Instant) -> Option<Arc<StoredSnapshot>> {
+        let reaches = |stored: &Arc<StoredSnapshot>| stored.meta().last_log_id.is_some_and(|last| last.index >= index);
+        loop {
+            if let Some(stored) = self.inner.snapshots.current().filter(reaches) {
+                return Some(stored);
+            }
+            // Asked for again each time: what is being built may not reach that far yet.
+            self.trigger_snapshot().await.ok()?;
+            if Instant::now() >= deadline {
+                return None;
+            }
+            time::sleep(SNAPSHOT_LOOK).await;
+        }
+    }
+
     /// Bytes of snapshot files sent to other nodes since the start.
     pub fn snapshot_bytes_sent(&self) -> u64 {
         self.inner.snapshots.sent()
@@ -322,6 +351,10 @@ impl RaftNode {
     }
 }
 
+/// How often a snapshot that is being taken is looked for.
+const SNAPSHOT_LOOK: Duration = Duration::from_millis(50);
+/// The directory of the log, below the node's.
+pub(crate) const LOG: &str = "log";
 /// How long a shutdown waits for calls that are still under way.
 const CLOSE: Duration = Duration::from_secs(10);
 

@@ -7,7 +7,7 @@ use openraft::{async_runtime::watch::WatchReceiver, errors::Fatal};
 use parking_lot::Mutex;
 use tokio::task;
 
-use super::{Inner, RaftNode, Resources};
+use super::{Inner, LOG, RaftNode, Resources};
 use crate::{
     closing::{self, ClosedSignal},
     config::RaftConfig,
@@ -72,7 +72,7 @@ fn open_files(
     disk: impl FnOnce(Arc<LogDb>) -> Box<dyn DiskSync>,
 ) -> Result<(LogStore, Arc<SnapshotStore>), OpenError> {
     fs::create_dir_all(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
-    let db = Arc::new(LogDb::open(&dir.join("log"), closed).map_err(OpenError::Database)?);
+    let db = Arc::new(LogDb::open(&dir.join(LOG), closed).map_err(OpenError::Database)?);
     let snapshots = SnapshotStore::open(dir, fatal.clone(), snapshot_rate).map_err(OpenError::Data)?;
     let flusher = Flusher::start(disk(Arc::clone(&db)), fatal.clone()).map_err(OpenError::Thread)?;
     let log = LogStore::open(db, flusher, fatal.clone(), limits).map_err(OpenError::Data)?;

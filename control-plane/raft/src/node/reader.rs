@@ -14,10 +14,11 @@ use tokio::time::{self, Instant};
 
 use super::retry::{Deflected, Pauses, deflected};
 use crate::{
+    convert,
     error::{EntriesError, ReadError, WaitError},
     leaders::Leaders,
     log::LogStore,
-    machine::{CommittedEntry, committed},
+    machine::{CommittedEntry, LogPosition, committed},
     network::{Lane, Peers},
     types::Raft,
 };
@@ -28,11 +29,15 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(crate) async fn read_index(&self, deadline: Instant) -> Result<u64, ReadError> {
+        self.read_position(deadline).await.map(|position| position.index)
+    }
+
+    pub(crate) async fn read_position(&self, deadline: Instant) -> Result<LogPosition, ReadError> {
         let mut pauses = Pauses::until(deadline);
         loop {
             let attempt = time::timeout_at(deadline, self.raft.get_read_log_id(ReadPolicy::ReadIndex)).await;
             match attempt.map_err(|_| ReadError::Unavailable)? {
-                Ok((read, _)) => return Ok(read.log_id().index),
+                Ok((read, _)) => return Ok(convert::position_of(read.log_id())),
                 Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
                 Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
                     if let Deflected::To(leader) = deflected(&forward, *self.raft.node_id()) {

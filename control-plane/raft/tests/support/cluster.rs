@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -215,7 +215,8 @@ pub(crate) async fn serve(raft: &RaftNode, peer: u64) -> (u16, JoinHandle<()>) {
         request.extensions_mut().insert(PeerIdentity { node_id: peer });
         Ok(request)
     };
-    let service = InterceptedService::new(ncore_raft::service(raft), identify);
+    let slot = Arc::new(OnceLock::from(raft.clone()));
+    let service = InterceptedService::new(ncore_raft::service(&slot), identify);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let server = tokio::spawn(async move {
         Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
