@@ -19,6 +19,13 @@ pub mod cluster {
     }
 }
 
+/// The stream by which a node follows another: entries down, pings and acknowledgements up.
+pub mod hub {
+    pub mod v1 {
+        tonic::include_proto!("ncore.hub.v1");
+    }
+}
+
 /// Verified bytes between nodes.
 pub mod blobs {
     pub mod v1 {

@@ -5,21 +5,29 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
+use ncore_freshness::{FreshState, Settings};
 use ncore_identity::{IdentityHandle, IdentityStore};
 use ncore_model::{Command, InitCluster, NodeId, Outcome, Rejection, Revision, SchemaRange, UpdateNode};
-use ncore_raft::{ConnectError, FatalReason, InitializeError, Lane, OpenError, PeerConnector, RaftConfig, RaftNode};
+use ncore_raft::{Fatal, FatalReason, InitializeError, OpenError, RaftConfig, RaftNode};
 use ncore_replica::Replica;
-use tokio::time::timeout;
+use tokio::{
+    sync::{Mutex, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{service::Routes, transport::Channel};
+use tonic::service::Routes;
+
+mod part;
 
 use crate::{
     clock::Clock,
+    freshness::{self, Pulse},
+    hub::{ChildStatus, FirstHubs, FollowerStatus, Hub, HubParts, HubService, HubSettings, Leadership},
     listener::Listener,
     machine::ReplicaMachine,
     peers::Peers,
@@ -28,14 +36,25 @@ use crate::{
     stamp::{self, Stamps},
     upkeep,
 };
+use part::Following;
 
 /// How long the first command of a cluster may take.
 const INIT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What the control plane of a node is made from.
 pub struct ControlConfig {
-    /// Where the log and its snapshots are.
-    pub raft_dir: PathBuf,
+    /// The node's data directory. The log and its snapshots are below it, and what comes in of checkpoints.
+    pub data_dir: PathBuf,
+    /// Whether this node is to make a cluster, by [`Control::found_cluster`].
+    pub founding: bool,
+    /// Entries of the log that are kept although a snapshot covers them, for nodes that are behind.
+    pub log_keep: u64,
+    /// How old its view may be before it is fenced. The same on every node.
+    pub freshness_bound: Duration,
+    /// How it passes the log on, and how it follows.
+    pub hub: HubSettings,
+    /// Whom it may follow while its own state is empty.
+    pub first_hubs: FirstHubs,
     /// What the node says of itself.
     pub description: SelfDescription,
     /// Where the cluster port listens.
@@ -83,9 +102,12 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The log cannot be opened.
+    /// The log, or the directory for checkpoints, cannot be opened.
     #[error("the log cannot be opened")]
     Raft(#[source] OpenError),
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    State(#[source] Fatal),
     /// The cluster could not be initialised.
     #[error("the cluster cannot be initialised: {0}")]
     Init(String),
@@ -96,7 +118,17 @@ pub struct Control {
     id: NodeId,
     started: Instant,
     replica: Arc<Replica>,
-    raft: RaftNode,
+    /// Empty as long as this node takes no part in Raft.
+    raft: Arc<OnceLock<RaftNode>>,
+    raft_config: RaftConfig,
+    machine: Arc<ReplicaMachine>,
+    hub: Arc<Hub>,
+    leadership: Arc<Leadership>,
+    follower_status: Arc<FollowerStatus>,
+    pulse: Arc<Pulse>,
+    /// What follows a hub, as long as the slot of Raft is empty.
+    following: Mutex<Option<Following>>,
+    fatal: watch::Sender<Option<FatalReason>>,
     peers: Arc<Peers>,
     identity: IdentityHandle,
     identity_store: Arc<IdentityStore>,
@@ -108,7 +140,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Starts it: opens the log, listens on the cluster port, takes part in Raft. `more` are further services for the cluster port.
+    /// Starts it: listens on the cluster port, and takes part in Raft or follows a hub. `more` are further services for the cluster port.
     ///
     /// # Errors
     /// [`StartError`].
@@ -125,33 +157,72 @@ impl Control {
         let listener =
             Listener::bind(config.listen, &identity).await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let listening = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let mut raft_config = RaftConfig::new(id.0, cluster_id.0, config.description.cluster_address.clone(), config.raft_dir);
+        let address = config.description.cluster_address.clone();
+        let mut raft_config = RaftConfig::new(id.0, cluster_id.0, address, config.data_dir.join("raft"));
+        keep_log(&mut raft_config, config.log_keep);
         raft_config.heartbeat = config.heartbeat;
         raft_config.snapshot_rate = config.snapshot_rate;
         (raft_config.election_min, raft_config.election_max) = config.election;
-        let machine = Arc::new(ReplicaMachine(Arc::clone(&replica)));
-        let raft = RaftNode::open(raft_config, machine, Arc::new(Connections(Arc::clone(&peers)))).await.map_err(StartError::Raft)?;
+        let machine = Arc::new(ReplicaMachine::new(Arc::clone(&replica)).map_err(StartError::State)?);
+        let (raft, leadership, stop) = (Arc::new(OnceLock::new()), Arc::new(Leadership::default()), CancellationToken::new());
+        let settings = Settings { bound: config.freshness_bound, ..Settings::default() };
+        let pulse = Pulse::new(settings, replica.revision());
+        let hub = Hub::new(HubParts {
+            own: id,
+            cluster_id: cluster_id.0,
+            replica: Arc::clone(&replica),
+            raft: Arc::clone(&raft),
+            ring: Arc::clone(machine.ring()),
+            leadership: Arc::clone(&leadership),
+            pulse: Arc::clone(&pulse),
+            settings: config.hub.clone(),
+            stop: stop.clone(),
+        });
         let control = Arc::new(Self {
             id,
             started: Instant::now(),
             replica,
             raft,
+            raft_config,
+            machine,
+            hub,
+            leadership,
+            follower_status: Arc::default(),
+            pulse,
+            following: Mutex::new(None),
+            fatal: watch::Sender::new(None),
             peers,
             identity,
             identity_store,
             description: config.description,
             stamps: Stamps::new(config.clock),
             listening,
-            stop: CancellationToken::new(),
+            stop,
             tasks: TaskTracker::new(),
         });
-        let routes =
-            more.add_service(ncore_raft::service(&control.raft)).add_service(ClusterService::server(Arc::clone(&control))).prepare();
+        control.take_its_part(config.founding, &config.data_dir, config.first_hubs).await?;
+        let routes = more
+            .add_service(ncore_raft::service(&control.raft))
+            .add_service(HubService::server(Arc::clone(&control.hub)))
+            .add_service(ClusterService::server(Arc::clone(&control)))
+            .prepare();
         let guard = Guard::new(Arc::clone(&control.replica));
         control.tasks.spawn(listener.serve(routes, guard, control.stop.clone()));
+        control.keep_fresh();
         control.tasks.spawn(upkeep::run(Arc::clone(&control), control.stop.clone()));
         control.tasks.spawn(stamp::watch_clock(Arc::clone(&control), control.stop.clone()));
         Ok(control)
+    }
+
+    fn keep_fresh(self: &Arc<Self>) {
+        let (pulse, replica, stop) = (Arc::clone(&self.pulse), Arc::clone(&self.replica), self.stop.clone());
+        self.tasks.spawn(freshness::drive(Arc::clone(&pulse), Arc::clone(&self.raft), Arc::clone(&replica), stop.clone()));
+        let control = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(reason) = freshness::record(pulse, replica, stop).await {
+                control.raise(reason);
+            }
+        });
     }
 
     /// Makes a cluster of this node alone: the first voter, and the first command. What was done before is not done again.
@@ -159,7 +230,8 @@ impl Control {
     /// # Errors
     /// [`StartError`].
     pub async fn found_cluster(&self) -> Result<(), StartError> {
-        match self.raft.initialize().await {
+        let raft = self.raft().ok_or_else(|| StartError::Init("this node was not started to make a cluster".to_owned()))?;
+        match raft.initialize().await {
             Ok(()) | Err(InitializeError::AlreadyInitialized) => {}
             Err(error) => return Err(StartError::Init(error.to_string())),
         }
@@ -186,7 +258,12 @@ impl Control {
 
     /// Resolves with the reason when the node must stop at once.
     pub async fn fatal(&self) -> FatalReason {
-        self.raft.fatal().await
+        let mut reasons = self.fatal.subscribe();
+        match reasons.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone()) {
+            Some(reason) => reason,
+            // The sender lives as long as this.
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops taking part, cleanly. Bounded in time.
@@ -194,7 +271,12 @@ impl Control {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.raft.shutdown().await;
+        if let Some(following) = self.following.lock().await.take() {
+            following.end().await;
+        }
+        if let Some(raft) = self.raft() {
+            raft.shutdown().await;
+        }
     }
 
     /// This node.
@@ -209,16 +291,41 @@ impl Control {
         self.listening
     }
 
-    /// The Raft of this node.
+    /// The Raft of this node; `None` as long as it takes no part.
     #[must_use]
-    pub fn raft(&self) -> &RaftNode {
-        &self.raft
+    pub fn raft(&self) -> Option<&RaftNode> {
+        self.raft.get()
     }
 
     /// The leader, as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<u64> {
-        self.raft.leaders().current()
+        self.raft().map_or_else(|| self.leadership.current().node, |raft| raft.leaders().current())
+    }
+
+    /// Whether this node may act on its view, as of now.
+    #[must_use]
+    pub fn fresh_state(&self) -> FreshState {
+        self.pulse.state()
+    }
+
+    /// How old this node's view can be at most; `None` if nothing is known.
+    #[must_use]
+    pub fn staleness(&self) -> Option<Duration> {
+        self.pulse.staleness()
+    }
+
+    /// Announces the state of freshness, within a tenth of a second. Whoever must not act on a view that is too old asks
+    /// [`fresh_state`](Self::fresh_state): a process that was stopped acts before it is told.
+    #[must_use]
+    pub fn freshness(&self) -> watch::Receiver<FreshState> {
+        self.pulse.watch()
+    }
+
+    /// Who follows this node.
+    #[must_use]
+    pub fn children(&self) -> Vec<ChildStatus> {
+        self.hub.children()
     }
 
     /// The other nodes.
@@ -257,6 +364,22 @@ impl Control {
         &self.description
     }
 
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    pub(crate) fn leadership(&self) -> &Leadership {
+        &self.leadership
+    }
+
+    pub(crate) fn follower_status(&self) -> &FollowerStatus {
+        &self.follower_status
+    }
+
     pub(crate) async fn wait_applied(&self, wanted: Revision, deadline: Duration) -> Result<(), ReadError> {
         let mut revisions = self.replica.watch();
         let reached = timeout(deadline, revisions.wait_for(|revision| *revision >= wanted)).await;
@@ -267,6 +390,13 @@ impl Control {
             Ok(Err(_)) | Err(_) => Err(ReadError::Behind { wanted, reached: now }),
         }
     }
+}
+
+/// Bounds the log. Snapshots are taken, and entries dropped, often enough for the bound to mean something.
+fn keep_log(config: &mut RaftConfig, entries: u64) {
+    config.keep_entries = entries;
+    config.snapshot_entries = config.snapshot_entries.min(entries.max(1));
+    config.purge_batch = config.purge_batch.min(entries / 8 + 1);
 }
 
 impl ControlPlane for Control {
@@ -285,7 +415,7 @@ impl ControlPlane for Control {
     fn read_index(&self, deadline: Duration) -> BoxFuture<'_, Result<Revision, ReadError>> {
         Box::pin(async move {
             let end = tokio::time::Instant::now() + deadline;
-            let index = self.raft.read_index_anywhere(end).await.map_err(|_| ReadError::NoLeader)?;
+            let index = self.read_index_anywhere(end).await?;
             let revision = Revision { lineage: self.replica.revision().lineage, index };
             self.wait_applied(revision, end.saturating_duration_since(tokio::time::Instant::now())).await?;
             Ok(revision)
@@ -294,15 +424,5 @@ impl ControlPlane for Control {
 
     fn wait_for(&self, revision: Revision, deadline: Duration) -> BoxFuture<'_, Result<(), ReadError>> {
         Box::pin(self.wait_applied(revision, deadline))
-    }
-}
-
-/// The connections of [`Peers`], for Raft: one of its own for each lane, so that no heartbeat waits behind a snapshot.
-struct Connections(Arc<Peers>);
-
-impl PeerConnector for Connections {
-    fn channel<'a>(&'a self, node_id: u64, address: &'a str, _lane: Lane) -> BoxFuture<'a, Result<Channel, ConnectError>> {
-        let channel = self.0.fresh_channel(NodeId(node_id), address);
-        Box::pin(async move { channel.map_err(|source| ConnectError { node_id, source: source.into() }) })
     }
 }

@@ -9,14 +9,17 @@ use ncore_identity::{
     CertificateDer, CertificateRequest, ClusterKey, EntropyError, IdentityError, InstallError, IssueError, JoinToken, NodeIdentity,
     SealError, join_client_config,
 };
-use ncore_model::SchemaRange;
+use ncore_model::{NodeId, SchemaRange};
 use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
-use crate::peers::{PeerError, joining_channel};
+use crate::{
+    hub::FirstHubs,
+    peers::{PeerError, joining_channel},
+};
 
-/// How long one endpoint may take to answer. It waits for the leader and for a change of the membership.
+/// How long one endpoint may take to answer. It waits for the leader.
 const TRY_TIMEOUT: Duration = Duration::from_secs(25);
 const BACKOFF: Duration = Duration::from_millis(500);
 
@@ -39,6 +42,8 @@ pub struct Joiner {
 
 /// A machine that has become a node.
 pub struct Joined {
+    /// Whom it may follow, to be saved before the identity: a node that has one and not the other knows nobody.
+    pub first_hubs: FirstHubs,
     /// Its identity, to be saved before anything else happens.
     pub identity: NodeIdentity,
 }
@@ -125,7 +130,9 @@ fn accept(request: CertificateRequest, reply: &wire::JoinReply, token: &JoinToke
     let key = ClusterKey::from_slice(&reply.cluster_key).map_err(JoinError::Key)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let identity = NodeIdentity::from_join(request, certificate, token.terms(), key, now).map_err(JoinError::Answer)?;
-    Ok(Joined { identity })
+    let voters = reply.members.iter().filter(|member| member.voter);
+    let first_hubs = FirstHubs::new(voters.map(|member| (NodeId(member.node_id), member.cluster_address.clone())).collect());
+    Ok(Joined { first_hubs, identity })
 }
 
 fn is_final(code: Code) -> bool {

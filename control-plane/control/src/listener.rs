@@ -31,7 +31,7 @@ const MAX_STREAMS: u32 = 1_024;
 const WINDOW: u32 = 16 << 20;
 /// How long accepting rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long connections have to end by themselves when the node stops.
+/// How long connections have to end by themselves when the node stops, before they are cut.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A bound cluster port.
@@ -51,7 +51,7 @@ impl Listener {
 
     /// Serves `routes` behind `guard` until `stop`.
     pub(crate) async fn serve(self, routes: Routes, guard: Guard, stop: CancellationToken) {
-        let connections = TaskTracker::new();
+        let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         while let Some(accepted) = stop.run_until_cancelled(self.tcp.accept()).await {
             let (tcp, from) = match accepted {
@@ -66,16 +66,19 @@ impl Listener {
                 tracing::warn!(%from, "too many connections on the cluster port");
                 continue;
             };
-            let (tls, routes, guard, stop) = (self.tls.clone(), routes.clone(), guard.clone(), stop.clone());
+            let (tls, routes, guard, stop, cut) = (self.tls.clone(), routes.clone(), guard.clone(), stop.clone(), cut.clone());
             connections.spawn(async move {
-                if let Err(error) = connection(tcp, tls, routes, guard, stop).await {
+                if let Some(Err(error)) = cut.run_until_cancelled(connection(tcp, tls, routes, guard, stop)).await {
                     tracing::debug!(%from, %error, "a connection on the cluster port ended");
                 }
                 drop(place);
             });
         }
         connections.close();
-        let _ = timeout(DRAIN_TIMEOUT, connections.wait()).await;
+        if timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+            cut.cancel();
+            connections.wait().await;
+        }
     }
 }
 

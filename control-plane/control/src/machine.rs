@@ -1,4 +1,4 @@
-//! The replica as the state machine that Raft drives.
+//! The replica as the state machine that Raft or a hub drives.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,19 +6,56 @@ use bytes::Bytes;
 use ncore_model::{Applied, encode};
 use ncore_raft::{AppliedMark, CommittedEntry, CommittedPayload, Fatal, LogPosition, StateMachine};
 use ncore_replica::{Entry, Replica, ReplicaError};
+use parking_lot::Mutex;
+
+use crate::hub::Ring;
 
 /// The length of a position in the mark: term, node and index.
 const POSITION_LEN: usize = 24;
 
-/// The replica, fed by Raft.
-pub(crate) struct ReplicaMachine(pub(crate) Arc<Replica>);
+/// The replica, fed by Raft or by a hub, and feeding those that follow this node. One for the life of the process, whoever feeds it.
+pub(crate) struct ReplicaMachine {
+    replica: Arc<Replica>,
+    ring: Arc<Ring>,
+    /// Where the last applied entry stands.
+    last: Mutex<Option<LogPosition>>,
+}
+
+impl ReplicaMachine {
+    pub(crate) fn new(replica: Arc<Replica>) -> Result<Self, Fatal> {
+        let mark = mark_of(&replica)?;
+        let ring = Arc::new(Ring::new(next_after(mark.position)));
+        Ok(Self { replica, ring, last: Mutex::new(mark.position) })
+    }
+
+    /// Index of the first entry that was not applied.
+    pub(crate) fn next(&self) -> u64 {
+        next_after(self.position())
+    }
+
+    /// Where the last applied entry stands.
+    pub(crate) fn position(&self) -> Option<LogPosition> {
+        *self.last.lock()
+    }
+
+    pub(crate) fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+}
+
+/// How far a replica is.
+pub(crate) fn mark_of(replica: &Replica) -> Result<AppliedMark, Fatal> {
+    let mark = replica.mark().map_err(|error| Fatal::new("read its mark", error))?;
+    mark.map_or_else(|| Ok(AppliedMark::default()), |mark| read_mark(&mark))
+}
+
+fn next_after(position: Option<LogPosition>) -> u64 {
+    position.map_or(0, |last| last.index + 1)
+}
 
 impl StateMachine for ReplicaMachine {
     fn applied(&self) -> Result<AppliedMark, Fatal> {
-        self.0
-            .mark()
-            .map_err(|error| Fatal::new("read its mark", error))?
-            .map_or_else(|| Ok(AppliedMark::default()), |mark| read_mark(&mark))
+        mark_of(&self.replica)
     }
 
     fn apply(&self, batch: Vec<CommittedEntry>) -> Result<Vec<Bytes>, Fatal> {
@@ -39,7 +76,9 @@ impl StateMachine for ReplicaMachine {
                 },
             })
             .collect();
-        let applied = self.0.apply(&entries, &write_mark(&mark)).map_err(|error| Fatal::new("apply entries", error))?;
+        let applied = self.replica.apply(&entries, &write_mark(&mark)).map_err(|error| Fatal::new("apply entries", error))?;
+        *self.last.lock() = mark.position;
+        self.ring.push(&batch);
         applied
             .into_iter()
             .map(|applied| match applied {
@@ -50,13 +89,17 @@ impl StateMachine for ReplicaMachine {
     }
 
     fn checkpoint(&self, dir: &Path) -> Result<AppliedMark, Fatal> {
-        self.0.checkpoint(dir).map_err(|error| Fatal::new("make a checkpoint", error))?;
+        self.replica.checkpoint(dir).map_err(|error| Fatal::new("make a checkpoint", error))?;
         let mark = Replica::mark_of_checkpoint(dir).map_err(|error| Fatal::new("read the mark of a checkpoint", error))?;
         mark.map_or_else(|| Ok(AppliedMark::default()), |mark| read_mark(&mark))
     }
 
     fn install(&self, dir: &Path) -> Result<(), Fatal> {
-        self.0.install(dir).map_err(|error| Fatal::new("install a checkpoint", error))
+        self.replica.install(dir).map_err(|error| Fatal::new("install a checkpoint", error))?;
+        let position = self.applied()?.position;
+        *self.last.lock() = position;
+        self.ring.reset(next_after(position));
+        Ok(())
     }
 }
 

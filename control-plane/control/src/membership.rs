@@ -1,7 +1,7 @@
 //! Who votes, changed by hand: asked for at any node, done by the leader.
 //!
-//! The replicated state says which nodes there are; Raft's membership says which of them get the log and which of them vote.
-//! A node is a learner first and is promoted when it has caught up. Removal takes it out of the state before it takes it out of
+//! The replicated state says which nodes there are and which are meant to vote; Raft's membership says which of them do. A node that
+//! is to vote is a learner first and is promoted when it has caught up. Edges are no members of Raft at all. Removal takes it out of the state before it takes it out of
 //! Raft, so that it is cut off even if the second step has to be repeated.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ncore_model::NodeId;
 use ncore_proto::cluster::v1::{
     self as wire, cluster_client::ClusterClient, membership_reply::Result as Reply, membership_request::Change as WireChange,
 };
-use ncore_raft::{ChangeError, TransferError};
+use ncore_raft::{ChangeError, RaftNode, TransferError};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{control::Control, peers::ConnectFailed};
@@ -70,7 +70,7 @@ impl Control {
     }
 
     pub(crate) async fn change_membership_here(&self, change: &MembershipChange, deadline: Duration) -> Result<(), MembershipError> {
-        let raft = self.raft();
+        let raft = self.raft().ok_or(MembershipError::Unavailable)?;
         let end = Instant::now() + deadline;
         let status = raft.status();
         let stamp = status.stamp();
@@ -81,6 +81,8 @@ impl Control {
                 let voters = status.members.voters.iter().copied().filter(|voter| *voter != node.0).collect();
                 raft.change_voters(voters, stamp, end).await
             }
+            // An edge, or one that was removed before.
+            MembershipChange::Remove(node) if !status.members.addresses.contains_key(&node.0) => return confirmed(raft, end).await,
             MembershipChange::Remove(node) => raft.remove(node.0, stamp, end).await,
             MembershipChange::TransferLeader(node) => return raft.transfer_leader(node.0, end).await.map_err(not_transferred),
         };
@@ -104,6 +106,11 @@ impl Control {
             },
         }
     }
+}
+
+/// That there is nothing to change is as good as a change, if this node still leads.
+async fn confirmed(raft: &RaftNode, end: Instant) -> Result<(), MembershipError> {
+    raft.read_index(end).await.map(drop).map_err(|_| MembershipError::Unavailable)
 }
 
 fn not_changed(error: ChangeError) -> MembershipError {

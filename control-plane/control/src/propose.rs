@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use ncore_model::{NodeId, Outcome, Proposal, Revision, decode, encode};
 use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient, propose_reply::Result as Reply};
-use ncore_raft::Leaders;
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -52,11 +51,10 @@ impl Control {
         let proposal = Proposal { request: change.request, idempotency: change.idempotency, log_time_ms: 0, command: change.command };
         let mut backoff = BACKOFF.0;
         let mut may_be_appended = None;
-        let mut leaders = self.raft().leaders();
         loop {
             let remaining = deadline.saturating_duration_since(Instant::now());
-            let leader = leaders.current();
-            let in_the_way = match self.try_at(leader, &mut leaders, &proposal, remaining.min(TRY_TIMEOUT)).await {
+            let leader = self.leader();
+            let in_the_way = match self.try_at(leader, &proposal, remaining.min(TRY_TIMEOUT)).await {
                 Try::Applied(answer) => return self.committed(&answer, deadline).await,
                 Try::NotAppended(reason) => reason,
                 Try::NoAnswer(reason) => {
@@ -71,14 +69,14 @@ impl Control {
                 });
             }
             // Until the pause is over, or there is somebody else to ask.
-            let _ = timeout(backoff, leaders.another_than(leader)).await;
+            let _ = timeout(backoff, self.leadership().another_than(leader)).await;
             backoff = (backoff * 2).min(BACKOFF.1);
         }
     }
 
     /// One try at `leader`. It ends when somebody else leads: one that is cut off, or that hangs, would not answer before `patience` is
     /// over.
-    async fn try_at(&self, leader: Option<u64>, leaders: &mut Leaders, proposal: &Proposal, patience: Duration) -> Try {
+    async fn try_at(&self, leader: Option<u64>, proposal: &Proposal, patience: Duration) -> Try {
         let Some(leader) = leader else { return Try::NotAppended("no leader is known") };
         let answer = async {
             match NodeId(leader) {
@@ -89,7 +87,7 @@ impl Control {
         tokio::select! {
             biased;
             answer = answer => answer,
-            _ = leaders.another_than(Some(leader)) => Try::NoAnswer("the leader changed before it answered"),
+            () = self.leadership().another_than(Some(leader)) => Try::NoAnswer("the leader changed before it answered"),
         }
     }
 
@@ -102,7 +100,10 @@ impl Control {
         let Ok(bytes) = encode(&proposal) else {
             return Try::NotAppended("the command is too large");
         };
-        match self.raft().propose(bytes.into(), Instant::now() + patience).await {
+        let Some(raft) = self.raft() else {
+            return Try::NotAppended("the node that was asked takes no part in Raft");
+        };
+        match raft.propose(bytes.into(), Instant::now() + patience).await {
             Ok(proposed) => Answer::decode(&proposed.outcome).map_or(Try::NoAnswer("the answer is not readable"), Try::Applied),
             Err(ncore_raft::ProposeError::NotLeader { .. }) => Try::NotAppended("the leader has changed"),
             Err(ncore_raft::ProposeError::Unavailable) => Try::NotAppended(NO_QUORUM),

@@ -23,6 +23,7 @@ use crate::{
     control::Control,
     membership::MembershipChange,
     plane::ControlPlane,
+    status,
 };
 
 /// How often a leader looks whether its clock is fit.
@@ -112,7 +113,7 @@ impl Control {
     /// The other voters, each with the latest that its clock can show now, as far as that is known.
     fn clocks_of_others(&self) -> Vec<(NodeId, Option<u64>)> {
         let now = Instant::now();
-        let voters = self.raft().voters().into_iter().map(NodeId).filter(|voter| *voter != self.id());
+        let voters = status::voters(self.raft(), self.replica()).into_iter().map(NodeId).filter(|voter| *voter != self.id());
         voters.map(|voter| (voter, self.peers().clock_ms(voter, now))).collect()
     }
 }

@@ -7,8 +7,9 @@
 use std::{sync::Arc, time::Duration};
 
 use ncore_identity::{AuthorityError, CertificateDer, InstallError, IssueError, UpdateError};
-use ncore_model::{Command, Node, Outcome, Query, Rejection, TableError, UpdateNode};
+use ncore_model::{Command, Node, NodeState, Outcome, Query, Rejection, TableError, UpdateNode};
 use ncore_proto::cluster::v1::{AuthorityRequest, RenewRequest, cluster_client::ClusterClient};
+use ncore_raft::OpenError;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,8 @@ enum UpkeepError {
     Rejected(#[source] Rejection),
     #[error("the membership did not change")]
     Membership(#[source] MembershipError),
+    #[error("the log cannot be opened")]
+    Raft(#[source] OpenError),
     #[error("no way to the leader")]
     Peer(#[source] PeerError),
     #[error("no leader is known")]
@@ -59,6 +62,7 @@ pub(crate) async fn run(control: Arc<Control>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let steps = async {
             note("describing this node", control.describe_itself().await);
+            note("announcing a relay", control.announce_relay().await);
             note("becoming a voter", control.vote_if_meant_to().await);
             note("taking the authority", control.take_authority().await);
             note("raising the schema level", control.raise_schema().await);
@@ -104,20 +108,48 @@ impl Control {
         self.carry_out(Command::UpdateNode(update)).await
     }
 
-    async fn vote_if_meant_to(&self) -> Result<(), UpkeepError> {
-        let node = self.replica().node(self.id()).map_err(UpkeepError::State)?;
-        let meant_to = node.is_some_and(|node| node.voter);
-        let status = self.raft().status();
-        if !meant_to || status.members.voters.contains(&self.id().0) || !status.members.learners.contains(&self.id().0) {
+    /// Says whether this node passes the log on, as it was set up to.
+    async fn announce_relay(&self) -> Result<(), UpkeepError> {
+        let level = self.replica().cluster().map_err(UpkeepError::State)?.map_or(0, |cluster| cluster.schema_level);
+        let known = self.replica().node(self.id()).map_err(UpkeepError::State)?.is_some();
+        let announced = self.replica().relays().map_err(UpkeepError::State)?.contains(&self.id());
+        let relay = self.hub().settings().relay;
+        let command = Command::SetRelay { node: self.id(), relay };
+        if !known || announced == relay || command.schema_level() > level {
             return Ok(());
         }
-        self.change_membership(MembershipChange::Promote(self.id()), STEP_DEADLINE).await.map_err(UpkeepError::Membership)?;
-        tracing::info!(node = %self.id(), "this node votes now");
+        self.carry_out(command).await
+    }
+
+    /// Goes, step by step, from following to voting. A node without a vote that Raft still has as a member leaves it.
+    async fn vote_if_meant_to(&self) -> Result<(), UpkeepError> {
+        let node = self.replica().node(self.id()).map_err(UpkeepError::State)?;
+        let Some(node) = node.filter(|node| node.state != NodeState::Removed) else {
+            return Ok(());
+        };
+        let members = self.status().members;
+        if members.voters.contains(&self.id().0) {
+            return Ok(());
+        }
+        let learner = members.learners.contains(&self.id().0);
+        let change = match (self.raft().is_some(), learner, node.voter) {
+            (false, false, true) => MembershipChange::AddLearner { node: self.id(), address: node.cluster_address },
+            // The leader knows of it, and is waiting to be let in.
+            (false, true, true) => return self.join_raft().await.map_err(UpkeepError::Raft),
+            (true, true, true) => MembershipChange::Promote(self.id()),
+            (false, true, false) => MembershipChange::Remove(self.id()),
+            (true, false, _) | (_, _, false) => return Ok(()),
+        };
+        let votes = matches!(change, MembershipChange::Promote(_));
+        self.change_membership(change, STEP_DEADLINE).await.map_err(UpkeepError::Membership)?;
+        if votes {
+            tracing::info!(node = %self.id(), "this node votes now");
+        }
         Ok(())
     }
 
     async fn take_authority(&self) -> Result<(), UpkeepError> {
-        if self.identity().current().authority().is_some() || !self.raft().status().members.voters.contains(&self.id().0) {
+        if self.identity().current().authority().is_some() || !self.status().members.voters.contains(&self.id().0) {
             return Ok(());
         }
         let reply = self.leader_client()?.authority(AuthorityRequest {}).await;
@@ -146,7 +178,7 @@ impl Control {
 
     /// As the leader: the next schema level, as soon as every node that was not removed can apply it.
     async fn raise_schema(&self) -> Result<(), UpkeepError> {
-        if self.leader() != Some(self.id().0) {
+        if self.raft().is_none() || self.leader() != Some(self.id().0) {
             return Ok(());
         }
         let Some(cluster) = self.replica().cluster().map_err(UpkeepError::State)? else {

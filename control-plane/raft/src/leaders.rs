@@ -23,6 +23,17 @@ impl Leaders {
         self.metrics.borrow_watched().current_leader
     }
 
+    /// The present term, and who leads in it.
+    pub fn in_term(&self) -> (u64, Option<u64>) {
+        let metrics = self.metrics.borrow_watched();
+        (metrics.vote.leader_id.term, metrics.current_leader)
+    }
+
+    /// Waits for an election, or a change of the membership; `false` once the node has stopped. Cancel safe.
+    pub async fn changed(&mut self) -> bool {
+        self.metrics.changed().await.is_ok()
+    }
+
     /// Waits until a node leads that is not `known`. Never resolves once the node has stopped. Cancel safe.
     pub async fn another_than(&mut self, known: Option<u64>) -> u64 {
         loop {

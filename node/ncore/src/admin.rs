@@ -15,13 +15,18 @@ use ncore_proto::admin::v1::{
     self as wire,
     admin_server::{Admin, AdminServer},
 };
-use tokio::net::UnixListener;
+use tokio::{
+    net::UnixListener,
+    time::{Instant, sleep},
+};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::Server};
 
 /// How long an operator's change may take.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// How often is looked whether a node votes.
+const LOOK: Duration = Duration::from_millis(50);
 /// The most nodes that a join token names.
 const ENDPOINTS_MAX: usize = 16;
 
@@ -81,12 +86,24 @@ impl AdminService {
         found.ok_or_else(|| Status::not_found(format!("there is no node {named}; `ncore cluster nodes` lists them")))
     }
 
+    /// Waits until a node that shall vote does. It goes the way to there by itself.
+    async fn votes(&self, node: NodeId) -> Result<(), Status> {
+        let end = Instant::now() + DEADLINE;
+        while !self.control.status().members.voters.contains(&node.0) {
+            if Instant::now() >= end {
+                return Err(Status::deadline_exceeded("it shall vote and does not yet: is it running, and has it caught up?"));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Hands the leadership on, if this node has it: to a voter that is to stay.
     async fn lead_elsewhere(&self, node: NodeId) -> Result<(), Status> {
         if self.control.leader() != Some(node.0) {
             return Ok(());
         }
-        let voters = self.control.raft().status().members.voters;
+        let voters = self.control.status().members.voters;
         let members = self.control.replica().members().map_err(internal)?;
         let heirs = members.iter().filter(|heir| heir.id != node && heir.state == NodeState::Active && voters.contains(&heir.id.0));
         for heir in heirs {
@@ -113,7 +130,9 @@ impl Admin for AdminService {
         let ca_cert = identity.authorities().first().ok_or_else(|| Status::internal("this node knows no authority"))?.clone();
         let cluster = self.control.replica().cluster().map_err(internal)?.ok_or_else(|| Status::unavailable("no cluster yet"))?;
         let mut members = self.control.replica().members().map_err(internal)?;
-        members.sort_by_key(|node| node.id != self.control.id());
+        // Only voters can sign; the others would pass the request on.
+        let voters = self.control.status().members.voters;
+        members.sort_by_key(|node| (!voters.contains(&node.id.0), node.id != self.control.id()));
         let region = (!region.is_empty()).then_some(region);
         let terms = JoinTerms {
             cluster_id: identity.cluster_id(),
@@ -181,7 +200,15 @@ impl Admin for AdminService {
         if node.state != NodeState::Active {
             return Err(Status::failed_precondition(format!("{} is {}", node.name, node.state.as_str())));
         }
-        self.change_membership(MembershipChange::Promote(node.id)).await?;
+        let shall_vote = Command::SetVoter { node: node.id, voter: true };
+        let level = self.control.replica().cluster().map_err(internal)?.map_or(0, |cluster| cluster.schema_level);
+        if shall_vote.schema_level() > level {
+            // Every node that is not of an older release than that is a member of Raft already.
+            self.change_membership(MembershipChange::Promote(node.id)).await?;
+            return Ok(Response::new(wire::Done {}));
+        }
+        self.carry_out(shall_vote).await?;
+        self.votes(node.id).await?;
         Ok(Response::new(wire::Done {}))
     }
 

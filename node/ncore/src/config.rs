@@ -114,6 +114,13 @@ pub(crate) struct ClusterConfig {
     pub(crate) election_max: Duration,
     /// The highest schema level that this node offers, to hold back an upgrade.
     pub(crate) schema_level_max: Option<u32>,
+    /// How old a node's view may be before it is fenced. The same on every node.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) freshness_bound: Duration,
+    /// Entries of the log that are kept although a checkpoint covers them, for nodes that are behind.
+    pub(crate) log_keep: u64,
+    /// Whether this node passes the log on to others although it does not vote.
+    pub(crate) relay: bool,
     /// How long a change may take before its outcome is reported as unknown.
     #[serde(deserialize_with = "load::duration")]
     pub(crate) request_deadline: Duration,
@@ -128,6 +135,9 @@ impl Default for ClusterConfig {
             election_min: Duration::from_millis(300),
             election_max: Duration::from_millis(600),
             schema_level_max: None,
+            freshness_bound: Duration::from_secs(5),
+            log_keep: 100_000,
+            relay: false,
             request_deadline: Duration::from_secs(10),
         }
     }
@@ -248,6 +258,9 @@ impl Config {
         let ClusterConfig { heartbeat, election_min, election_max, .. } = self.cluster;
         if heartbeat.is_zero() || heartbeat * 2 > election_min || election_min >= election_max {
             return Err("cluster: heartbeat × 2 ≤ election_min < election_max must hold");
+        }
+        if self.cluster.freshness_bound < election_max * 2 + Duration::from_secs(2) {
+            return Err("cluster.freshness_bound must be at least 2s + 2 × election_max, or the loss of a leader fences every node");
         }
         if self.transfer.concurrency == 0 || self.limits.connections == 0 {
             return Err("transfer.concurrency and limits.connections must be at least 1");

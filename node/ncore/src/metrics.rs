@@ -12,8 +12,9 @@ use std::{
 };
 
 use ncore_agent::AgentMetrics;
-use ncore_control::{Control, ControlPlane};
-use ncore_raft::Role;
+use ncore_control::{Control, ControlPlane, ControlStatus, NodeRole};
+use ncore_freshness::FreshState;
+use ncore_raft::RaftNode;
 use ncore_serving::{Outcome, ServingMetrics};
 use ncore_store::BlobStore;
 use ncore_telemetry::{Figures, Source};
@@ -45,11 +46,11 @@ struct ControlFigures(Arc<Control>);
 
 impl Source for ControlFigures {
     fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
-        let status = self.0.raft().status();
+        let status = self.0.status();
         figures.gauge("revision", "Index of the last change that this node has applied", self.0.replica().revision().index)?;
         figures.gauge("raft_term", "Term of Raft", status.term)?;
         figures.gauge("raft_leader", "Node id of the leader, 0 if none is known", status.leader.unwrap_or(0))?;
-        figures.gauge("raft_is_leader", "1 on the leader", u64::from(status.role == Role::Leader))?;
+        figures.gauge("raft_is_leader", "1 on the leader", u64::from(status.role == NodeRole::Leader))?;
         figures.gauge("raft_last_log", "Index of the last entry of the log", status.last_log.unwrap_or(0))?;
         figures.gauge("raft_committed", "Index of the last committed entry", status.committed.unwrap_or(0))?;
         figures.gauge("raft_voters", "Number of voters", status.members.voters.len() as u64)?;
@@ -63,9 +64,41 @@ impl Source for ControlFigures {
             "1 on a leader that takes no changes because its clock is ahead",
             u64::from(self.0.refuses_to_stamp()),
         )?;
-        figures.counter("raft_snapshot_sent_bytes", "Bytes of checkpoints sent to other nodes", self.0.raft().snapshot_bytes_sent())?;
+        figures.counter(
+            "raft_snapshot_sent_bytes",
+            "Bytes of checkpoints sent to other nodes",
+            self.0.raft().map_or(0, RaftNode::snapshot_bytes_sent),
+        )?;
+        let children = self.0.children();
+        let following = children.iter().filter(|child| child.following).count() as u64;
+        let behind = children.iter().filter(|child| child.following).map(|child| child.next).min();
+        let applied = self.0.replica().revision().index;
+        let lag = behind.map_or(0, |next| (applied + 1).saturating_sub(next));
+        figures.gauge(
+            "hub_parent",
+            "Node id of the hub that this node follows, 0 if it takes part in Raft or has none",
+            parent(&status),
+        )?;
+        figures.gauge("hub_depth", "Hops between this node and the log", status.parent.map_or(0, |parent| u64::from(parent.depth) + 1))?;
+        figures.counter("hub_parent_changes", "How often this node followed another hub than before", status.parent_changes)?;
+        figures.counter("hub_checkpoints", "Checkpoints that this node took over from a hub", status.checkpoints)?;
+        figures.gauge("hub_children", "Nodes that follow this one", following)?;
+        figures.gauge("hub_children_standby", "Nodes that keep a stream to this one warm", children.len() as u64 - following)?;
+        figures.gauge("hub_ack_lag", "Entries that the child furthest behind has not acknowledged", lag)?;
+        let fresh = matches!(self.0.fresh_state(), FreshState::Fresh { .. });
+        figures.gauge("fresh", "1 while this node may act on its view, 0 while it is fenced", u64::from(fresh))?;
+        let staleness = self.0.staleness().map_or(u64::MAX, |staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX));
+        figures.gauge(
+            "staleness_milliseconds",
+            "How old the view of this node can be at most; the greatest number if nothing is known",
+            staleness,
+        )?;
         figures.gauge("uptime_seconds", "Time since the process started", self.0.uptime().as_secs())
     }
+}
+
+fn parent(status: &ControlStatus) -> u64 {
+    status.parent.as_ref().map_or(0, |parent| parent.node.0)
 }
 
 struct StoreFigures(BlobStore);

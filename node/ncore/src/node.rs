@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use ncore_agent::{Agent, AgentHandle, AgentSettings};
 use ncore_api::{Api, ApiParts};
-use ncore_control::{Control, ControlConfig, ControlPlane, Peers, SelfDescription};
+use ncore_control::{Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
 use ncore_model::{NodeId, SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
 use ncore_replica::Replica;
@@ -127,7 +127,12 @@ impl Node {
         let blobs = BlobService::new(store.clone(), repairs.clone(), ServiceSettings::default(), Arc::clone(&service_metrics));
 
         let control_config = ControlConfig {
-            raft_dir: dir.join("raft"),
+            data_dir: dir.clone(),
+            founding: founding::is_marked(dir),
+            log_keep: config.cluster.log_keep,
+            freshness_bound: config.cluster.freshness_bound,
+            hub: HubSettings { relay: config.cluster.relay, ..HubSettings::default() },
+            first_hubs: FirstHubs::load(dir).context("cannot read whom to follow")?,
             description,
             listen: config.listen.cluster,
             dial: config.dial.clone(),

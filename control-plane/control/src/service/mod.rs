@@ -6,6 +6,7 @@ pub(crate) use guard::{Guard, PeerCertificates};
 
 use std::{sync::Arc, time::Duration};
 
+use ncore_freshness::FreshState;
 use ncore_identity::{JoinProof, NODE_VALIDITY, NodeName, TokenId};
 use ncore_model::{AddNode, Command, JoinTokenId, NodeId, Outcome, Query, RequestId, SchemaRange, decode, state_hash};
 use ncore_proto::cluster::v1::{
@@ -13,12 +14,13 @@ use ncore_proto::cluster::v1::{
     cluster_client::ClusterClient,
     cluster_server::{Cluster, ClusterServer},
 };
-use ncore_raft::{PeerIdentity, Role};
+use ncore_raft::PeerIdentity;
 use ncore_replica::ReplicaError;
 use tonic::{Request, Response, Status};
 
 use crate::{
     control::Control,
+    hub::ChildStatus,
     membership,
     plane::{Change, ControlPlane},
     propose,
@@ -83,7 +85,7 @@ impl ClusterService {
     }
 
     fn members(&self) -> Result<Vec<wire::Member>, Status> {
-        let voters = self.control.raft().status().members.voters;
+        let voters = self.control.status().members.voters;
         let nodes = self.control.replica().members().map_err(internal)?;
         Ok(nodes
             .into_iter()
@@ -112,8 +114,6 @@ impl Cluster for ClusterService {
         control.read_index(JOIN_DEADLINE).await.map_err(|error| Status::unavailable(error.to_string()))?;
         let node = self.admit(&request).await?;
         let certificate = self.sign(node, &request.csr_der)?;
-        let learner = membership::MembershipChange::AddLearner { node, address: request.cluster_address.clone() };
-        control.change_membership(learner, JOIN_DEADLINE).await.map_err(|error| Status::unavailable(error.to_string()))?;
         tracing::info!(%node, name = request.name, region = request.region, "a node has joined");
         Ok(Response::new(wire::JoinReply {
             node_id: node.0,
@@ -132,7 +132,7 @@ impl Cluster for ClusterService {
 
     async fn authority(&self, request: Request<wire::AuthorityRequest>) -> Result<Response<wire::AuthorityReply>, Status> {
         let peer = caller(&request)?;
-        if !self.control.raft().status().members.voters.contains(&peer.0) {
+        if !self.control.status().members.voters.contains(&peer.0) {
             return Err(Status::permission_denied("only voters hold the authority"));
         }
         let identity = self.control.identity().current();
@@ -156,6 +156,10 @@ impl Cluster for ClusterService {
         Ok(Response::new(membership::reply(result)))
     }
 
+    async fn barrier(&self, request: Request<wire::BarrierRequest>) -> Result<Response<wire::BarrierReply>, Status> {
+        Ok(Response::new(self.control.barrier_for(request.into_inner()).await))
+    }
+
     async fn inspect(&self, request: Request<wire::InspectRequest>) -> Result<Response<wire::InspectReply>, Status> {
         let reply = self.control.inspect(request.into_inner().state_hash).await.map_err(internal)?;
         Ok(Response::new(reply))
@@ -168,7 +172,7 @@ impl Control {
     /// # Errors
     /// [`ReplicaError`].
     pub async fn inspect(&self, with_hash: bool) -> Result<wire::InspectReply, ReplicaError> {
-        let raft = self.raft().status();
+        let (status, fresh, staleness) = (self.status(), self.fresh_state(), self.staleness());
         let revision = self.replica().revision();
         let hash = match with_hash {
             false => None,
@@ -185,33 +189,42 @@ impl Control {
         };
         Ok(wire::InspectReply {
             node_id: self.id().0,
-            role: role(raft.role).to_owned(),
-            term: raft.term,
-            leader: raft.leader.unwrap_or(0),
+            role: status.role.as_str().to_owned(),
+            term: status.term,
+            leader: status.leader.unwrap_or(0),
             lineage: revision.lineage,
             applied: revision.index,
-            committed: raft.committed.unwrap_or(0),
-            last_log: raft.last_log.unwrap_or(0),
+            committed: status.committed.unwrap_or(0),
+            last_log: status.last_log.unwrap_or(0),
             state_hash: hash.map(|(hash, _)| hash.to_vec()).unwrap_or_default().into(),
             state_hash_index: hash.map_or(0, |(_, index)| index),
             software: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.uptime().as_secs(),
-            voters: raft.members.voters.iter().copied().collect(),
-            learners: raft.members.learners.iter().copied().collect(),
+            voters: status.members.voters.iter().copied().collect(),
+            learners: status.members.learners.iter().copied().collect(),
+            parent: status.parent.as_ref().map_or(0, |parent| parent.node.0),
+            depth: status.parent.as_ref().map_or(0, |parent| parent.depth + 1),
+            standby: status.standby.unwrap_or(0),
+            children: self.children().into_iter().map(child).collect(),
+            relay: self.hub().settings().relay,
+            freshness: fresh.as_str().to_owned(),
+            fence_reason: fence_reason(&fresh).to_owned(),
+            staleness_ms: staleness.map_or(0, |staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)),
+            staleness_known: staleness.is_some(),
             clock_ms: self.stamps().now_ms(),
         })
     }
 }
 
-/// The role's name in status and documents.
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Learner => "learner",
-        Role::Follower => "follower",
-        Role::Candidate => "candidate",
-        Role::Leader => "leader",
-        Role::Stopped => "stopped",
+fn fence_reason(state: &FreshState) -> &'static str {
+    match state {
+        FreshState::Fresh { .. } => "",
+        FreshState::Fenced(fence) => fence.reason.as_str(),
     }
+}
+
+fn child(child: ChildStatus) -> wire::Child {
+    wire::Child { node_id: child.node.0, following: child.following, next: child.next }
 }
 
 fn caller<T>(request: &Request<T>) -> Result<NodeId, Status> {

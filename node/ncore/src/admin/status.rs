@@ -25,10 +25,11 @@ pub(super) async fn status(control: &Arc<Control>, state_hash: bool) -> Result<w
     let members = control.replica().members().map_err(internal)?;
     let answers: HashMap<NodeId, InspectReply> =
         join_all(members.iter().map(|node| inspect(control, node.id, state_hash))).await.into_iter().flatten().collect();
-    let voters = control.raft().status().members.voters;
+    let relays = control.replica().relays().map_err(internal)?;
+    let voters = control.status().members.voters;
     let nodes = members.into_iter().map(|node| {
         let voter = voters.contains(&node.id.0);
-        describe(control, &node, voter, answers.get(&node.id))
+        describe(control, &node, voter, &relays, answers.get(&node.id))
     });
     Ok(wire::StatusReply {
         cluster_id: control.identity().current().cluster_id().to_string(),
@@ -50,7 +51,22 @@ async fn inspect(control: &Arc<Control>, node: NodeId, state_hash: bool) -> Opti
     Some((node, reply.into_inner()))
 }
 
-fn describe(control: &Control, node: &Node, voter: bool, answer: Option<&InspectReply>) -> Result<wire::NodeStatus, Status> {
+fn following(answer: &InspectReply) -> Vec<u64> {
+    answer.children.iter().filter(|child| child.following).map(|child| child.node_id).collect()
+}
+
+fn ack_lag(answer: &InspectReply) -> u64 {
+    let behind = answer.children.iter().filter(|child| child.following).map(|child| child.next).min();
+    behind.map_or(0, |next| (answer.applied + 1).saturating_sub(next))
+}
+
+fn describe(
+    control: &Control,
+    node: &Node,
+    voter: bool,
+    relays: &[NodeId],
+    answer: Option<&InspectReply>,
+) -> Result<wire::NodeStatus, Status> {
     let report = control.replica().report(node.id).map_err(internal)?;
     let watermark = report.as_ref().map_or(0, |report| report.watermark);
     let pending = control.replica().versions_from(watermark + 1, PENDING_MAX).map_err(internal)?.len();
@@ -75,5 +91,15 @@ fn describe(control: &Control, node: &Node, voter: bool, answer: Option<&Inspect
         state_hash: answer.map(|answer| hex::encode(&answer.state_hash)).unwrap_or_default(),
         state_hash_index: answer.map_or(0, |answer| answer.state_hash_index),
         reachable: answer.is_some(),
+        relay: relays.contains(&node.id),
+        parent: answer.map_or(0, |answer| answer.parent),
+        depth: answer.map_or(0, |answer| answer.depth),
+        standby: answer.map_or(0, |answer| answer.standby),
+        children: answer.map(following).unwrap_or_default(),
+        freshness: answer.map(|answer| answer.freshness.clone()).unwrap_or_default(),
+        fence_reason: answer.map(|answer| answer.fence_reason.clone()).unwrap_or_default(),
+        staleness_ms: answer.map_or(0, |answer| answer.staleness_ms),
+        staleness_known: answer.is_some_and(|answer| answer.staleness_known),
+        ack_lag: answer.map_or(0, ack_lag),
     })
 }

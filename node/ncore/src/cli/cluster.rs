@@ -95,7 +95,9 @@ async fn status(operator: &Operator, state_hash: bool) -> Result<()> {
             node.region.clone(),
             node.state.clone(),
             node.role.clone(),
+            follows(&status, node),
             if node.reachable { node.applied.to_string() } else { "-".to_owned() },
+            freshness(node),
             node.pending.to_string(),
             node.exceptions.to_string(),
             node.software.clone(),
@@ -105,12 +107,27 @@ async fn status(operator: &Operator, state_hash: bool) -> Result<()> {
         }
         row
     });
-    let mut header = vec!["ID", "NAME", "REGION", "STATE", "ROLE", "APPLIED", "PENDING", "EXCEPTIONS", "VERSION"];
+    let mut header = vec!["ID", "NAME", "REGION", "STATE", "ROLE", "FOLLOWS", "APPLIED", "FRESH", "PENDING", "EXCEPTIONS", "VERSION"];
     if state_hash {
         header.push("STATE HASH");
     }
     output::table(&header, rows);
     Ok(())
+}
+
+/// How old a node's view can be, or why it is fenced.
+fn freshness(node: &NodeStatus) -> String {
+    match (node.freshness.as_str(), node.staleness_known) {
+        ("fresh", true) => format!("{}ms", node.staleness_ms),
+        ("fenced", _) => node.fence_reason.clone(),
+        _ => "-".to_owned(),
+    }
+}
+
+/// The hub that a node follows, by name.
+fn follows(status: &StatusReply, node: &NodeStatus) -> String {
+    let hub = status.nodes.iter().find(|hub| hub.id == node.parent);
+    hub.map_or_else(|| "-".to_owned(), |hub| hub.name.clone())
 }
 
 async fn nodes(operator: &Operator) -> Result<()> {
@@ -119,7 +136,11 @@ async fn nodes(operator: &Operator) -> Result<()> {
         return output::json(&as_json(&status)["nodes"]);
     }
     let rows = status.nodes.into_iter().map(|node| {
-        let role = if node.voter { "voter" } else { "learner" };
+        let role = match (node.voter, node.relay) {
+            (true, _) => "voter",
+            (false, true) => "relay",
+            (false, false) => "edge",
+        };
         vec![node.id.to_string(), node.name, node.region, node.state, role.to_owned(), node.cluster_address, node.http_address]
     });
     output::table(&["ID", "NAME", "REGION", "STATE", "ROLE", "CLUSTER ADDRESS", "HTTP ADDRESS"], rows);
@@ -135,12 +156,17 @@ fn as_json(status: &StatusReply) -> Value {
 }
 
 fn node_as_json(node: &NodeStatus) -> Value {
+    let id = |id: u64| (id != 0).then_some(id);
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let staleness = node.staleness_known.then_some(node.staleness_ms);
     let hash = (!node.state_hash.is_empty()).then_some(&node.state_hash);
     json!({
         "id": node.id, "name": node.name, "region": node.region, "state": node.state, "role": node.role, "voter": node.voter,
         "reachable": node.reachable, "applied": node.applied, "term": node.term, "cluster_address": node.cluster_address,
         "http_address": node.http_address, "software": node.software, "schema_min": node.schema_min, "schema_max": node.schema_max,
         "watermark": node.watermark, "pending": node.pending, "exceptions": node.exceptions,
+        "relay": node.relay, "parent": id(node.parent), "depth": node.depth, "standby": id(node.standby), "children": node.children,
+        "freshness": text(&node.freshness), "fence_reason": text(&node.fence_reason), "staleness_ms": staleness, "ack_lag": node.ack_lag,
         "state_hash": hash, "state_hash_index": node.state_hash_index,
     })
 }

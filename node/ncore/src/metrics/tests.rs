@@ -8,7 +8,7 @@ use std::{
 };
 
 use ncore_agent::AgentMetrics;
-use ncore_control::{Control, ControlConfig, Peers, SelfDescription};
+use ncore_control::{Control, ControlConfig, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_identity::{IdentityHandle, IdentityStore, NodeIdentity};
 use ncore_model::{NodeId, SchemaRange};
 use ncore_replica::Replica;
@@ -59,7 +59,12 @@ async fn control(dir: &TempDir) -> Arc<Control> {
     let replica = Arc::new(Replica::open(&dir.path().join("state")).expect("a replica"));
     let peers = Arc::new(Peers::new(NodeId(FIRST_NODE), "eu".to_owned(), Arc::clone(&replica), identity.clone(), HashMap::new()));
     let config = ControlConfig {
-        raft_dir: dir.path().join("raft"),
+        data_dir: dir.path().to_owned(),
+        founding: true,
+        log_keep: 1_000,
+        freshness_bound: Duration::from_secs(5),
+        hub: HubSettings::default(),
+        first_hubs: FirstHubs::default(),
         description: SelfDescription {
             name: "n1".to_owned(),
             region: "eu".to_owned(),

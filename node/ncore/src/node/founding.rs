@@ -16,13 +16,17 @@ pub(crate) fn mark_founding(dir: &Path) -> Result<()> {
     fs::write(dir.join(MARK), "").context("cannot write to the data directory")
 }
 
+/// Whether the mark is there.
+pub(super) fn is_marked(dir: &Path) -> bool {
+    dir.join(MARK).exists()
+}
+
 pub(super) async fn found_if_marked(control: &Arc<Control>, dir: &Path) -> Result<()> {
-    let mark = dir.join(MARK);
-    if !mark.exists() {
+    if !is_marked(dir) {
         return Ok(());
     }
     control.found_cluster().await?;
-    match fs::remove_file(&mark) {
+    match fs::remove_file(dir.join(MARK)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("cannot remove the mark of a new cluster"),
         _ => Ok(()),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use ncore_control::{Control, ControlPlane};
+use ncore_freshness::FreshState;
 use ncore_model::Query;
 use ncore_telemetry::Metrics;
 use serde_json::json;
@@ -36,7 +37,7 @@ impl Health {
 
     /// Ready: the state is there, and a leader is known whose commits it follows.
     fn ready(&self) -> Response<String> {
-        let status = self.control.raft().status();
+        let status = self.control.status();
         let initialised = self.control.replica().cluster().is_ok_and(|cluster| cluster.is_some());
         let revision = self.control.replica().revision();
         let applied = status.committed.is_none_or(|committed| revision.index >= committed);
@@ -46,7 +47,18 @@ impl Health {
             (true, Some(_), false) => Some("committed changes are still being applied"),
             (true, Some(_), true) => None,
         };
-        let body = json!({ "ready": reason.is_none(), "reason": reason, "revision": revision.to_string() }).to_string();
+        let fresh = self.control.fresh_state();
+        let fence = match &fresh {
+            FreshState::Fresh { .. } => None,
+            FreshState::Fenced(fence) => Some(fence.reason.as_str()),
+        };
+        let staleness_ms = self.control.staleness().map(|staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX));
+        let body = json!({
+            "ready": reason.is_none(), "reason": reason, "revision": revision.to_string(), "role": status.role.as_str(),
+            "parent": status.parent.map(|parent| parent.node.0), "freshness": fresh.as_str(), "fence_reason": fence,
+            "staleness_ms": staleness_ms,
+        })
+        .to_string();
         response(reason.map_or(StatusCode::OK, |_| StatusCode::SERVICE_UNAVAILABLE), JSON, body)
     }
 }

@@ -37,6 +37,7 @@ pub(super) async fn find_or_join(
                 dial: config.dial.clone(),
             };
             let joined = join(&token, &joiner, JOIN_DEADLINE).await?;
+            joined.first_hubs.save(&config.node.data_dir).context("cannot keep whom to follow")?;
             store.create(&joined.identity).context("cannot keep the identity")?;
             tracing::info!(node = joined.identity.node_id(), "joined");
             joined.identity

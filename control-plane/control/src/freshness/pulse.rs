@@ -1,0 +1,289 @@
+//! The freshness of this node and of those below it, behind one lock.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use ncore_freshness::{
+    Ack, Answer, Barrier, BarrierState, Child, Follower, FreshState, Hub, JoinError, PingSeq, RoundId, RoundOutcome, Settings,
+};
+use ncore_model::Revision;
+use ncore_proto::hub::v1::{self as wire, up::Message as Up};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::{
+    clock::{boottime, wall},
+    wire as convert,
+};
+
+/// Every event of freshness goes through here, with the time at which it happened.
+pub(crate) struct Pulse {
+    settings: Settings,
+    core: Mutex<Core>,
+    /// The state as it was last looked at.
+    state: watch::Sender<FreshState>,
+    /// Counts what may have changed the report that goes up, or the state of a barrier.
+    progress: watch::Sender<u64>,
+    /// A round is wanted: soon, because children wait for one.
+    pub(super) asked: Notify,
+    /// A round is wanted: now.
+    pub(super) urged: Notify,
+}
+
+struct Core {
+    follower: Follower,
+    hub: Hub,
+    upstream: Option<Attached>,
+    attached: u64,
+    outlets: HashMap<Child, watch::Sender<Option<Answer>>>,
+}
+
+/// A stream to a node nearer to the leader.
+struct Attached {
+    number: u64,
+    up: mpsc::Sender<wire::Up>,
+    /// Pings without a pong, each with the round that it answers.
+    under_way: VecDeque<(PingSeq, RoundId)>,
+    /// When the last pong came, or the stream began.
+    heard: ncore_freshness::Boottime,
+}
+
+/// Holds a stream as the one that pings go up on; it is not used any more when this is dropped.
+pub(crate) struct Upstream {
+    pulse: Arc<Pulse>,
+    number: u64,
+}
+
+/// A child counts here. It leaves when this is dropped.
+pub(crate) struct Membership {
+    pulse: Arc<Pulse>,
+    child: Child,
+    /// The newest answer to the child's pings.
+    pub(crate) answers: watch::Receiver<Option<Answer>>,
+}
+
+impl Pulse {
+    pub(crate) fn new(settings: Settings, applied: Revision) -> Arc<Self> {
+        let follower = Follower::new(settings, applied, boottime());
+        let state = watch::Sender::new(follower.state(boottime()));
+        let hub = Hub::new(settings, applied);
+        let core = Mutex::new(Core { follower, hub, upstream: None, attached: 0, outlets: HashMap::new() });
+        Arc::new(Self { settings, core, state, progress: watch::Sender::new(0), asked: Notify::new(), urged: Notify::new() })
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Whether this node may act on its view, as of now.
+    pub(crate) fn state(&self) -> FreshState {
+        self.core.lock().follower.state(boottime())
+    }
+
+    /// How old the view can be at most; `None` if nothing is known.
+    pub(crate) fn staleness(&self) -> Option<Duration> {
+        self.core.lock().follower.staleness(boottime())
+    }
+
+    /// Follows the state. It is announced within a tenth of a second, so whoever must know at an exact time asks for it.
+    pub(crate) fn watch(&self) -> watch::Receiver<FreshState> {
+        self.state.subscribe()
+    }
+
+    /// Looks at both clocks, and announces the state if it is another.
+    pub(super) fn look(&self) {
+        let mut core = self.core.lock();
+        let now = boottime();
+        core.follower.clock(now, wall());
+        let state = core.follower.state(now);
+        drop(core);
+        self.state.send_if_modified(|known| {
+            let news = *known != state;
+            *known = state;
+            news
+        });
+    }
+
+    /// This node answers from a view that has `revision` in it.
+    pub(super) fn applied(&self, revision: Revision) {
+        self.core.lock().follower.applied(revision, boottime());
+    }
+
+    /// The same, and the view would outlive a loss of power.
+    pub(super) fn durable(&self, revision: Revision) {
+        self.core.lock().hub.applied(revision);
+        self.moved();
+    }
+
+    /// What to tell upwards.
+    pub(super) fn report(&self) -> Ack {
+        self.core.lock().hub.report(boottime())
+    }
+
+    /// Follows whatever may change the report or a barrier.
+    pub(super) fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
+    fn moved(&self) {
+        self.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn barrier(&self, barrier: &Barrier) -> BarrierState {
+        self.core.lock().hub.barrier(barrier, boottime())
+    }
+
+    /// A round of this node as the leader begins. ReadIndex must be started after this call.
+    pub(super) fn begin_led(&self) -> (RoundId, PingSeq) {
+        let mut core = self.core.lock();
+        let now = boottime();
+        core.follower.clock(now, wall());
+        (core.hub.begin_round(now), core.follower.ping(now))
+    }
+
+    /// It ended.
+    pub(super) fn end_led(&self, (round, seq): (RoundId, PingSeq), outcome: RoundOutcome) {
+        let mut core = self.core.lock();
+        let now = boottime();
+        if let RoundOutcome::Led { read, .. } = outcome {
+            core.follower.pong(seq, read, now);
+        }
+        core.end_round(round, outcome);
+        drop(core);
+        self.moved();
+    }
+
+    /// A round with a ping upwards. Whether there is somebody to ask.
+    pub(super) fn ping_upstream(&self) -> bool {
+        let mut core = self.core.lock();
+        let Core { follower, hub, upstream: Some(attached), .. } = &mut *core else { return false };
+        let now = boottime();
+        follower.clock(now, wall());
+        let (round, ack) = (hub.begin_round(now), hub.report(now));
+        let seq = follower.ping(now);
+        let mut given_up = None;
+        if attached.under_way.len() >= ncore_freshness::MAX_ROUNDS {
+            given_up = attached.under_way.pop_front();
+        }
+        attached.under_way.push_back((seq, round));
+        // A stream that takes nothing brings no pong either, and is left for that.
+        let _ = attached.up.try_send(wire::Up { message: Some(Up::Ack(convert::ack(&ack))) });
+        let _ = attached.up.try_send(wire::Up { message: Some(Up::Ping(wire::Ping { seq: seq.0 })) });
+        if let Some((_, round)) = given_up {
+            hub.end_round(round, RoundOutcome::Failed, now);
+        }
+        true
+    }
+
+    /// Sends what is to be told upwards, if there is somebody to tell.
+    pub(super) fn acknowledge(&self, ack: &Ack) {
+        if let Some(attached) = &self.core.lock().upstream {
+            let _ = attached.up.try_send(wire::Up { message: Some(Up::Ack(convert::ack(ack))) });
+        }
+    }
+
+    /// Pings go up on this stream from now on; at once, to begin with.
+    pub(crate) fn attach(self: &Arc<Self>, up: mpsc::Sender<wire::Up>) -> Upstream {
+        let mut core = self.core.lock();
+        core.detach();
+        core.attached += 1;
+        let number = core.attached;
+        let now = boottime();
+        let ack = convert::ack(&core.hub.report(now));
+        let _ = up.try_send(wire::Up { message: Some(Up::Ack(ack)) });
+        core.upstream = Some(Attached { number, up, under_way: VecDeque::new(), heard: now });
+        drop(core);
+        self.urged.notify_one();
+        Upstream { pulse: Arc::clone(self), number }
+    }
+
+    /// A child says how far it is, and counts from its first ping on.
+    pub(crate) fn join(self: &Arc<Self>, child: Child, ack: Ack) -> Result<Membership, JoinError> {
+        let mut core = self.core.lock();
+        core.hub.join(child, ack, boottime())?;
+        let (outlet, answers) = watch::channel(None);
+        core.outlets.insert(child, outlet);
+        drop(core);
+        self.moved();
+        Ok(Membership { pulse: Arc::clone(self), child, answers })
+    }
+}
+
+impl Core {
+    fn end_round(&mut self, round: RoundId, outcome: RoundOutcome) {
+        for answer in self.hub.end_round(round, outcome, boottime()) {
+            if let Some(outlet) = self.outlets.get(&answer.child) {
+                outlet.send_replace(Some(answer));
+            }
+        }
+    }
+
+    fn detach(&mut self) {
+        let Some(attached) = self.upstream.take() else { return };
+        for (_, round) in attached.under_way {
+            self.end_round(round, RoundOutcome::Failed);
+        }
+    }
+}
+
+impl Upstream {
+    /// The answer to ping `seq`, and to all before it.
+    pub(crate) fn pong(&self, seq: PingSeq, read: Revision) {
+        let mut core = self.pulse.core.lock();
+        let now = boottime();
+        let Some(attached) = core.upstream.as_mut().filter(|attached| attached.number == self.number) else { return };
+        attached.heard = now;
+        let mut answered = Vec::new();
+        while let Some((_, round)) = attached.under_way.pop_front_if(|(sent, _)| *sent <= seq) {
+            answered.push(round);
+        }
+        core.follower.pong(seq, read, now);
+        // A round that began before this ping was sent is answered by its answer, too.
+        for round in answered {
+            core.end_round(round, RoundOutcome::Upstream { read });
+        }
+        drop(core);
+        self.pulse.moved();
+    }
+
+    /// How long ago the last answer came, or the stream began.
+    pub(crate) fn silence(&self) -> Duration {
+        let core = self.pulse.core.lock();
+        let attached = core.upstream.as_ref().filter(|attached| attached.number == self.number);
+        attached.map_or(Duration::ZERO, |attached| boottime().since(attached.heard))
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let mut core = self.pulse.core.lock();
+        if core.upstream.as_ref().is_some_and(|attached| attached.number == self.number) {
+            core.detach();
+        }
+    }
+}
+
+impl Membership {
+    pub(crate) fn ping(&self, seq: PingSeq) {
+        self.pulse.core.lock().hub.ping(self.child, seq);
+        self.pulse.asked.notify_one();
+    }
+
+    pub(crate) fn ack(&self, ack: Ack) {
+        self.pulse.core.lock().hub.ack(self.child, ack);
+        self.pulse.moved();
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut core = self.pulse.core.lock();
+        core.hub.leave(self.child);
+        core.outlets.remove(&self.child);
+        drop(core);
+        self.pulse.moved();
+    }
+}

@@ -1,0 +1,6 @@
+//! The control plane of several nodes in one process: real TLS over loopback, real disks, no mocks.
+
+mod cluster;
+mod edges;
+mod freshness;
+mod harness;
