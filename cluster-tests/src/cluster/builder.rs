@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Builder {
     regions: Vec<(String, usize)>,
+    edges: Vec<(String, Role)>,
     spares: Vec<String>,
     seed: Seed,
     disk_faults: bool,
@@ -24,13 +25,35 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new() -> Self {
-        Self { regions: Vec::new(), spares: Vec::new(), seed: Seed::random(), disk_faults: false, settings: Vec::new(), binary: None }
+        Self {
+            regions: Vec::new(),
+            edges: Vec::new(),
+            spares: Vec::new(),
+            seed: Seed::random(),
+            disk_faults: false,
+            settings: Vec::new(),
+            binary: None,
+        }
     }
 
     /// Adds `count` voters in `region`. Without any call there is one each in `eu-ams`, `us-nyc` and `ap-sin`.
     #[must_use]
     pub fn region(mut self, region: &str, count: usize) -> Self {
         self.regions.push((region.to_owned(), count));
+        self
+    }
+
+    /// Adds `count` edges in `region`: nodes that follow a hub and do not vote. They join after the voters.
+    #[must_use]
+    pub fn edges(mut self, region: &str, count: usize) -> Self {
+        self.edges.extend(std::iter::repeat_n((region.to_owned(), Role::Edge), count));
+        self
+    }
+
+    /// Adds `count` edges in `region` that pass the log on. They join after the voters, in the order of these calls.
+    #[must_use]
+    pub fn relays(mut self, region: &str, count: usize) -> Self {
+        self.edges.extend(std::iter::repeat_n((region.to_owned(), Role::Relay), count));
         self
     }
 
@@ -101,21 +124,24 @@ impl Builder {
             nodes.push(Node::new(plan)?);
         }
         let spares = nodes.split_off(nodes.len() - self.spares.len());
+        let edges = nodes.split_off(nodes.len() - self.edges.len());
         let mut cluster = Cluster::assemble(self.seed, spares, links, reaper, ports, dir);
-        cluster.begin(nodes).await.context("start the cluster")?;
+        cluster.begin(nodes, edges).await.context("start the cluster")?;
         Ok(cluster)
     }
 
-    /// Names and addresses, the spares last.
+    /// Names and addresses: voters, edges, and the spares last.
     fn places(&self, ports: &mut Ports) -> Result<Vec<Place>> {
         let defaults = || DEFAULT_REGIONS.map(|region| (region.to_owned(), 1)).to_vec();
         let regions = if self.regions.is_empty() { defaults() } else { self.regions.clone() };
         let voters = regions.into_iter().flat_map(|(region, count)| std::iter::repeat_n(region, count));
         let mut places: Vec<Place> = Vec::new();
-        for region in voters.chain(self.spares.iter().cloned()) {
+        let voters = voters.map(|region| (region, Role::Voter));
+        let spares = self.spares.iter().map(|region| (region.clone(), Role::Edge));
+        for (region, role) in voters.chain(self.edges.iter().cloned()).chain(spares) {
             let ordinal = places.iter().filter(|place| place.region == region).count() + 1;
             let name = format!("{region}-{ordinal}");
-            places.push(Place { name, region, http: local(ports.take()?), cluster: local(ports.take()?) });
+            places.push(Place { name, region, role, http: local(ports.take()?), cluster: local(ports.take()?) });
         }
         Ok(places)
     }
@@ -129,6 +155,9 @@ impl Builder {
             .set("listen", "http", place.http.to_string())
             .set("listen", "cluster", place.cluster.to_string())
             .set("log", "format", "text");
+        if place.role == Role::Relay {
+            config.set("cluster", "relay", true);
+        }
         for Ends { advertised, through } in links.dial_table(slot) {
             config.set("dial", &advertised.to_string(), through.to_string());
         }
@@ -143,13 +172,14 @@ impl Builder {
 struct Place {
     name: String,
     region: String,
+    role: Role,
     http: SocketAddr,
     cluster: SocketAddr,
 }
 
 impl Cluster {
     /// Brings up the first generation of nodes.
-    async fn begin(&mut self, nodes: Vec<Node>) -> Result<()> {
+    async fn begin(&mut self, nodes: Vec<Node>, edges: Vec<Node>) -> Result<()> {
         for node in nodes {
             if self.nodes().is_empty() {
                 node.operator().init().await?;
@@ -168,6 +198,9 @@ impl Cluster {
             Ok(())
         })
         .await?;
+        for node in edges {
+            self.bring_in(node, Role::Edge).await?;
+        }
         Ok(())
     }
 }

@@ -17,7 +17,8 @@
 //! cleanly, and removes their files. A cluster that is dropped in any other way is taken for a failed test: the
 //! processes are killed, the files stay, and the ends of the logs are printed.
 //!
-//! Edges (nodes that follow a hub and do not vote) join by [`Cluster::join`] with [`Role::Edge`].
+//! Edges (nodes that follow a hub and do not vote) are planned with [`Builder::edges`] and [`Builder::relays`], or join later by
+//! [`Cluster::join`] with [`Role::Edge`].
 
 pub mod binary;
 mod builder;
@@ -64,8 +65,10 @@ pub struct Cluster {
 pub enum Role {
     /// Takes part in agreement.
     Voter,
-    /// Serves, and follows a voter.
+    /// Serves, and follows a hub: a voter or a relay.
     Edge,
+    /// An edge that passes the log on.
+    Relay,
 }
 
 impl Cluster {

@@ -22,12 +22,21 @@ pub struct NodeStatus {
     /// Its name from the configuration file.
     #[serde(default)]
     pub name: String,
-    /// What it is at the moment: `leader`, `follower`, `learner` and the like.
+    /// What it is at the moment: `leader`, `follower`, `edge` and the like.
     #[serde(default)]
     pub role: String,
     /// Whether it votes, where that is not told by its role.
     #[serde(default)]
     pub voter: Option<bool>,
+    /// The hub that it follows, if it follows one.
+    #[serde(default)]
+    pub parent: Option<u64>,
+    /// Hops between it and the log; 0 for nodes that have it.
+    #[serde(default)]
+    pub depth: u32,
+    /// Whether it may act on its view: `fresh` or `fenced`.
+    #[serde(default)]
+    pub freshness: Option<String>,
     /// Index of the last log entry that it applied, if known.
     #[serde(default, alias = "applied_index", alias = "last_applied", deserialize_with = "index")]
     pub applied: Option<u64>,
