@@ -11,8 +11,8 @@ use std::{
 };
 
 use ncore_control::{
-    Change, Clock, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, JoinError, Joiner, Peers, ProposeError, SelfDescription, SystemClock, join,
-    new_request_id,
+    Change, Clock, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, JoinError, Joiner, Peers, ProposeError, SelfDescription,
+    SystemClock, join, new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinTerms, JoinToken, NodeIdentity};
 use ncore_model::{AddClient, Command, CreateJoinToken, JoinTokenId, NodeId, Outcome, SchemaRange, state_hash};
