@@ -11,7 +11,7 @@ use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
-use tokio::time::{Duration, Instant};
+use tokio::time::{self, Duration, Instant};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::PeerIdentity;
@@ -101,6 +101,10 @@ impl raft_server::Raft for RaftService {
 
     async fn append(&self, request: Request<Streaming<pb::AppendRequest>>) -> Result<Response<Self::AppendStream>, Status> {
         let peer = identity(&request)?;
+        if self.slot.get().is_none() {
+            // The leader tries again at once. This node may be about to take part, and if not, the leader is to be patient.
+            time::sleep(NOT_YET).await;
+        }
         // A request that cannot be admitted or read ends the input; its status is the last thing the sender hears.
         let refusal = Arc::new(Mutex::new(None));
         let (service, noted) = (self.clone(), Arc::clone(&refusal));
@@ -186,6 +190,8 @@ impl raft_server::Raft for RaftService {
     }
 }
 
+/// How long a leader waits for the answer of a node that takes no part yet.
+const NOT_YET: Duration = Duration::from_millis(200);
 /// How long a caller waits for a snapshot that is being taken.
 const DESCRIBE: Duration = Duration::from_secs(30);
 
