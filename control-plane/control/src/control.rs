@@ -1,10 +1,12 @@
 //! The control plane of one node, assembled.
 
+mod config;
+pub(crate) mod part;
+
+pub use config::{ControlConfig, SelfDescription, StartError};
+
 use std::{
-    collections::HashMap,
-    io,
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -12,8 +14,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use ncore_freshness::{FreshState, Settings};
 use ncore_identity::{IdentityHandle, IdentityStore};
-use ncore_model::{Command, InitCluster, NodeId, Outcome, Rejection, Revision, SchemaRange, UpdateNode};
-use ncore_raft::{Fatal, FatalReason, InitializeError, OpenError, RaftConfig, RaftNode};
+use ncore_model::{Command, InitCluster, NodeId, Outcome, Rejection, Revision, UpdateNode};
+use ncore_raft::{FatalReason, InitializeError, RaftConfig, RaftNode};
 use ncore_replica::Replica;
 use tokio::{
     sync::{Mutex, watch},
@@ -22,12 +24,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
-mod part;
-
 use crate::{
-    clock::Clock,
     freshness::{self, Pulse},
-    hub::{ChildStatus, FirstHubs, FollowerStatus, Hub, HubParts, HubService, HubSettings, Leadership},
+    hub::{ChildStatus, FollowerStatus, Hub, HubParts, HubService, Leadership},
     listener::Listener,
     machine::ReplicaMachine,
     peers::Peers,
@@ -40,78 +39,6 @@ use part::Following;
 
 /// How long the first command of a cluster may take.
 const INIT_DEADLINE: Duration = Duration::from_secs(10);
-
-/// What the control plane of a node is made from.
-pub struct ControlConfig {
-    /// The node's data directory. The log and its snapshots are below it, and what comes in of checkpoints.
-    pub data_dir: PathBuf,
-    /// Whether this node is to make a cluster, by [`Control::found_cluster`].
-    pub founding: bool,
-    /// Entries of the log that are kept although a snapshot covers them, for nodes that are behind.
-    pub log_keep: u64,
-    /// How old its view may be before it is fenced. The same on every node.
-    pub freshness_bound: Duration,
-    /// How it passes the log on, and how it follows.
-    pub hub: HubSettings,
-    /// Whom it may follow while its own state is empty.
-    pub first_hubs: FirstHubs,
-    /// What the node says of itself.
-    pub description: SelfDescription,
-    /// Where the cluster port listens.
-    pub listen: SocketAddr,
-    /// What to dial in place of an advertised address.
-    pub dial: HashMap<String, String>,
-    /// Time between two heartbeats of the leader.
-    pub heartbeat: Duration,
-    /// The shortest and the longest silence after which a follower stands for election.
-    pub election: (Duration, Duration),
-    /// Bytes a second of checkpoints that this node sends to others; 0 for no limit.
-    pub snapshot_rate: u64,
-    /// What stamps entries when this node leads.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// What a node says of itself, to the cluster.
-#[derive(Debug, Clone)]
-pub struct SelfDescription {
-    /// What the operator calls it.
-    pub name: String,
-    /// Where it stands.
-    pub region: String,
-    /// `host:port` that other nodes dial.
-    pub cluster_address: String,
-    /// Public base URL.
-    pub http_address: String,
-    /// The schema levels that it can apply.
-    pub schema: SchemaRange,
-    /// The version of its software.
-    pub software: String,
-    /// Higher at each start: Unix milliseconds serve well.
-    pub incarnation: u64,
-}
-
-/// Why the control plane could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The cluster port cannot be had.
-    #[error("cannot listen on {address} for other nodes")]
-    Listen {
-        /// Which address.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The log, or the directory for checkpoints, cannot be opened.
-    #[error("the log cannot be opened")]
-    Raft(#[source] OpenError),
-    /// The state cannot be read.
-    #[error("the state cannot be read")]
-    State(#[source] Fatal),
-    /// The cluster could not be initialised.
-    #[error("the cluster cannot be initialised: {0}")]
-    Init(String),
-}
 
 /// The control plane of one node.
 pub struct Control {
@@ -159,12 +86,13 @@ impl Control {
         let listening = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let address = config.description.cluster_address.clone();
         let mut raft_config = RaftConfig::new(id.0, cluster_id.0, address, config.data_dir.join("raft"));
-        keep_log(&mut raft_config, config.log_keep);
+        config::keep_log(&mut raft_config, config.log_keep);
         raft_config.heartbeat = config.heartbeat;
         raft_config.snapshot_rate = config.snapshot_rate;
         (raft_config.election_min, raft_config.election_max) = config.election;
         let machine = Arc::new(ReplicaMachine::new(Arc::clone(&replica)).map_err(StartError::State)?);
         let (raft, leadership, stop) = (Arc::new(OnceLock::new()), Arc::new(Leadership::default()), CancellationToken::new());
+        part::sync(&replica).await.map_err(StartError::State)?;
         let settings = Settings { bound: config.freshness_bound, ..Settings::default() };
         let pulse = Pulse::new(settings, replica.revision());
         let hub = Hub::new(HubParts {
@@ -390,13 +318,6 @@ impl Control {
             Ok(Err(_)) | Err(_) => Err(ReadError::Behind { wanted, reached: now }),
         }
     }
-}
-
-/// Bounds the log. Snapshots are taken, and entries dropped, often enough for the bound to mean something.
-fn keep_log(config: &mut RaftConfig, entries: u64) {
-    config.keep_entries = entries;
-    config.snapshot_entries = config.snapshot_entries.min(entries.max(1));
-    config.purge_batch = config.purge_batch.min(entries / 8 + 1);
 }
 
 impl ControlPlane for Control {

@@ -134,16 +134,18 @@ impl Control {
         let learner = members.learners.contains(&self.id().0);
         let change = match (self.raft().is_some(), learner, node.voter) {
             (false, false, true) => MembershipChange::AddLearner { node: self.id(), address: node.cluster_address },
-            // The leader knows of it, and is waiting to be let in.
+            // It did not come to it the last time.
             (false, true, true) => return self.join_raft().await.map_err(UpkeepError::Raft),
             (true, true, true) => MembershipChange::Promote(self.id()),
             (false, true, false) => MembershipChange::Remove(self.id()),
             (true, false, _) | (_, _, false) => return Ok(()),
         };
-        let votes = matches!(change, MembershipChange::Promote(_));
-        self.change_membership(change, STEP_DEADLINE).await.map_err(UpkeepError::Membership)?;
-        if votes {
-            tracing::info!(node = %self.id(), "this node votes now");
+        self.change_membership(change.clone(), STEP_DEADLINE).await.map_err(UpkeepError::Membership)?;
+        match change {
+            // The leader is waiting to be let in.
+            MembershipChange::AddLearner { .. } => return self.join_raft().await.map_err(UpkeepError::Raft),
+            MembershipChange::Promote(_) => tracing::info!(node = %self.id(), "this node votes now"),
+            _ => {}
         }
         Ok(())
     }

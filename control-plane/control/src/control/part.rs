@@ -7,17 +7,21 @@
 //!
 //! There is no way back while the process runs: a node that lost its vote stays a learner until its next start.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ncore_model::{NodeId, Query};
 use ncore_proto::hub::v1::Hello;
-use ncore_raft::{CheckpointPuller, ConnectError, Lane, OpenError, PeerConnector, RaftNode, has_log};
-use tokio::task::{self, JoinHandle};
+use ncore_raft::{CheckpointPuller, ConnectError, Fatal, FatalReason, Lane, OpenError, PeerConnector, RaftNode, has_log};
+use ncore_replica::Replica;
+use tokio::{
+    task::{self, JoinHandle},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use super::{Control, Fatal, FatalReason, StartError};
+use super::{Control, StartError};
 use crate::{
     freshness::keep_to_leader,
     hub::{Catcher, FirstHubs, Follower, FollowerParts, Leader, PROTOCOL},
@@ -25,6 +29,8 @@ use crate::{
     status,
 };
 
+/// How long a node that was opened may take to know its members. One that has none is known after this.
+const KNOWN: Duration = Duration::from_secs(2);
 /// Completes the sentence of a [`Fatal`].
 const SYNC: &str = "make its state durable";
 
@@ -48,10 +54,15 @@ impl Control {
     pub(super) async fn take_its_part(self: &Arc<Self>, founding: bool, data_dir: &Path, first: FirstHubs) -> Result<(), StartError> {
         if founding || has_log(&self.raft_config.dir) {
             let raft = self.open_raft().await.map_err(StartError::Raft)?;
+            if founding {
+                self.enter(raft);
+                return Ok(());
+            }
             // The log may know more than the state, so it is asked. A log without members is one that the leader is about to fill.
-            let members = raft.status().members;
+            let known = raft.watch().wait_for(Instant::now() + KNOWN, |status| !status.members.voters.is_empty()).await;
+            let members = known.map(|status| status.members).unwrap_or_default();
             let place = members.voters.contains(&self.id.0) || (members.learners.contains(&self.id.0) && self.shall_vote());
-            if founding || place || members.voters.is_empty() {
+            if place || members.voters.is_empty() {
                 self.enter(raft);
                 return Ok(());
             }
@@ -103,10 +114,7 @@ impl Control {
             following.end().await;
         }
         // The log begins after the state, so the state must be there after a loss of power.
-        let replica = Arc::clone(&self.replica);
-        let synced = task::spawn_blocking(move || replica.sync()).await;
-        let synced = synced.map_err(|error| Fatal::new(SYNC, error)).and_then(|synced| synced.map_err(|error| Fatal::new(SYNC, error)));
-        if let Err(fatal) = synced {
+        if let Err(fatal) = sync(&self.replica).await {
             self.raise(FatalReason::Machine(fatal));
             return Ok(());
         }
@@ -184,6 +192,13 @@ impl Control {
             none
         });
     }
+}
+
+/// Makes everything that was applied durable.
+pub(crate) async fn sync(replica: &Arc<Replica>) -> Result<(), Fatal> {
+    let replica = Arc::clone(replica);
+    let synced = task::spawn_blocking(move || replica.sync()).await;
+    synced.map_err(|error| Fatal::new(SYNC, error))?.map_err(|error| Fatal::new(SYNC, error))
 }
 
 /// As what a node comes to a hub.

@@ -14,6 +14,8 @@ use crate::{control::Control, plane::ReadError};
 const LOOK: Duration = Duration::from_millis(100);
 /// The wait before another leader is asked.
 const BACKOFF: Duration = Duration::from_millis(50);
+/// The longest that the leader is waited for at once: one that does not answer may not lead any more.
+const PART: Duration = Duration::from_secs(2);
 /// The longest that a caller may have this node wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -59,17 +61,24 @@ impl Control {
         let barrier = Barrier::new(revision, boottime());
         loop {
             let leader = self.leader();
+            let part = end.min(Instant::now() + PART);
             if leader == Some(self.id().0) && self.raft().is_some() {
-                return Ok(self.barrier_here(&barrier, end, true).await);
+                match self.barrier_here(&barrier, end, true).await {
+                    // It leads no more.
+                    BarrierProgress::Pending { .. } if Instant::now() + BACKOFF < end => continue,
+                    progress => return Ok(progress),
+                }
             }
             let asked = async {
                 match leader {
-                    Some(leader) => self.barrier_at(NodeId(leader), revision, end).await,
+                    Some(leader) => self.barrier_at(NodeId(leader), revision, part).await,
                     None => None,
                 }
             };
-            if let Some(progress) = asked.await {
-                return Ok(progress);
+            match asked.await {
+                Some(BarrierProgress::Pending { .. }) if Instant::now() + BACKOFF < end => continue,
+                Some(progress) => return Ok(progress),
+                None => {}
             }
             // Whoever leads, time completes it; and if that is not yet, the next try may find a leader.
             let next = end.min(Instant::now() + BACKOFF);

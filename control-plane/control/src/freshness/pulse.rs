@@ -38,7 +38,15 @@ struct Core {
     hub: Hub,
     upstream: Option<Attached>,
     attached: u64,
-    outlets: HashMap<Child, watch::Sender<Option<Answer>>>,
+    outlets: HashMap<Child, Outlet>,
+    joined: u64,
+}
+
+/// Where the answers for a child go.
+struct Outlet {
+    /// Of which joining it is: a node that comes again joins again, and its earlier stream ends later.
+    number: u64,
+    answers: watch::Sender<Option<Answer>>,
 }
 
 /// A stream to a node nearer to the leader.
@@ -61,6 +69,7 @@ pub(crate) struct Upstream {
 pub(crate) struct Membership {
     pulse: Arc<Pulse>,
     child: Child,
+    number: u64,
     /// The newest answer to the child's pings.
     pub(crate) answers: watch::Receiver<Option<Answer>>,
 }
@@ -70,7 +79,7 @@ impl Pulse {
         let follower = Follower::new(settings, applied, boottime());
         let state = watch::Sender::new(follower.state(boottime()));
         let hub = Hub::new(settings, applied);
-        let core = Mutex::new(Core { follower, hub, upstream: None, attached: 0, outlets: HashMap::new() });
+        let core = Mutex::new(Core { follower, hub, upstream: None, attached: 0, outlets: HashMap::new(), joined: 0 });
         Arc::new(Self { settings, core, state, progress: watch::Sender::new(0), asked: Notify::new(), urged: Notify::new() })
     }
 
@@ -204,11 +213,12 @@ impl Pulse {
     pub(crate) fn join(self: &Arc<Self>, child: Child, ack: Ack) -> Result<Membership, JoinError> {
         let mut core = self.core.lock();
         core.hub.join(child, ack, boottime())?;
-        let (outlet, answers) = watch::channel(None);
-        core.outlets.insert(child, outlet);
+        core.joined += 1;
+        let (number, (sender, answers)) = (core.joined, watch::channel(None));
+        core.outlets.insert(child, Outlet { number, answers: sender });
         drop(core);
         self.moved();
-        Ok(Membership { pulse: Arc::clone(self), child, answers })
+        Ok(Membership { pulse: Arc::clone(self), child, number, answers })
     }
 }
 
@@ -216,7 +226,7 @@ impl Core {
     fn end_round(&mut self, round: RoundId, outcome: RoundOutcome) {
         for answer in self.hub.end_round(round, outcome, boottime()) {
             if let Some(outlet) = self.outlets.get(&answer.child) {
-                outlet.send_replace(Some(answer));
+                outlet.answers.send_replace(Some(answer));
             }
         }
     }
@@ -281,8 +291,10 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut core = self.pulse.core.lock();
-        core.hub.leave(self.child);
-        core.outlets.remove(&self.child);
+        if core.outlets.get(&self.child).is_some_and(|outlet| outlet.number == self.number) {
+            core.hub.leave(self.child);
+            core.outlets.remove(&self.child);
+        }
         drop(core);
         self.pulse.moved();
     }

@@ -5,15 +5,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ncore_raft::{Fatal, FatalReason};
+use ncore_raft::FatalReason;
 use ncore_replica::Replica;
-use tokio::{
-    task,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Pulse;
+use crate::control::part::sync as sync_state;
 
 /// How long entries are gathered before a sync, so that those which belong together share it.
 const GATHER: Duration = Duration::from_millis(2);
@@ -61,10 +59,7 @@ async fn sync(pulse: &Pulse, replica: &Arc<Replica>) -> FatalReason {
         sleep_until(synced_at + SPACING).await;
         synced_at = Instant::now();
         let revision = *revisions.borrow_and_update();
-        let replica = Arc::clone(replica);
-        let synced = task::spawn_blocking(move || replica.sync()).await;
-        let synced = synced.map_err(|error| Fatal::new(SYNC, error)).and_then(|synced| synced.map_err(|error| Fatal::new(SYNC, error)));
-        match synced {
+        match sync_state(replica).await {
             Ok(()) => pulse.durable(revision),
             Err(fatal) => return FatalReason::Machine(fatal),
         }
@@ -84,6 +79,3 @@ async fn acknowledge(pulse: &Pulse) {
         }
     }
 }
-
-/// Completes the sentence of a [`Fatal`].
-const SYNC: &str = "make its state durable";

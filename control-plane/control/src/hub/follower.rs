@@ -255,7 +255,6 @@ impl Follower {
                 first.position.index, first.position.term, before.term
             )));
         }
-        self.parts.status.heard(entries.last + 1);
         batch.extend(decoded);
         Ok(())
     }
@@ -267,7 +266,9 @@ impl Follower {
         let machine = Arc::clone(&self.parts.machine);
         let applied = task::spawn_blocking(move || machine.apply(batch)).await;
         let applied = applied.unwrap_or_else(|error| Err(Fatal::new("apply entries", error)));
-        applied.map(drop).map_err(|fatal| End::Fatal(FatalReason::Machine(fatal)))
+        applied.map_err(|fatal| End::Fatal(FatalReason::Machine(fatal)))?;
+        self.parts.status.applied(self.parts.machine.next());
+        Ok(())
     }
 
     /// Whether the hub should have answered a ping by now: it knows a leader, and this node has what it had at the beginning.

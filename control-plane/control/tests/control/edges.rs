@@ -53,6 +53,8 @@ async fn the_loss_of_hubs_is_survived() {
     let relay = TestNode::edge(&first, "relay", Setup::relay()).await;
     let edges = [TestNode::edge(&first, "e1", Setup::default()).await, TestNode::edge(&first, "e2", Setup::default()).await];
     follow_relay(&[&edges[0], &edges[1]], &relay).await;
+    // A voter that was an edge before has a log that begins where it became one; whoever starts with nothing may need a checkpoint.
+    let checkpoints = edges[0].control.status().checkpoints;
     let writing = first.write(300);
     let killing = async {
         let stopped = relay.stop().await;
@@ -70,7 +72,7 @@ async fn the_loss_of_hubs_is_survived() {
     first.write(100).await;
     let second = outlast.start().await;
     converge(&[&first, &second, &third, &relay, &edges[0], &edges[1]]).await;
-    assert_eq!(edges[0].control.status().checkpoints, 0, "entries were all it took");
+    assert_eq!(edges[0].control.status().checkpoints, checkpoints, "entries were all it took");
 }
 
 fn stopped_id(at: &TestNode, name: &str) -> u64 {
@@ -85,7 +87,7 @@ async fn behind_the_ring_comes_the_log() {
     let first = TestNode::first(small).await;
     let edge = TestNode::edge(&first, "edge", Setup::default()).await;
     let away = edge.stop().await;
-    first.write(400).await;
+    first.write_in_small_runs(400).await;
     let edge = away.start().await;
     converge(&[&first, &edge]).await;
     assert_eq!(edge.control.status().checkpoints, 0);
@@ -107,11 +109,12 @@ async fn behind_the_log_comes_a_checkpoint() {
     .await;
     let edge = away.start().await;
     converge(&[&first, &edge]).await;
-    assert_eq!(edge.control.status().checkpoints, 1);
+    // Perhaps more than one: this log forgets so much that a checkpoint may be too old when it arrives.
+    assert!(edge.control.status().checkpoints >= 1);
     // One that begins with nothing takes the same way.
     let fresh = TestNode::edge(&first, "fresh", Setup::default()).await;
     converge(&[&first, &edge, &fresh]).await;
-    assert_eq!(fresh.control.status().checkpoints, 1);
+    assert!(fresh.control.status().checkpoints >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +126,7 @@ async fn behind_the_ring_of_a_relay_comes_a_voter_and_then_the_relay_again() {
     let edge = TestNode::edge(&first, "edge", Setup::default()).await;
     follow_relay(&[&edge], &relay).await;
     let away = edge.stop().await;
-    first.write(400).await;
+    first.write_in_small_runs(400).await;
     converge(&[&first, &relay]).await;
     let edge = away.start().await;
     converge(&[&first, &edge]).await;

@@ -186,6 +186,13 @@ impl TestNode {
         futures_util::future::join_all(writes).await;
     }
 
+    /// Writes so many entries, a few at a time, so that they do not all stand in one frame.
+    pub(crate) async fn write_in_small_runs(&self, count: usize) {
+        for _ in 0..count / 5 {
+            self.write(5).await;
+        }
+    }
+
     pub(crate) async fn hash(&self) -> [u8; 32] {
         let replica = Arc::clone(self.control.replica());
         tokio::task::spawn_blocking(move || state_hash(&*replica).expect("hashed")).await.expect("runs")

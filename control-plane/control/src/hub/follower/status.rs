@@ -44,7 +44,8 @@ impl FollowerStatus {
         self.seen.lock().warm
     }
 
-    /// Index of the last entry that a hub is known to have; `None` before the first welcome.
+    /// Index of the last entry that is known to be committed: what a hub had when it welcomed this node, and what came since and was
+    /// applied. `None` before the first welcome.
     pub(crate) fn committed(&self) -> Option<u64> {
         self.seen.lock().heard.map(|next| next.saturating_sub(1))
     }
@@ -81,7 +82,7 @@ impl FollowerStatus {
         self.seen.lock().warm = hub;
     }
 
-    pub(super) fn heard(&self, next: u64) {
+    pub(super) fn applied(&self, next: u64) {
         let mut seen = self.seen.lock();
         seen.heard = seen.heard.max(Some(next));
     }
