@@ -41,7 +41,7 @@ pub(crate) struct Place {
 pub(crate) struct Full;
 
 /// A child, for those who look from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChildStatus {
     /// Which node.
     pub node: NodeId,

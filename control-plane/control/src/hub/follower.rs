@@ -9,6 +9,7 @@
 //!     └──────────────────────────────────────────────────────────────┘
 //! ```
 
+mod choice;
 mod status;
 mod warm;
 
@@ -18,7 +19,7 @@ pub use status::Parent;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ncore_freshness::PingSeq;
-use ncore_model::{NodeId, Query, Revision};
+use ncore_model::{NodeId, Revision};
 use ncore_proto::hub::v1::{self as wire, down::Message as Down, up::Message as Up};
 use ncore_raft::{CommittedEntry, Fatal, FatalReason, StateMachine};
 use ncore_replica::Replica;
@@ -35,7 +36,7 @@ use super::{
     frame,
     leadership::{Leader, Leadership},
     link::{Link, LinkError},
-    parents::{Candidate, Chooser, candidates},
+    parents::Candidate,
 };
 use crate::{
     freshness::{Pulse, Upstream, wire as convert},
@@ -139,40 +140,6 @@ impl Follower {
         }
     }
 
-    /// The hubs that may be followed now, the best first.
-    fn candidates(&mut self) -> Vec<Candidate> {
-        let FollowerParts { own, replica, first_hubs, hello, .. } = &self.parts;
-        let (Ok(members), Ok(relays)) = (replica.members(), replica.relays()) else { return Vec::new() };
-        let voters = crate::status::voters(None, replica);
-        let mut all = candidates(Chooser { node: *own, region: &hello.region, relay: hello.relay }, &members, &voters, &relays);
-        if all.is_empty() {
-            all = first_hubs.candidates(*own);
-        }
-        let (now, next) = (Instant::now(), self.parts.machine.next());
-        self.avoided.retain(|_, until| *until > now);
-        self.too_new.retain(|_, oldest| *oldest > next);
-        all.retain(|hub| !self.too_new.contains_key(&hub.node));
-        // Those to be avoided last, and not never.
-        all.sort_by_key(|hub| (self.avoided.contains_key(&hub.node), !self.named.is_empty() && !self.named.contains(&hub.node)));
-        all
-    }
-
-    /// A stream to the best hub that takes this node.
-    async fn find(&mut self) -> Option<Link> {
-        let candidates = self.candidates();
-        if let Some(link) = self.warm.take(&candidates) {
-            return Some(link);
-        }
-        for hub in candidates {
-            match Link::open(&self.parts.peers, hub.clone(), self.parts.hello.clone()).await {
-                Ok(link) if link.welcome.places == 0 => self.avoid(hub.node),
-                Ok(link) => return Some(link),
-                Err(error) => self.lost(&hub, &error),
-            }
-        }
-        None
-    }
-
     async fn follow(&mut self, mut link: Link) -> End {
         let Revision { lineage, .. } = self.parts.replica.revision();
         let next = self.parts.machine.next();
@@ -215,7 +182,7 @@ impl Follower {
                 other => {
                     // In their order: what came before is applied before.
                     self.apply(std::mem::take(&mut batch)).await?;
-                    self.heed(other.map_err(End::Lost)?, upstream)?;
+                    self.heed(&other.map_err(End::Lost)?, upstream)?;
                 }
             }
             message = if batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES { link.next_now() } else { None };
@@ -223,13 +190,13 @@ impl Follower {
         self.apply(batch).await
     }
 
-    fn heed(&self, message: Down, upstream: &Upstream) -> Result<(), End> {
+    fn heed(&self, message: &Down, upstream: &Upstream) -> Result<(), End> {
         match message {
-            Down::Leader(wire::Leader { node_id, term }) => {
+            &Down::Leader(wire::Leader { node_id, term }) => {
                 self.parts.leadership.learn(Leader { node: Some(node_id).filter(|node| *node != 0), term });
                 Ok(())
             }
-            Down::Compacted(wire::Compacted { oldest, .. }) => Err(End::Compacted(oldest)),
+            &Down::Compacted(wire::Compacted { oldest, .. }) => Err(End::Compacted(oldest)),
             Down::Welcome(_) => Err(End::Misfit("a second welcome".to_owned())),
             Down::Pong(pong) => {
                 upstream.pong(PingSeq(pong.seq), convert::revision_of(pong.read));
@@ -309,17 +276,5 @@ impl Follower {
                 Ok(())
             }
         }
-    }
-
-    fn lost(&mut self, hub: &Candidate, error: &LinkError) {
-        tracing::debug!(hub = %hub.node, %error, "not following");
-        if let LinkError::Away { others, .. } = error {
-            self.named.clone_from(others);
-        }
-        self.avoid(hub.node);
-    }
-
-    fn avoid(&mut self, hub: NodeId) {
-        self.avoided.insert(hub, Instant::now() + self.parts.settings.avoid);
     }
 }

@@ -188,7 +188,7 @@ impl Session {
                 told = Some(known);
                 self.send(leader_message(known)).await?;
             }
-            let begun = follow.borrow_and_update().clone();
+            let begun = *follow.borrow_and_update();
             if let (None, Some(follow)) = (next, begun) {
                 next = Some(self.starting_at(&follow)?);
             }

@@ -22,8 +22,8 @@ async fn edges_follow_a_relay_and_are_as_good_as_voters() {
     let voters = voters(Setup::default()).await;
     let relay = TestNode::edge(&voters[0], "relay", Setup::relay()).await;
     let mut edges = Vec::new();
-    for at in 0..3 {
-        edges.push(TestNode::edge(&voters[at], &format!("edge-{at}"), Setup::default()).await);
+    for (at, voter) in voters.iter().enumerate() {
+        edges.push(TestNode::edge(voter, &format!("edge-{at}"), Setup::default()).await);
     }
     follow_relay(&edges.iter().collect::<Vec<_>>(), &relay).await;
     let all: Vec<&TestNode> = voters.iter().chain([&relay]).chain(&edges).collect();
