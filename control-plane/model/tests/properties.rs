@@ -303,7 +303,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 15);
+    assert_eq!(carried_out.len(), 17);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

@@ -151,9 +151,9 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
-        4 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 3 => Just(3u32), 1 => Just(4u32)].prop_map(|level| Action::Raise { level }),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
-        2 => (any::<u8>(), any::<bool>()).prop_map(|(node, relay)| Action::Relay { node, relay }),
+        6 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 1 => Just(4u32)].prop_map(|level| Action::Raise { level }),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(node, relay)| Action::Relay { node, relay }),
     ]
 }
 
