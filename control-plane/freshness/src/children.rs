@@ -109,48 +109,44 @@ impl Children {
         self.here.contains_key(&child)
     }
 
+    pub(crate) fn has_caught_up(&self, child: Child) -> bool {
+        self.here.get(&child).is_some_and(Member::has_caught_up)
+    }
+
     /// A round begins at `now`: whether it may take up this child's ping. If so the child counts from now on, before
     /// there is an answer.
     pub(crate) fn admit(&mut self, child: Child, now: Boottime) -> bool {
-        match self.here.get_mut(&child) {
-            Some(member) if member.ack.applied >= member.catch_up_to => {
-                member.granted = Some(now);
-                true
-            }
-            _ => false,
-        }
+        let Some(member) = self.here.get_mut(&child).filter(|member| member.has_caught_up()) else { return false };
+        member.granted = Some(now);
+        true
     }
 
-    /// Forgets what can no longer be fresh.
+    /// Gives back the room of those that left and do not count any more.
     pub(crate) fn expire(&mut self, now: Boottime) {
         let hold = self.hold;
-        let over = |granted: Boottime| now.since(granted) >= hold;
-        self.departed.retain(|_, departed| !over(departed.granted));
-        self.folded.take_if(|departed| over(departed.granted));
-        for member in self.here.values_mut() {
-            member.granted.take_if(|granted| over(*granted));
-        }
+        self.departed.retain(|_, departed| now.since(departed.granted) < hold);
+        self.folded.take_if(|departed| now.since(departed.granted) >= hold);
     }
 
     /// The least that a counted child and all below it have applied; `None` if none counts.
-    pub(crate) fn min_applied(&self) -> Option<Revision> {
-        self.counted().map(|(_, ack)| ack.subtree_min_applied).min()
+    pub(crate) fn min_applied(&self, now: Boottime) -> Option<Revision> {
+        self.counted(now).map(|(_, ack)| ack.subtree_min_applied).min()
     }
 
     /// How many nodes count.
-    pub(crate) fn count(&self) -> u32 {
-        self.counted().fold(0, |sum, (_, ack)| sum.saturating_add(ack.subtree_count))
+    pub(crate) fn count(&self, now: Boottime) -> u32 {
+        self.counted(now).fold(0, |sum, (_, ack)| sum.saturating_add(ack.subtree_count))
     }
 
     /// How many nodes are known to have applied `position`.
-    pub(crate) fn count_with(&self, position: Revision) -> u32 {
-        self.counted().fold(0, |sum, (_, ack)| sum.saturating_add(known_to_have(ack, position)))
+    pub(crate) fn count_with(&self, position: Revision, now: Boottime) -> u32 {
+        self.counted(now).fold(0, |sum, (_, ack)| sum.saturating_add(known_to_have(ack, position)))
     }
 
     /// The counted nodes that are known not to have applied `position`, the furthest behind first.
-    pub(crate) fn behind(&self, position: Revision) -> Vec<Laggard> {
+    pub(crate) fn behind(&self, position: Revision, now: Boottime) -> Vec<Laggard> {
         let mut behind: Vec<Laggard> = self
-            .counted()
+            .counted(now)
             .flat_map(|(node, ack)| node.map(|node| Laggard { applied: ack.applied, node }).into_iter().chain(ack.laggards.iter().copied()))
             .filter(|laggard| laggard.applied < position)
             .collect();
@@ -161,10 +157,13 @@ impl Children {
     }
 
     /// Those that count, with the name of each that is kept by itself.
-    fn counted(&self) -> impl Iterator<Item = (Option<NodeId>, &Ack)> {
-        let here = self.here.iter().filter(|(_, member)| member.granted.is_some()).map(|(child, member)| (Some(child.node), &member.ack));
-        let departed = self.departed.iter().map(|(child, departed)| (Some(child.node), &departed.ack));
-        here.chain(departed).chain(self.folded.iter().map(|folded| (None, &folded.ack)))
+    fn counted(&self, now: Boottime) -> impl Iterator<Item = (Option<NodeId>, &Ack)> {
+        let counts = move |granted: Boottime| now.since(granted) < self.hold;
+        let here = self.here.iter().filter(move |(_, member)| member.granted.is_some_and(counts));
+        let here = here.map(|(child, member)| (Some(child.node), &member.ack));
+        let departed = self.departed.iter().map(|(child, departed)| (Some(child.node), departed));
+        let departed = departed.chain(self.folded.iter().map(|folded| (None, folded)));
+        here.chain(departed.filter(move |(_, departed)| counts(departed.granted)).map(|(node, departed)| (node, &departed.ack)))
     }
 
     fn fold_oldest(&mut self) {
@@ -184,6 +183,12 @@ impl Children {
                 },
             },
         });
+    }
+}
+
+impl Member {
+    fn has_caught_up(&self) -> bool {
+        self.ack.applied >= self.catch_up_to
     }
 }
 

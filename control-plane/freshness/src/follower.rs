@@ -52,7 +52,7 @@ impl FreshState {
 pub struct Fence {
     /// By this node's clock.
     pub since: Boottime,
-    /// What ended freshness.
+    /// What ended freshness first.
     pub reason: FenceReason,
 }
 
@@ -87,6 +87,8 @@ impl FenceReason {
 pub struct Follower {
     settings: Settings,
     applied: Revision,
+    /// The newest history that was heard of. Answers from an earlier one mean nothing.
+    lineage: u32,
     next_seq: u64,
     /// Pings without a pong, in the order in which they were sent.
     pings: VecDeque<(PingSeq, Boottime)>,
@@ -106,6 +108,7 @@ impl Follower {
         Self {
             settings,
             applied,
+            lineage: applied.lineage,
             next_seq: 1,
             pings: VecDeque::new(),
             pongs: Vec::new(),
@@ -136,13 +139,11 @@ impl Follower {
         let (_, t0) = self.pings[at];
         // Parents answer the newest ping of several; the older ones will have no answer.
         self.pings.drain(..=at);
-        if read.lineage > self.applied.lineage {
-            self.fence(FenceReason::LineageChanged, now);
-        }
+        self.heard_of(read.lineage, now);
         let bound = self.settings.bound;
         self.pongs.retain(|(sent, _)| now.since(*sent) < bound);
         // When full the newest is dropped, for the oldest is applied first.
-        if read.lineage >= self.applied.lineage && self.pongs.len() < MAX_PINGS {
+        if read.lineage == self.lineage && self.pongs.len() < MAX_PINGS {
             self.pongs.push((t0, read));
         }
         self.settle();
@@ -150,7 +151,8 @@ impl Follower {
 
     /// Requests are answered from a view that has `applied` in it, from before this call on.
     pub fn applied(&mut self, applied: Revision, now: Boottime) {
-        if applied.lineage != self.applied.lineage || applied < self.applied {
+        self.heard_of(applied.lineage, now);
+        if applied < self.applied {
             self.fence(FenceReason::LineageChanged, now);
         }
         self.applied = applied;
@@ -189,20 +191,29 @@ impl Follower {
         }
     }
 
+    /// A lineage was named: if it is a newer one, nothing of what is known of an earlier one is worth anything.
+    fn heard_of(&mut self, lineage: u32, now: Boottime) {
+        if lineage > self.lineage {
+            self.lineage = lineage;
+            self.pongs.clear();
+            self.fence(FenceReason::LineageChanged, now);
+        }
+    }
+
     /// Takes the pongs whose index is applied.
     fn settle(&mut self) {
         let applied = self.applied;
-        let (settled, waiting) = std::mem::take(&mut self.pongs)
-            .into_iter()
-            .partition(|(_, read): &(Boottime, Revision)| read.lineage == applied.lineage && read.index <= applied.index);
-        self.pongs = waiting;
-        let newest = settled.into_iter().map(|(t0, _)| t0).max();
+        let is_in = |read: &Revision| read.lineage == applied.lineage && read.index <= applied.index;
+        let newest = self.pongs.iter().filter(|(_, read)| is_in(read)).map(|(t0, _)| *t0).max();
+        self.pongs.retain(|(_, read)| !is_in(read));
         self.fresh_as_of = self.fresh_as_of.max(newest);
     }
 
     fn fence(&mut self, reason: FenceReason, now: Boottime) {
-        if self.fresh_as_of.take().is_some() || self.fence.reason == FenceReason::NeverAnswered {
-            self.fence = Fence { since: now, reason };
-        }
+        self.fence = match self.state(now) {
+            FreshState::Fresh { .. } => Fence { since: now, reason },
+            FreshState::Fenced(fence) => fence,
+        };
+        self.fresh_as_of = None;
     }
 }

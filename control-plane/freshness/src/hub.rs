@@ -67,13 +67,15 @@ impl Hub {
     /// If there are [`MAX_CHILDREN`](crate::MAX_CHILDREN), or a later start of the same node was here.
     pub fn join(&mut self, child: Child, ack: Ack, now: Boottime) -> Result<(), JoinError> {
         self.children.expire(now);
-        self.children.join(child, ack, self.applied)
+        self.children.join(child, ack, self.applied)?;
+        self.forget_gone();
+        Ok(())
     }
 
     /// The connection to a child ended, for whatever reason. It counts until it cannot be fresh any more.
     pub fn leave(&mut self, child: Child) {
-        self.ledger.forget(child);
         self.children.leave(child);
+        self.forget_gone();
     }
 
     /// A ping of a child arrived. It will be answered from a round that begins after this call, once the child has caught
@@ -84,10 +86,10 @@ impl Hub {
         }
     }
 
-    /// Whether pings wait for a round to begin.
+    /// Whether a round that begins now would take up a ping.
     #[must_use]
     pub fn has_waiting_pings(&self) -> bool {
-        self.ledger.has_waiting()
+        self.ledger.waiting().any(|child| self.children.has_caught_up(child))
     }
 
     /// A round begins. ReadIndex must be started, or the ping to the parent sent, after this call. With
@@ -95,7 +97,9 @@ impl Hub {
     pub fn begin_round(&mut self, now: Boottime) -> RoundId {
         let children = &mut self.children;
         children.expire(now);
-        self.ledger.round_begins(now, |child| children.admit(child, now))
+        let round = self.ledger.round_begins(now, |child| children.admit(child, now));
+        self.forget_gone();
+        round
     }
 
     /// A round ended: the pongs to send, each to its child if it is still there. None for a round that failed (its pings
@@ -105,6 +109,7 @@ impl Hub {
             RoundOutcome::Led { read, .. } | RoundOutcome::Upstream { read } => read,
             RoundOutcome::Failed => {
                 self.ledger.round_failed(round);
+                self.forget_gone();
                 return Vec::new();
             }
         };
@@ -126,13 +131,13 @@ impl Hub {
     }
 
     /// What to tell the parent: how far this node is, and all that may be fresh through it.
-    pub fn report(&mut self, now: Boottime) -> Ack {
-        self.children.expire(now);
+    #[must_use]
+    pub fn report(&self, now: Boottime) -> Ack {
         Ack {
             applied: self.applied,
-            subtree_min_applied: self.min_applied(),
-            subtree_count: self.children.count().saturating_add(1),
-            laggards: self.children.behind(self.applied),
+            subtree_min_applied: self.min_applied(now),
+            subtree_count: self.children.count(now).saturating_add(1),
+            laggards: self.children.behind(self.applied, now),
         }
     }
 
@@ -148,19 +153,18 @@ impl Hub {
         {
             return BarrierState::Complete(by);
         }
-        self.children.expire(now);
         let complete_at_most = barrier.seen_committed().after(self.settings.hold());
-        if self.knows_all(barrier.seen_committed(), now) && self.min_applied() >= position {
+        if self.knows_all(barrier.seen_committed(), now) && self.min_applied(now) >= position {
             return self.settle(position, CompleteBy::Acks);
         }
         if now >= complete_at_most {
             return self.settle(position, CompleteBy::Time);
         }
         BarrierState::Pending(Pending {
-            acked: self.children.count_with(position).saturating_add(u32::from(self.applied >= position)),
-            total: self.children.count().saturating_add(1),
+            acked: self.children.count_with(position, now).saturating_add(u32::from(self.applied >= position)),
+            total: self.children.count(now).saturating_add(1),
             complete_at_most,
-            laggards: self.children.behind(position),
+            laggards: self.children.behind(position, now),
         })
     }
 
@@ -169,8 +173,14 @@ impl Hub {
         self.lead.is_some_and(|lead| lead.confirmed >= moment && now.since(lead.since) >= self.settings.hold())
     }
 
-    fn min_applied(&self) -> Revision {
-        self.children.min_applied().map_or(self.applied, |below| below.min(self.applied))
+    fn min_applied(&self, now: Boottime) -> Revision {
+        self.children.min_applied(now).map_or(self.applied, |below| below.min(self.applied))
+    }
+
+    /// Nobody waits for an answer to who is gone.
+    fn forget_gone(&mut self) {
+        let children = &self.children;
+        self.ledger.retain(|child| children.is_here(child));
     }
 
     fn settle(&mut self, position: Revision, by: CompleteBy) -> BarrierState {

@@ -58,9 +58,9 @@ impl PingLedger {
         *newest = seq.max(*newest);
     }
 
-    /// The child is gone: what it asked and no round took up needs no answer.
-    pub(crate) fn forget(&mut self, child: Child) {
-        self.waiting.remove(&child);
+    /// Drops the waiting pings of those that `keep` does not accept.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(Child) -> bool) {
+        self.waiting.retain(|child, _| keep(*child));
     }
 
     /// A round begins, and takes up the waiting pings of the children that `admit` accepts.
@@ -90,9 +90,9 @@ impl PingLedger {
         }
     }
 
-    /// Whether a ping waits for a round to begin.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// Whose pings wait for a round to begin.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Child> {
+        self.waiting.keys().copied()
     }
 
     fn take(&mut self, id: RoundId) -> Option<Round> {
