@@ -87,8 +87,35 @@ fn who_led_before_waits_again_in_a_new_term() {
     confirm(&mut hub, 3, at(SETTLED_MS));
     // A confirmation of the first term that comes late does not count.
     confirm(&mut hub, 1, at(SETTLED_MS + 1));
-    let barrier = Barrier::new(revision(10), at(SETTLED_MS));
-    pending(hub.barrier(&barrier, at(SETTLED_MS + HOLD_MS - 1)));
+    let again = SETTLED_MS + HOLD_MS;
+    let barrier = Barrier::new(revision(10), at(again - 1));
+    confirm(&mut hub, 3, at(again - 1));
+    pending(hub.barrier(&barrier, at(again - 1)));
+    assert_eq!(hub.barrier(&barrier, at(again)), BarrierState::Complete(CompleteBy::Acks));
+}
+
+#[test]
+fn the_wait_of_a_new_leader_begins_when_it_knows() {
+    let mut hub = hub(10);
+    let slow = hub.begin_round(at(1_000));
+    hub.end_round(slow, led(1, 10), at(1_500));
+    confirm(&mut hub, 1, at(1_400 + HOLD_MS));
+    let barrier = Barrier::new(revision(10), at(1_400 + HOLD_MS));
+    pending(hub.barrier(&barrier, at(1_499 + HOLD_MS)));
+    assert_eq!(hub.barrier(&barrier, at(1_500 + HOLD_MS)), BarrierState::Complete(CompleteBy::Acks));
+}
+
+#[test]
+fn the_leader_itself_must_have_it() {
+    let mut hub = leading(9);
+    let now = at(SETTLED_MS);
+    hub.join(child(2, 1), Ack::leaf(revision(10)), now).unwrap();
+    grant(&mut hub, child(2, 1), 1, now);
+    let barrier = Barrier::new(revision(10), now);
+    confirm(&mut hub, 1, now);
+    assert_eq!(pending(hub.barrier(&barrier, now)).acked, 1);
+    hub.applied(revision(10));
+    assert_eq!(hub.barrier(&barrier, now), BarrierState::Complete(CompleteBy::Acks));
 }
 
 #[test]

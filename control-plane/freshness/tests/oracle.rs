@@ -200,6 +200,9 @@ fn many_that_left_hold_up_no_less() {
     hub.applied(revision(20));
     let report = hub.report(at(1_000));
     assert_eq!((report.subtree_min_applied, report.subtree_count), (revision(10), 1_001));
+    // 744 is the last of those that are kept as one, which count while any of them may.
+    assert_eq!(hub.report(at(743 + HOLD_MS)).subtree_count, 1 + 744 + 256);
+    assert_eq!(hub.report(at(744 + HOLD_MS)).subtree_count, 1 + 256);
     // 994 is the last that acked 10 and 995 the next: those that are kept each by itself.
     assert_eq!(hub.report(at(993 + HOLD_MS)).subtree_min_applied, revision(10));
     assert_eq!(hub.report(at(994 + HOLD_MS)).subtree_min_applied, revision(11));
