@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Record;
 
-/// The one row of the table `Cluster`.
+/// The row of the table `Cluster` that is always there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterState {
     /// The cluster's name for machines.

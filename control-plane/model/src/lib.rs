@@ -24,6 +24,8 @@
 //! 5. **Found both ways.** Every asset stands under its path, its id, its client and its version; nothing else does.
 //! 6. **Gated.** A command of a higher schema level than the state's is rejected, and the level rises only when every node
 //!    that is not removed can read it.
+//! 7. **One history.** The lineage of the state only grows, and the row of each lineage says up to where it shares the one before.
+//!    [`begin_lineage`] is the only change that no entry of the log makes.
 
 mod apply;
 mod asset;
@@ -35,6 +37,7 @@ mod command;
 mod glob;
 mod id;
 mod join_token;
+mod lineage;
 mod memory;
 mod node;
 mod outcome;
@@ -49,7 +52,7 @@ mod signing_key;
 mod state_hash;
 mod table;
 
-pub use apply::{Applied, ApplyError, IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS, apply};
+pub use apply::{Applied, ApplyError, IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS, apply, begin_lineage};
 pub use asset::Asset;
 pub use blob::Blob;
 pub use client::{Client, ClientStatus, Scope};
@@ -62,6 +65,7 @@ pub use command::{
 pub use glob::{AssetGlob, GlobError};
 pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
 pub use join_token::JoinToken;
+pub use lineage::{BeginLineage, Begun, Founder, Lineage, NotBegun};
 pub use memory::MemoryTables;
 pub use node::{Node, NodeState};
 pub use outcome::{Outcome, Rejection};

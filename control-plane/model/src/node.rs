@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Record, id::NodeId, schema::SchemaRange};
+use crate::{codec::Record, command::UpdateNode, id::NodeId, schema::SchemaRange};
 
 /// What the cluster knows of a node. Whether it votes is Raft's to say, not ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,25 @@ pub struct Node {
     pub incarnation: u64,
     /// When it joined, in Unix milliseconds of log time.
     pub added_at_ms: u64,
+}
+
+impl Node {
+    /// The node that a cluster, or a lineage, begins with: it votes.
+    pub(crate) fn first(description: &UpdateNode, added_at_ms: u64) -> Self {
+        Self {
+            id: description.node,
+            name: description.name.clone(),
+            region: description.region.clone(),
+            cluster_address: description.cluster_address.clone(),
+            http_address: description.http_address.clone(),
+            voter: true,
+            state: NodeState::Active,
+            schema: description.schema,
+            software: description.software.clone(),
+            incarnation: description.incarnation,
+            added_at_ms,
+        }
+    }
 }
 
 impl Record for Node {

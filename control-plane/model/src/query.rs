@@ -8,9 +8,11 @@ use crate::{
     codec::{Record, decode},
     id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
     join_token::JoinToken,
+    lineage::Lineage,
     node::{Node, NodeState},
     purge::Purge,
     replication::NodeReport,
+    revision::Revision,
     signing_key::SigningKey,
     table::{ReadTables, Row, Table, TableError},
 };
@@ -26,6 +28,28 @@ pub trait Query: ReadTables {
     /// [`TableError`].
     fn cluster(&self) -> Result<Option<ClusterState>, TableError> {
         row(self, Table::Cluster, &[])
+    }
+
+    /// The lineages after the first, in the order in which they began.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn lineages(&self) -> Result<Vec<Lineage>, TableError> {
+        // Every key but the empty one, which is that of the cluster's own row.
+        let rows: Vec<Row> = self.scan(Table::Cluster, &[], &[0], usize::MAX)?;
+        rows.iter().map(|(_, bytes)| record(Table::Cluster, bytes)).collect()
+    }
+
+    /// Whether a revision that is not ahead of this state is part of its history: it is of a lineage that the state went through,
+    /// and not beyond what the next lineage kept of it.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn includes(&self, revision: Revision) -> Result<bool, TableError> {
+        let lineages = self.lineages()?;
+        let known = revision.lineage == Revision::FIRST_LINEAGE || lineages.iter().any(|lineage| lineage.number == revision.lineage);
+        let next = lineages.iter().find(|lineage| lineage.number > revision.lineage);
+        Ok(known && next.is_none_or(|next| revision.index <= next.base))
     }
 
     /// A node, removed or not.

@@ -7,6 +7,7 @@ use crate::codec::CodecError;
 /// | table | key | row | since |
 /// |---|---|---|---|
 /// | `Cluster` | empty | [`ClusterState`](crate::ClusterState) | 0.1 |
+/// | `Cluster` | lineage, u32 BE | [`Lineage`](crate::Lineage) | 0.1 |
 /// | `Nodes` | node id, u64 BE | [`Node`](crate::Node) | 0.1 |
 /// | `JoinTokens` | token id, 16 bytes | [`JoinToken`](crate::JoinToken) | 0.1 |
 /// | `Clients` | client id | [`Client`](crate::Client) | 0.1 |
@@ -25,7 +26,7 @@ use crate::codec::CodecError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
-    /// One row: what is true of the cluster as a whole.
+    /// What is true of the cluster as a whole: one row, and one for each lineage but the first.
     Cluster = 1,
     /// Every node that ever joined.
     Nodes = 2,

@@ -5,8 +5,8 @@ mod sequence;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ncore_model::{
-    Applied, Asset, BlobHash, Command, IDEMPOTENCY_RETENTION_MS, MemoryTables, NodeState, Outcome, Proposal, Query, REQUEST_RETENTION_MS,
-    ReadTables, Rejection, RequestId, Row, Table, Tables, apply, decode, state_hash,
+    Applied, Asset, BeginLineage, BlobHash, Command, Founder, IDEMPOTENCY_RETENTION_MS, MemoryTables, NodeState, Outcome, Proposal, Query,
+    REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision, Row, Table, Tables, apply, begin_lineage, decode, state_hash,
 };
 use proptest::{
     prelude::*,
@@ -60,6 +60,45 @@ proptest! {
         prop_assert_eq!(answers, answers_in_parts);
         prop_assert_eq!(state_hash(&whole).expect("reads"), state_hash(&second).expect("reads"));
         prop_assert_eq!(whole, second);
+    }
+
+    /// A lineage begins from any state, with any member of it. It loses no asset and no answer, and the invariants hold while the
+    /// log goes on in it.
+    #[test]
+    fn a_lineage_begins_anywhere(log in logs(80), cut in any::<prop::sample::Index>(), member in any::<prop::sample::Index>()) {
+        const GAP: u64 = 1_000_000;
+        let cut = cut.index(log.len());
+        let mut tables = MemoryTables::default();
+        let mut base = 0;
+        for (index, proposal) in proposals(&log[..cut]) {
+            apply(&mut tables, index, proposal).expect("applies");
+            base = index;
+        }
+        let members = tables.members().expect("reads");
+        prop_assume!(!members.is_empty());
+        let survivor = members[member.index(members.len())].id;
+        let begin = BeginLineage { number: 2, base, at_ms: 0, founder: Founder::Survivor(survivor) };
+        let before = tables.clone();
+        let begun = begin_lineage(&mut tables, base + GAP, &begin).expect("applies").expect("begins");
+        prop_assert_eq!(begun.removed.len(), members.len() - 1);
+        for table in Table::ALL {
+            if !matches!(table, Table::Cluster | Table::Nodes | Table::Reports | Table::JoinTokens) {
+                prop_assert_eq!(rows(&before, table), rows(&tables, table), "{}", table.as_str());
+            }
+        }
+        let again = BeginLineage { at_ms: 1, ..begin };
+        prop_assert!(begin_lineage(&mut tables.clone(), base + 2 * GAP, &again).expect("applies").is_err());
+        for (index, proposal) in proposals(&log[cut..]) {
+            let before = tables.clone();
+            let applied = apply(&mut tables, index + GAP, proposal).expect("applies");
+            prop_assert_eq!(applied.lineage, 2);
+            check_frame(&before, &tables, proposal, &applied)?;
+            check_assets(&tables)?;
+            check_nodes(&tables)?;
+            check_forgetting(&before, &tables)?;
+        }
+        let known = [base, base + 1].map(|index| tables.includes(Revision { lineage: 1, index }).expect("reads"));
+        prop_assert_eq!(known, [true, false]);
     }
 
     /// When the log's time moves on, what is kept of the answers comes down to those of the last entries.

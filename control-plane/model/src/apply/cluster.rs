@@ -36,19 +36,7 @@ pub(super) fn init(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<
         forgotten_until_ms: 0,
     };
     rows.put(Table::Cluster, &[], &cluster)?;
-    let first = Node {
-        id: node.node,
-        name: node.name.clone(),
-        region: node.region.clone(),
-        cluster_address: node.cluster_address.clone(),
-        http_address: node.http_address.clone(),
-        voter: true,
-        state: NodeState::Active,
-        schema: node.schema,
-        software: node.software.clone(),
-        incarnation: node.incarnation,
-        added_at_ms: now.log_time_ms,
-    };
+    let first = Node::first(node, now.log_time_ms);
     rows.put(Table::Nodes, &first.id.0.to_be_bytes(), &first)?;
     Ok(Ok(Outcome::Done))
 }

@@ -6,10 +6,12 @@
 mod asset;
 mod client;
 mod cluster;
+mod lineage;
 mod node;
 mod once;
 mod rows;
 
+pub use lineage::begin_lineage;
 pub use once::{IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS};
 
 use crate::{

@@ -1,8 +1,8 @@
 //! Every row of the state.
 
 use ncore_model::{
-    Blob, BlobHash, Client, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Node, NodeId, NodeReport,
-    NodeState, Purge, SchemaRange, Scope, SigningKey,
+    Blob, BlobHash, Client, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Lineage, Node, NodeId,
+    NodeReport, NodeState, Purge, SchemaRange, Scope, SigningKey,
 };
 
 use super::{Golden, asset, client, record};
@@ -29,6 +29,7 @@ pub(super) fn all() -> Vec<Golden> {
                 forgotten_until_ms: 1_699_999_999_999,
             },
         ),
+        record("row.lineage", &Lineage { number: 2, base: 70_000, node: NodeId(3), began_at_ms: 1_700_000_000_123 }),
         record(
             "row.signing_key",
             &SigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83], created_at_ms: 1_700_000_000_000 },

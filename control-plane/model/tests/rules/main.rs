@@ -3,6 +3,7 @@
 mod asset;
 mod client;
 mod cluster;
+mod lineage;
 mod node;
 mod once;
 mod world;
