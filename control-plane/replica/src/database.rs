@@ -65,6 +65,18 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens the database in `dir` for reading. Nothing of it changes.
+    pub(crate) fn open_to_read(dir: &Path) -> Result<Self, ReplicaError> {
+        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let names = Table::ALL.iter().map(|table| table.as_str()).chain([META]);
+        let families = names.map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
+        let mut options = Options::default();
+        options.set_max_open_files(256);
+        let db = DB::open_cf_descriptors_read_only(&options, dir, families, false)
+            .map_err(|source| ReplicaError::Database { action: "open a checkpoint", source })?;
+        Ok(Self { db, files: Files { dir: dir.to_owned(), retired: AtomicBool::new(false) } })
+    }
+
     /// The mark of the database in `dir`, of which nothing changes.
     pub(crate) fn mark_in(dir: &Path) -> Result<Option<Vec<u8>>, ReplicaError> {
         let failed = |source| ReplicaError::Database { action: "open a checkpoint", source };

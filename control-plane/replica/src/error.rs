@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use ncore_model::{ApplyError, CodecError, TableError};
+use ncore_model::{ApplyError, CodecError, NotBegun, TableError};
 
 /// Why a replica cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,12 @@ pub enum ReplicaError {
     /// A row could not be read.
     #[error("the state cannot be read")]
     Table(#[source] TableError),
+    /// A lineage cannot begin from this state, which is as it was. The operator's to decide, unlike the rest.
+    #[error("no lineage can begin from this state")]
+    Lineage(#[source] NotBegun),
+    /// A lineage could not be written.
+    #[error("a lineage cannot be begun")]
+    Begin(#[source] ApplyError),
     /// The mark of how far the state reaches is damaged.
     #[error("the mark of the state is damaged")]
     Mark,

@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
-use ncore_model::{Applied, ClusterState, Proposal, Query, ReadTables, Revision, Row, Table, TableError, apply, decode};
+use ncore_model::{
+    Applied, BeginLineage, Begun, ClusterState, NotBegun, Proposal, Query, ReadTables, Revision, Row, Table, TableError, apply,
+    begin_lineage, decode,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -84,6 +87,26 @@ impl Replica {
         Ok(applied)
     }
 
+    /// Begins a lineage at `index`, which is then the last that the state includes, and keeps `mark` with it; durable when this
+    /// returns. For the node that the lineage begins with, while it takes no part in the cluster.
+    ///
+    /// # Errors
+    /// [`ReplicaError`]: then nothing was written.
+    pub fn begin_lineage(&self, index: u64, begin: &BeginLineage, mark: &[u8]) -> Result<Begun, ReplicaError> {
+        let _writing = self.writing.lock();
+        let database = self.database.load_full();
+        let reached = index_of(database.mark()?.as_deref())?;
+        if begin.base != reached || index <= reached {
+            return Err(ReplicaError::Lineage(NotBegun::NotAfter { index, base: reached }));
+        }
+        let mut overlay = Overlay::new(&*database);
+        let begun = begin_lineage(&mut overlay, index, begin).map_err(ReplicaError::Begin)?.map_err(ReplicaError::Lineage)?;
+        database.write(overlay.into_rows(), &[index.to_be_bytes().as_slice(), mark].concat())?;
+        database.sync()?;
+        self.announce(&database, index, Announcement::Replaced)?;
+        Ok(begun)
+    }
+
     /// What was last given to [`apply`](Self::apply) as the mark; `None` for a state that is still empty.
     ///
     /// # Errors
@@ -124,11 +147,15 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`] from the replica, or what `read` gives.
     pub fn read<T, E: From<ReplicaError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
-        let database = self.database.load_full();
-        database.at_one_moment(|moment| {
-            let revision = moment.mark().and_then(|mark| revision_of(mark.as_deref(), moment))?;
-            read(&View { moment, revision })
-        })
+        read_at_one_moment(&self.database.load_full(), read)
+    }
+
+    /// Reads the state of a checkpoint in `dir`. Nothing of the checkpoint changes.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] from the checkpoint, or what `read` gives.
+    pub fn read_checkpoint<T, E: From<ReplicaError>>(dir: &Path, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+        read_at_one_moment(&Database::open_to_read(dir)?, read)
     }
 
     /// Makes everything that was applied durable.
@@ -189,6 +216,13 @@ impl ReadTables for Replica {
 enum Announcement<'a> {
     Changes(&'a [Change]),
     Replaced,
+}
+
+fn read_at_one_moment<T, E: From<ReplicaError>>(database: &Database, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+    database.at_one_moment(|moment| {
+        let revision = moment.mark().and_then(|mark| revision_of(mark.as_deref(), moment))?;
+        read(&View { moment, revision })
+    })
 }
 
 fn apply_entry(overlay: &mut Overlay<'_, Database>, index: u64, bytes: &[u8]) -> Result<Applied, ReplicaError> {

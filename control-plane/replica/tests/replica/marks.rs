@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use ncore_model::{Proposal, Revision, encode};
+use ncore_model::{BeginLineage, Founder, NotBegun, Proposal, Query, Revision, encode};
 use ncore_replica::{Entry, Replica, ReplicaError};
 
-use crate::reference::{Reference, directory, mark};
+use crate::reference::{Reference, copy_directory, directory, mark};
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(dir)
@@ -46,15 +46,46 @@ fn the_mark_of_a_checkpoint_is_read_and_nothing_else() {
     let full = root.path().join("full");
     replica.checkpoint(&full).expect("writes a checkpoint");
     drop(replica);
-    for (checkpoint, expected) in [(&empty, None), (&full, Some(mark(40)))] {
+    for (checkpoint, expected, len) in [(&empty, None, 0), (&full, Some(mark(40)), 40)] {
         let before = files(checkpoint);
         assert_eq!(Replica::mark_of_checkpoint(checkpoint).expect("reads"), expected);
         assert_eq!(Replica::mark_of_checkpoint(checkpoint).expect("reads"), expected);
+        let read =
+            Replica::read_checkpoint(checkpoint, |view| Ok::<_, ReplicaError>((view.revision().index, reference.is_state(len, view))));
+        assert_eq!(read.expect("reads"), (len, true));
         assert!(files(checkpoint) == before, "the checkpoint changed: {:?}", files(checkpoint).keys());
     }
     let nothing = root.path().join("nothing");
     fs::create_dir(&nothing).expect("creates");
     assert!(matches!(Replica::mark_of_checkpoint(&nothing), Err(ReplicaError::Database { .. })));
+}
+
+/// A lineage begins where the state ends, for good, and entries go on behind its beginning.
+#[test]
+fn a_lineage_begins_where_the_state_ends() {
+    let reference = Reference::of_length(40);
+    let root = directory();
+    let replica = Replica::open(&root.path().join("home")).expect("opens");
+    reference.feed(&replica, 0, 40);
+    let survivor = replica.members().expect("reads").first().expect("there is a node").id;
+    let begin = |base| BeginLineage { number: 2, base, at_ms: 0, founder: Founder::Survivor(survivor) };
+    for (base, index) in [(39, 100), (41, 100), (40, 40)] {
+        let refused = replica.begin_lineage(index, &begin(base), b"new");
+        assert!(matches!(refused, Err(ReplicaError::Lineage(NotBegun::NotAfter { .. }))), "{refused:?}");
+    }
+    assert_eq!(reference.check(&replica), 40);
+
+    let mut revisions = replica.watch();
+    replica.begin_lineage(100, &begin(40), b"new").expect("begins");
+    assert_eq!(*revisions.borrow_and_update(), Revision { lineage: 2, index: 100 });
+    let copy = root.path().join("copy");
+    copy_directory(&root.path().join("home"), &copy);
+    let crashed = Replica::open(&copy).expect("opens");
+    assert_eq!(crashed.mark().expect("reads").as_deref(), Some(b"new".as_slice()));
+    assert_eq!(crashed.revision(), Revision { lineage: 2, index: 100 });
+    crashed.apply(&[Entry { index: 101, proposal: None }], b"next").expect("applies");
+    assert_eq!(crashed.revision(), Revision { lineage: 2, index: 101 });
+    assert_eq!(crashed.lineages().expect("reads").iter().map(|lineage| (lineage.number, lineage.base)).collect::<Vec<_>>(), [(2, 40)]);
 }
 
 /// An entry that is not of this release stops the replica before anything of its batch is written.
