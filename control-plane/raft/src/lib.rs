@@ -30,6 +30,7 @@ mod network;
 mod node;
 mod receive;
 mod record;
+mod recover;
 mod snapshot;
 mod status;
 mod types;
@@ -49,6 +50,7 @@ pub use machine::{AppliedMark, CommittedEntry, CommittedPayload, Fatal, LogPosit
 pub use network::{ConnectError, Lane, PeerConnector, PeerIdentity, RaftService};
 pub use node::{Proposed, RaftNode};
 pub use record::RecordError;
+pub use recover::{LogExtent, NewLog, StoppedLog, begin_log};
 pub use status::{Members, MembershipStamp, PeerStatus, RaftStatus, Role, StatusWatch};
 
 use std::{

@@ -4,11 +4,15 @@ mod support;
 
 use std::{
     collections::BTreeSet,
+    fs,
     time::{Duration, Instant as Clock},
 };
 
 use ncore_proto::raft::v1::{self as pb, raft_client::RaftClient};
-use ncore_raft::{ChangeError, CommittedPayload, EntriesError, InitializeError, Lane, ProposeError, RaftConfig, ReadError, TransferError};
+use ncore_raft::{
+    ChangeError, CommittedEntry, CommittedPayload, EntriesError, InitializeError, Lane, NewLog, OpenError, ProposeError, RaftConfig,
+    ReadError, StateMachine, StoppedLog, TransferError, begin_log,
+};
 use support::cluster::{CLUSTER_ID, Cluster, command, disk_bytes, eventually, serve, soon};
 use tokio::time::Instant;
 use tonic::Code;
@@ -416,4 +420,63 @@ impl Noise {
         reader.fill(&mut bytes);
         bytes
     }
+}
+
+/// What a follower has on disk is enough for a cluster of its own, that others can join.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_alone_begins_a_new_log() {
+    let mut cluster = Cluster::formed(4, 3, defaults).await;
+    cluster.stop_node(4).await;
+    let leader = cluster.leader().await;
+    let survivor = if leader == 1 { 2 } else { 1 };
+    let mut last = 0;
+    for n in 0..20 {
+        last = cluster.put(&format!("key-{n}"), b"before").await.position.index;
+    }
+    cluster.all_applied(last).await;
+    assert!(matches!(StoppedLog::open(&cluster.node_dir(survivor)), Err(OpenError::Database(_))), "of a node that runs");
+    for id in [1, 2, 3] {
+        cluster.stop_node(id).await;
+    }
+
+    let dir = cluster.node_dir(survivor);
+    let (extent, term) = {
+        let old = StoppedLog::open(&dir).unwrap();
+        let extent = old.extent().clone();
+        assert_eq!((extent.node_id, extent.cluster_id.as_slice()), (survivor, CLUSTER_ID.as_slice()));
+        assert!(extent.last.unwrap().index >= last && extent.committed <= extent.last);
+        let read: Vec<CommittedEntry> = old.entries(last - 9, last).collect::<Result<_, _>>().unwrap();
+        assert_eq!(read.iter().map(|entry| entry.position.index).collect::<Vec<_>>(), (last - 9..=last).collect::<Vec<_>>());
+        assert_eq!(read[9].payload, CommittedPayload::Command(command("key-19", b"before")));
+        let beyond = old.entries(last, extent.last.unwrap().index + 1).last().unwrap();
+        assert!(matches!(beyond, Err(OpenError::Data(_))), "what is not there is no entry");
+        let term = extent.term + 1;
+        (extent, term)
+    };
+    let index = extent.last.unwrap().index + 1_000_000;
+    let new = NewLog { node_id: survivor, cluster_id: CLUSTER_ID, address: format!("node-{survivor}"), term, index };
+    let beside = dir.join("beside");
+    let mark = begin_log(&beside, &new).unwrap();
+    assert!(matches!(begin_log(&beside, &new), Err(OpenError::Directory { .. })), "there is a log now");
+    for name in ["log", "snap"] {
+        fs::remove_dir_all(dir.join(name)).unwrap();
+    }
+    fs::rename(beside.join("log"), dir.join("log")).unwrap();
+    let machine = support::machine::TestMachine::open(&dir.join("state"));
+    machine
+        .apply(vec![CommittedEntry { position: mark.position.unwrap(), payload: CommittedPayload::Membership(mark.membership) }])
+        .unwrap();
+    drop(machine);
+
+    cluster.start_node(survivor).await;
+    let after = cluster.put("after", b"alone").await;
+    assert!(after.position.index > index && after.position.term > term, "{after:?}");
+    assert_eq!(cluster.nodes[&survivor].machine.get("key-19").unwrap(), "before");
+    assert_eq!(cluster.nodes[&survivor].raft.status().members.voters, BTreeSet::from([survivor]));
+
+    cluster.start_node(4).await;
+    cluster.add_learner(4).await;
+    cluster.all_applied(after.position.index).await;
+    assert_eq!(cluster.nodes[&4].machine.len(), 21, "by the snapshot, for the log does not reach back");
+    cluster.stop().await;
 }

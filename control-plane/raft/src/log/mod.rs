@@ -15,9 +15,9 @@ mod flusher;
 mod ring;
 mod store;
 
-pub(crate) use db::LogDb;
+pub(crate) use db::{LogDb, MetaKey};
 pub(crate) use flusher::{DiskSync, Flusher};
-pub(crate) use store::{LogLimits, LogStore};
+pub(crate) use store::{LogLimits, LogStore, decode_entry, read_meta};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -322,7 +322,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 }
 
-fn read_meta<M: prost::Message + Default>(db: &LogDb, key: MetaKey) -> Result<Option<M>, FatalReason> {
+/// What is kept under `key`, if anything. Blocking.
+pub(crate) fn read_meta<M: prost::Message + Default>(db: &LogDb, key: MetaKey) -> Result<Option<M>, FatalReason> {
     let kind = match key {
         MetaKey::Vote => Kind::Vote,
         MetaKey::Purged => Kind::Purged,
@@ -333,7 +334,8 @@ fn read_meta<M: prost::Message + Default>(db: &LogDb, key: MetaKey) -> Result<Op
     record.map(|record| record::decode(kind, &record)).transpose().map_err(FatalReason::LogRecord)
 }
 
-fn decode_entry(record: &Bytes) -> Result<Entry, FatalReason> {
+/// The entry in a record.
+pub(crate) fn decode_entry(record: &Bytes) -> Result<Entry, FatalReason> {
     let decode = || -> Result<Entry, RecordError> { convert::entry_from(record::decode(Kind::Entry, record)?) };
     decode().map_err(FatalReason::LogRecord)
 }
