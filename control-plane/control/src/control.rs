@@ -14,7 +14,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use ncore_freshness::{FreshState, Settings};
 use ncore_identity::{IdentityHandle, IdentityStore};
-use ncore_model::{Command, InitCluster, NodeId, Outcome, Rejection, Revision, UpdateNode};
+use ncore_model::{Command, InitCluster, NodeId, Outcome, Query, Rejection, Revision, UpdateNode};
 use ncore_raft::{FatalReason, InitializeError, RaftConfig, RaftNode};
 use ncore_replica::Replica;
 use tokio::{
@@ -314,7 +314,13 @@ impl Control {
         let now = self.replica.revision();
         match reached {
             Ok(Ok(_)) if now.lineage == wanted.lineage => Ok(()),
-            Ok(Ok(_)) => Err(ReadError::Lost { wanted }),
+            // Later than the revision, which is not yet to say that it went through it.
+            Ok(Ok(_)) => match self.replica.includes(wanted) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(ReadError::Lost { wanted }),
+                // The node is about to stop for it.
+                Err(_) => Err(ReadError::Behind { wanted, reached: now }),
+            },
             Ok(Err(_)) | Err(_) => Err(ReadError::Behind { wanted, reached: now }),
         }
     }

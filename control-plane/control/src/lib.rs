@@ -23,6 +23,7 @@ mod peers;
 mod plane;
 mod propose;
 mod read_index;
+pub mod rebuild;
 mod service;
 mod stamp;
 mod status;

@@ -126,7 +126,7 @@ fn answer(applied: &Applied) -> Result<Bytes, Fatal> {
 }
 
 /// Position (24 bytes, zero for none: no entry has term 0 and node 0), then the membership.
-fn write_mark(mark: &AppliedMark) -> Vec<u8> {
+pub(crate) fn write_mark(mark: &AppliedMark) -> Vec<u8> {
     let position = mark.position.unwrap_or(LogPosition { term: 0, node: 0, index: 0 });
     let numbers = [position.term, position.node, position.index];
     numbers.iter().flat_map(|number| number.to_be_bytes()).chain(mark.membership.iter().copied()).collect()

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -79,6 +80,27 @@ pub(crate) struct Stopped {
 }
 
 impl Stopped {
+    /// A machine with an empty directory.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { dir: TempDir::new().expect("a directory"), address: free_address(), name: name.to_owned(), setup: Setup::default() }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn description(&self) -> SelfDescription {
+        SelfDescription {
+            name: self.name.clone(),
+            region: self.setup.region.to_owned(),
+            cluster_address: self.address.to_string(),
+            http_address: format!("http://{}", self.name),
+            schema: SchemaRange::BUILD,
+            software: "test".to_owned(),
+            incarnation: now_ms(),
+        }
+    }
+
     pub(crate) async fn start(self) -> TestNode {
         let identity = IdentityStore::at(self.dir.path()).load().expect("an identity");
         self.run(identity, false).await
@@ -91,7 +113,7 @@ impl Stopped {
         let handle = IdentityHandle::new(identity);
         let replica = Arc::new(Replica::open(&dir.join("state")).expect("a replica"));
         let region = self.setup.region.to_owned();
-        let peers = Arc::new(Peers::new(id, region.clone(), Arc::clone(&replica), handle.clone(), HashMap::new()));
+        let peers = Arc::new(Peers::new(id, region, Arc::clone(&replica), handle.clone(), HashMap::new()));
         let clock = Arc::new(TestClock::default());
         let config = ControlConfig {
             data_dir: dir.to_owned(),
@@ -100,15 +122,7 @@ impl Stopped {
             freshness_bound: self.setup.freshness_bound,
             hub: self.setup.hub.clone(),
             first_hubs: FirstHubs::load(dir).expect("reads"),
-            description: SelfDescription {
-                name: self.name.clone(),
-                region,
-                cluster_address: self.address.to_string(),
-                http_address: format!("http://{}", self.name),
-                schema: SchemaRange::BUILD,
-                software: "test".to_owned(),
-                incarnation: now_ms(),
-            },
+            description: self.description(),
             listen: self.address,
             dial: HashMap::new(),
             heartbeat: Duration::from_millis(100),
@@ -257,6 +271,6 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("fits")
 }

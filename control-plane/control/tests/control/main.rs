@@ -4,3 +4,4 @@ mod cluster;
 mod edges;
 mod freshness;
 mod harness;
+mod rebuild;
