@@ -40,19 +40,9 @@ impl Operator {
     /// # Errors
     /// [`OperatorError`]; a command that takes more than 30 s is killed.
     pub async fn run(&self, command: &[&str], arguments: &[&str]) -> Result<String, OperatorError> {
-        let shown = format!("ncore {} {}", command.join(" "), arguments.join(" "));
-        let child = self.command(command).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = match tokio::time::timeout(DEADLINE, child).await {
-            Err(_) => return Err(OperatorError::TooLong { command: shown }),
-            Ok(Err(source)) => return Err(OperatorError::NotRun { command: shown, source }),
-            Ok(Ok(output)) => output,
-        };
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(stdout);
-        }
-        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(OperatorError::Failed { command: shown, status: output.status, stderr })
+        let mut of_this_node = self.command(command);
+        of_this_node.arg("--config").arg(&self.config).args(arguments);
+        output(of_this_node, format!("ncore {} {}", command.join(" "), arguments.join(" "))).await
     }
 
     /// Like [`Operator::run`], for commands that print JSON.
@@ -60,8 +50,17 @@ impl Operator {
     /// # Errors
     /// [`OperatorError`], also when the output is not the JSON expected.
     pub async fn json<T: DeserializeOwned>(&self, command: &[&str], arguments: &[&str]) -> Result<T, OperatorError> {
-        let output = self.run(command, arguments).await?;
-        serde_json::from_str(&output).map_err(|source| OperatorError::NotJson { command: command.join(" "), output, source })
+        parsed(command, self.run(command, arguments).await?)
+    }
+
+    /// Like [`Operator::json`], for commands that are about no node: `ncore <command> <arguments>`.
+    ///
+    /// # Errors
+    /// [`OperatorError`]
+    pub async fn json_of_no_node<T: DeserializeOwned>(&self, command: &[&str], arguments: &[&str]) -> Result<T, OperatorError> {
+        let mut of_no_node = self.command(command);
+        of_no_node.args(arguments);
+        parsed(command, output(of_no_node, format!("ncore {} {}", command.join(" "), arguments.join(" "))).await?)
     }
 
     /// Makes the first node of a new cluster.
@@ -118,9 +117,29 @@ impl Operator {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         crate::cluster::without_our_environment(&mut command);
-        command.args(words).arg("--config").arg(&self.config);
+        command.args(words);
         command
     }
+}
+
+/// What a command printed on standard output.
+async fn output(mut command: Command, shown: String) -> Result<String, OperatorError> {
+    let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = match tokio::time::timeout(DEADLINE, child).await {
+        Err(_) => return Err(OperatorError::TooLong { command: shown }),
+        Ok(Err(source)) => return Err(OperatorError::NotRun { command: shown, source }),
+        Ok(Ok(output)) => output,
+    };
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(OperatorError::Failed { command: shown, status: output.status, stderr })
+}
+
+fn parsed<T: DeserializeOwned>(command: &[&str], output: String) -> Result<T, OperatorError> {
+    serde_json::from_str(&output).map_err(|source| OperatorError::NotJson { command: command.join(" "), output, source })
 }
 
 /// A command of the operator did not do what it was asked to do.

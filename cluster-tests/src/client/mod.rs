@@ -57,6 +57,7 @@ pub struct At<'a> {
     api: &'a Api,
     url: String,
     up_to_date: bool,
+    presented: Option<Revision>,
 }
 
 impl Api {
@@ -97,7 +98,7 @@ impl Api {
     /// The client at a base URL without a slash at the end, for example that of a gate.
     #[must_use]
     pub const fn at_url(&self, url: String) -> At<'_> {
-        At { api: self, url, up_to_date: false }
+        At { api: self, url, up_to_date: false, presented: None }
     }
 
     /// The newest revision that any answer to this client carried.
@@ -118,6 +119,13 @@ impl At<'_> {
     #[must_use]
     pub const fn up_to_date(mut self) -> Self {
         self.up_to_date = true;
+        self
+    }
+
+    /// Presents this revision with each request.
+    #[must_use]
+    pub const fn presenting(mut self, revision: Revision) -> Self {
+        self.presented = Some(revision);
         self
     }
 
@@ -243,7 +251,7 @@ impl At<'_> {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.api.http.request(method, format!("{}{path}", self.url)).timeout(self.api.deadline);
-        match self.api.newest().filter(|_| self.up_to_date) {
+        match self.presented.or(self.api.newest().filter(|_| self.up_to_date)) {
             Some(revision) => request.header(revision::HEADER, revision.to_string()),
             None => request,
         }

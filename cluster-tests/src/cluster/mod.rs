@@ -212,10 +212,28 @@ impl Cluster {
     /// # Errors
     /// When no spare was planned, or it does not get in.
     pub async fn join(&mut self, role: Role) -> Result<Node> {
-        ensure!(!self.spares.is_empty(), "the cluster was built without (another) spare node");
-        let node = self.spares.remove(0);
+        let node = self.take_spare()?;
         self.bring_in(node.clone(), role).await?;
         Ok(node)
+    }
+
+    /// The next spare node, which is started by no one and is no part of this cluster.
+    ///
+    /// # Errors
+    /// When no spare was planned.
+    pub fn take_spare(&mut self) -> Result<Node> {
+        ensure!(!self.spares.is_empty(), "the cluster was built without (another) spare node");
+        Ok(self.spares.remove(0))
+    }
+
+    /// Wipes a node that does not run, and lets it join anew: the same name and addresses, another id.
+    ///
+    /// # Errors
+    /// When its data cannot be removed, or it does not get in.
+    pub async fn rejoin(&mut self, node: &Node, role: Role) -> Result<()> {
+        node.wipe()?;
+        self.forget(node);
+        self.bring_in(node.clone(), role).await
     }
 
     /// Forgets a node, after it was removed from the cluster: it no longer counts for [`Cluster::converged`].

@@ -239,6 +239,17 @@ impl Node {
         Ok(())
     }
 
+    /// Removes its data, as a new machine in its place would have none. The configuration and the log stay.
+    ///
+    /// # Errors
+    /// When it runs, or the files cannot be removed.
+    pub fn wipe(&self) -> Result<()> {
+        ensure!(self.pid().is_none(), "{} runs", self.name());
+        fs::remove_dir_all(self.data_dir()).with_context(|| format!("wipe {}", self.name()))?;
+        *self.0.id.lock() = None;
+        Ok(())
+    }
+
     /// Asks the process to end (SIGTERM) and waits for it.
     ///
     /// # Errors

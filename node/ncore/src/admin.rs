@@ -1,8 +1,9 @@
 //! The service behind `<data dir>/admin.sock`: what operators do, over gRPC.
 
+mod backup;
 mod status;
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use ncore_control::{Change, Control, ControlPlane, MembershipChange, ProposeError, new_request_id};
@@ -23,6 +24,9 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::Server};
 
+use crate::config::Config;
+use backup::Backups;
+
 /// How long an operator's change may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// How often is looked whether a node votes.
@@ -32,11 +36,14 @@ const ENDPOINTS_MAX: usize = 16;
 
 /// Listens on the socket. A socket that a crash left behind is replaced: the lock on the data directory says that nobody uses it.
 pub(crate) fn serve(
-    socket: PathBuf,
+    config: &Config,
     control: Arc<Control>,
     domain: Arc<Domain>,
     stop: CancellationToken,
-) -> Result<impl Future<Output = ()>> {
+) -> Result<impl Future<Output = ()> + use<>> {
+    let socket = config.admin_socket();
+    let backups = Backups::new(Arc::clone(&control), &config.node.data_dir, config.node.name.clone());
+    let backups = backups.context("cannot remove what is left of a backup")?;
     match fs::remove_file(&socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("cannot replace {}", socket.display()));
@@ -45,7 +52,7 @@ pub(crate) fn serve(
     }
     let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).with_context(|| format!("cannot protect {}", socket.display()))?;
-    let service = AdminServer::new(AdminService { control, domain });
+    let service = AdminServer::new(AdminService { control, domain, backups });
     Ok(async move {
         let served =
             Server::builder().add_service(service).serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled()).await;
@@ -59,6 +66,7 @@ pub(crate) fn serve(
 struct AdminService {
     control: Arc<Control>,
     domain: Arc<Domain>,
+    backups: Backups,
 }
 
 impl AdminService {
@@ -247,6 +255,12 @@ impl Admin for AdminService {
         let client = ClientId::from_text(&client_id);
         self.domain.clients().set_status(client, status).await.map_err(|error| Status::failed_precondition(error.to_string()))?;
         Ok(Response::new(wire::Done {}))
+    }
+
+    type BackupStream = backup::Pieces;
+
+    async fn backup(&self, _: Request<wire::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        self.backups.begin().await.map(Response::new)
     }
 }
 

@@ -13,9 +13,12 @@ mod gateway;
 mod health;
 mod identity;
 mod near;
+mod rebuilt;
+mod recovery;
 mod tls;
 
 pub(crate) use founding::mark_founding;
+pub(crate) use recovery::{EmptyNode, Expected, Prepared};
 
 use std::{
     mem,
@@ -73,6 +76,7 @@ pub(crate) fn run(config: &Config, join_token: Option<String>) -> Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let dir = DataDir::lock(&config.node.data_dir)?;
     data_dir::raise_file_limit();
+    rebuilt::finish(&config.node.data_dir)?;
 
     let control = runtime("control")?;
     let serving = runtime("serving")?;
@@ -177,7 +181,7 @@ impl Node {
         let assets = AssetServer::new(agent.catalog(), agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));
         let listening = serving.spawn(serve(listener, router, stop.clone()));
-        let admin = tokio::spawn(admin::serve(config.admin_socket(), Arc::clone(&control), domain, stop.clone())?);
+        let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(Self { control, store, agent, listening, admin, stop })
@@ -234,7 +238,6 @@ fn runtime(name: &'static str) -> Result<Runtime> {
 }
 
 fn describe(config: &Config) -> SelfDescription {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let max = config.cluster.schema_level_max.map_or(SCHEMA_MAX, |max| max.clamp(SCHEMA_MIN, SCHEMA_MAX));
     SelfDescription {
         name: config.node.name.clone(),
@@ -243,8 +246,14 @@ fn describe(config: &Config) -> SelfDescription {
         http_address: config.http_address(),
         schema: SchemaRange { min: SCHEMA_MIN, max },
         software: env!("CARGO_PKG_VERSION").to_owned(),
-        incarnation: u64::try_from(now_ms).unwrap_or(u64::MAX),
+        incarnation: unix_ms(),
     }
+}
+
+/// Milliseconds since 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    u64::try_from(since).unwrap_or(u64::MAX)
 }
 
 fn domain_settings(config: &Config) -> Settings {

@@ -1,5 +1,9 @@
 //! `ncore cluster`: which nodes there are, and how they are.
 
+mod backup;
+mod recover;
+mod restore;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use ncore_proto::admin::v1::{NodeRequest, NodeStatus, StatusReply, StatusRequest};
@@ -33,6 +37,12 @@ pub(crate) enum Cluster {
     Promote(OneNode),
     /// Make a voter the leader
     TransferLeader(OneNode),
+    /// Make a cluster of this stopped node alone, after a majority of the voters is gone for good
+    Recover(recover::Recover),
+    /// Put the state of the cluster away, without the content of assets
+    Backup(backup::Backup),
+    /// Make a new cluster of one on this machine, from a backup
+    Restore(restore::Restore),
 }
 
 #[derive(Args)]
@@ -64,6 +74,9 @@ impl Cluster {
                 operator.connect().await?.transfer_leader(NodeRequest { node: node.clone() }).await.map_err(said)?;
                 report(&operator, &node, "leads")
             }
+            Self::Recover(recover) => recover.run(),
+            Self::Backup(backup) => backup.run().await,
+            Self::Restore(restore) => restore.run().await,
         }
     }
 }
