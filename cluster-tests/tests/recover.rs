@@ -110,17 +110,18 @@ async fn reported(api: &Api, cluster: &Cluster, ledger: &Ledger) -> Result<()> {
 
 /// Changes that the survivor never hears of; then the others die. Gives the newest revision that is lost with them.
 async fn behind_its_back(run: &Run, cluster: &Cluster, api: &Api, survivor: &Node, others: &[Node]) -> Result<Revision> {
-    cluster.links().isolate(survivor.slot(), Cut::Silent);
+    // What is merely held up on the way could still arrive.
+    cluster.links().isolate(survivor.slot(), Cut::Refused);
     uploads(run, api, others, "recover/lost", 3, &Ledger::new()).await?;
     let lost = api.newest().context("uploads have revisions")?;
     for node in others {
         node.kill_9().await?;
     }
-    cluster.links().heal_all();
     let refused = survivor.operator().run(&["cluster", "recover"], &["--yes"]).await;
     ensure!(refused.is_err_and(|error| error.to_string().contains("running")), "recovered under a node that runs");
     let status = survivor.stop().await?;
     ensure!(status.success(), "{} ended with {status}", survivor.name());
+    cluster.links().heal_all();
     run.say(format_args!("{} is left, without what led to {lost}", survivor.name()));
     Ok(lost)
 }
