@@ -80,7 +80,7 @@ fn a_lineage_that_cannot_begin_changes_nothing() {
     let cases = [
         ("without a cluster", &World::empty(), survivor.clone(), NotBegun::NotInitialised),
         ("of the same number", &world, BeginLineage { number: 1, ..survivor.clone() }, NotBegun::NotLater { lineage: 1 }),
-        ("at its base", &world, BeginLineage { base: INDEX, ..survivor.clone() }, NotBegun::NotAfter { index: INDEX, base: INDEX }),
+        ("at its base", &world, BeginLineage { base: INDEX, ..survivor }, NotBegun::NotAfter { index: INDEX, base: INDEX }),
         ("with nobody", &world, from(&world, Founder::Survivor(NodeId(77))), NotBegun::NotMember(NodeId(77))),
         ("with a removed node", &removed, from(&removed, Founder::Survivor(two)), NotBegun::NotMember(two)),
         ("with an id that is no index", &world, from(&world, stranger(INDEX - 1)), NotBegun::Description),
