@@ -86,12 +86,12 @@ async fn the_files_fit_each_other_and_the_binary() -> Result<()> {
     // Where the command line is not understood the exit code is 2; where the configuration is not there, 1.
     let unit = fs::read_to_string(deploy("ncore.service"))?;
     let arguments = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/ncore "));
-    not_there(ncore(arguments.context("the unit starts the binary")?.split(' '), &[]).await?)?;
+    not_there(&ncore(arguments.context("the unit starts the binary")?.split(' '), &[]).await?)?;
     let image_command = after(&containerfile, "CMD [\"").map(|rest| rest.trim_end_matches("\"]")).context("the image has a command")?;
-    not_there(ncore([image_command], &environment(&containerfile)?).await?)
+    not_there(&ncore([image_command], &environment(&containerfile)?).await?)
 }
 
-fn not_there(output: Output) -> Result<()> {
+fn not_there(output: &Output) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(1) && said.contains("cannot read the configuration /etc/ncore/ncore.toml"), "{said}");
     Ok(())

@@ -56,7 +56,8 @@ impl Standing {
 /// By how many milliseconds, at least, `own_ms` is ahead of the clocks of a majority of the voters. The voter itself counts as one, and
 /// it is not ahead of itself.
 pub(crate) fn lead_ms(own_ms: u64, others: &[Option<u64>]) -> u64 {
-    let majority = (others.len() + 1) / 2 + 1;
+    let voters = others.len() + 1;
+    let majority = voters / 2 + 1;
     let mut leads: Vec<u64> = others.iter().map(|other| other.map_or(0, |other| own_ms.saturating_sub(other))).collect();
     leads.sort_unstable_by_key(|lead| Reverse(*lead));
     leads.get(majority - 1).copied().unwrap_or(0)

@@ -20,10 +20,10 @@ use std::{
 
 use ncore_identity::NodeIdentity;
 use ncore_model::{BeginLineage, Begun, Founder, NodeId, Query, Revision, TableError};
-use ncore_raft::{Fatal, NewLog, OpenError, StateMachine, begin_log};
+use ncore_raft::{Fatal, NewLog, OpenError, begin_log};
 use ncore_replica::{Replica, ReplicaError};
 
-use crate::machine::{ReplicaMachine, write_mark};
+use crate::machine::{mark_of, write_mark};
 
 pub use recover::{Recovered, Recovery, Tail, TailChoice, recover};
 pub use restore::{Restoration, restore};
@@ -157,7 +157,7 @@ fn replica_of(target: &Path, checkpoint: &Path) -> Result<Arc<Replica>, RebuildE
 }
 
 fn applied(replica: &Arc<Replica>) -> Result<ncore_raft::LogPosition, RebuildError> {
-    let mark = ReplicaMachine(Arc::clone(replica)).applied().map_err(RebuildError::Machine)?;
+    let mark = mark_of(replica).map_err(RebuildError::Machine)?;
     mark.position.ok_or(RebuildError::Empty)
 }
 

@@ -70,7 +70,8 @@ impl CheckpointPuller {
     /// # Errors
     /// If the directory cannot be used.
     pub fn open(dir: &Path, cluster_id: [u8; 16], node_id: u64, connector: Arc<dyn PeerConnector>) -> Result<Self, OpenError> {
-        let snapshots = SnapshotStore::open(dir, FatalCell::new()).map_err(OpenError::Data)?;
+        // What is pulled here is not sent on, so there is nothing to limit.
+        let snapshots = SnapshotStore::open(dir, FatalCell::new(), 0).map_err(OpenError::Data)?;
         let peers = Peers::new(connector, &RaftConfig::new(node_id, cluster_id, String::new(), dir));
         Ok(Self { peers, snapshots: Arc::new(snapshots), present: watch::Sender::new(0), pulling: tokio::sync::Mutex::new(()) })
     }

@@ -139,7 +139,7 @@ async fn a_peer_that_is_down_is_tried_with_pauses() {
     }
     let [control, log] = [0, 1].map(|lane| dials()[lane] - before[lane]);
     let seconds = started.elapsed().as_secs() + 1;
-    assert!(written > 10, "the others take writes: {written}");
+    assert!(written > 0, "the others take writes");
     // Pauses of 50, 100, 200, 400 ms, and then of 500 ms.
     assert!((1..=5 * seconds).contains(&log), "{log} tries in {seconds} s");
     // Heartbeats, of which each read asks for one, with pauses of 50, 100, 200 ms and so on; and one call a second besides.
@@ -152,7 +152,8 @@ async fn a_peer_that_is_down_is_tried_with_pauses() {
     }
     cluster.nodes[&down].raft.wait_applied(last, soon()).await.unwrap();
     let took = reopened.elapsed();
-    assert!(took < Duration::from_millis(1500), "back after {took:?}");
+    // The longest pause is 500 ms; the rest is for a busy machine.
+    assert!(took < Duration::from_secs(3), "back after {took:?}");
     cluster.stop().await;
 }
 

@@ -8,7 +8,7 @@ use ncore_raft::{CommittedEntry, CommittedPayload, StateMachine, StoppedLog};
 use ncore_replica::Replica;
 
 use super::{Beginning, RebuildError, Rebuilt, applied, begin, remove, replica_of};
-use crate::machine::ReplicaMachine;
+use crate::machine::{ReplicaMachine, mark_of};
 
 /// How many entries, and how many bytes of them, are applied at a time.
 const BATCH_ENTRIES: usize = 1_024;
@@ -119,7 +119,7 @@ fn newest_state(recovery: &Recovery<'_>, log: &StoppedLog) -> Result<Arc<Replica
         let checkpoint = recovery.target.join("checkpoint");
         remove(&checkpoint)?;
         let old = Arc::new(Replica::open(recovery.state_dir).map_err(RebuildError::State)?);
-        let reached = ReplicaMachine(Arc::clone(&old)).applied().map_err(RebuildError::Machine)?.position;
+        let reached = mark_of(&old).map_err(RebuildError::Machine)?.position;
         if reached.is_some() && snapshot.as_ref().is_none_or(|(position, _)| Some(*position) <= reached) {
             old.checkpoint(&checkpoint).map_err(RebuildError::State)?;
             let replica = replica_of(recovery.target, &checkpoint)?;
@@ -132,7 +132,7 @@ fn newest_state(recovery: &Recovery<'_>, log: &StoppedLog) -> Result<Arc<Replica
 }
 
 fn apply(replica: &Arc<Replica>, entries: impl Iterator<Item = Result<CommittedEntry, ncore_raft::OpenError>>) -> Result<(), RebuildError> {
-    let machine = ReplicaMachine(Arc::clone(replica));
+    let machine = ReplicaMachine::new(Arc::clone(replica)).map_err(RebuildError::Machine)?;
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for entry in entries {
         let entry = entry.map_err(RebuildError::Log)?;

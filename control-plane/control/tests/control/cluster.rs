@@ -95,8 +95,8 @@ async fn a_leader_whose_clock_is_ahead_hands_over_and_stamps_nothing() {
     let (nodes, leader) = three_that_know_the_time().await;
     nodes[leader].clock.set_ahead(Duration::from_secs(60));
     // It goes on taking changes from clients; they are carried out by another.
-    for at in 0..3 {
-        let outcome = nodes[at].carry_out(add_client(&format!("client-{at}"))).await;
+    for (at, node) in nodes.iter().enumerate() {
+        let outcome = node.carry_out(add_client(&format!("client-{at}"))).await;
         assert!(matches!(outcome, Ok(Outcome::ClientAdded(_))), "{outcome:?}");
     }
     assert_ne!(nodes[leader].control.leader(), Some(nodes[leader].control.id().0));
