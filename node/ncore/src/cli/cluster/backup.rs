@@ -23,7 +23,7 @@ use super::super::{
     operator::{Operator, said},
     output,
 };
-use manifest::ManifestFile;
+use manifest::{ManifestFile, age_of};
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -181,7 +181,7 @@ async fn remove_older(vault: &Vault, newest: &Manifest, keep: NonZeroUsize) -> R
     let Some(oldest) = complete.len().checked_sub(keep.get()).and_then(|first| complete.get(first)) else {
         return Ok(Vec::new());
     };
-    let old: Vec<String> = found.into_iter().map(|found| found.name).filter(|name| name < oldest).collect();
+    let old: Vec<String> = found.into_iter().map(|found| found.name).filter(|name| age_of(name) < age_of(oldest)).collect();
     for name in &old {
         vault.remove(name).await?;
     }

@@ -50,6 +50,14 @@ pub(crate) struct ManifestFile {
     pub(crate) blake3: String,
 }
 
+/// What the names of backups of one cluster sort by: when it was made, to the second, then the lineage and the index of its state, as
+/// numbers. Other names come first among those of their time.
+pub(crate) fn age_of(name: &str) -> (&str, Option<(u32, u64)>) {
+    let (made_at, revision) = name.split_once('-').unwrap_or((name, ""));
+    let numbers = revision.split_once('.').and_then(|(lineage, index)| Some((lineage.parse().ok()?, index.parse().ok()?)));
+    (made_at, numbers)
+}
+
 /// The one field that every format has.
 #[derive(Deserialize)]
 struct Header {
@@ -75,7 +83,7 @@ impl Manifest {
         }
     }
 
-    /// The name of the backup: backups of a cluster sort by their age.
+    /// The name of the backup. Names sort by [`age_of`].
     pub(crate) fn name(&self) -> String {
         format!("{}-{}.{}", self.made_at.strftime("%Y%m%dT%H%M%SZ"), self.lineage, self.index)
     }
@@ -106,7 +114,7 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORMAT, Manifest, ManifestFile};
+    use super::{FORMAT, Manifest, ManifestFile, age_of};
 
     fn manifest(name: &str) -> Manifest {
         Manifest {
@@ -130,6 +138,22 @@ mod tests {
         let written = manifest("000012.sst");
         assert_eq!(Manifest::decode(&written.encode().expect("encodes")).expect("decodes"), written);
         assert_eq!(written.name(), "20261126T230401Z-2.1000042");
+    }
+
+    #[test]
+    fn names_sort_by_age_also_within_a_second() {
+        let oldest_first = [
+            "20261126T230401Z-1.99",
+            "20261126T230402Z",
+            "20261126T230402Z-1.49",
+            "20261126T230402Z-1.114",
+            "20261126T230402Z-2.7",
+            "20261126T230402Z-10.1",
+            "20261126T230403Z-1.3",
+        ];
+        for pair in oldest_first.windows(2) {
+            assert!(age_of(pair[0]) < age_of(pair[1]), "{pair:?}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, buffered::BufWriter, local::LocalFileSystem, path::Path};
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, age_of};
 
 const MANIFEST: &str = "manifest.json";
 /// How much of a file is sent at once. Files that are smaller are sent whole.
@@ -82,7 +82,7 @@ impl Vault {
             let manifest = manifest.map(|bytes| Manifest::decode(&bytes)).transpose();
             found.push(Found { manifest: manifest.with_context(|| format!("the manifest of {name}"))?, name });
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort_by(|a, b| age_of(&a.name).cmp(&age_of(&b.name)));
         Ok(found)
     }
 
