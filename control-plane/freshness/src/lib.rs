@@ -31,8 +31,8 @@
 //! 2. **Nothing survives.** A `Follower` and a `Hub` start empty with their process, and a process has its own incarnation.
 //! 3. **Counted before granted.** A ping is answered from a round that began after it arrived, and from the beginning of that
 //!    round the child counts in what this node reports, for `bound * (1 + drift)`, whether or not it stays.
-//! 4. **Once true, always true.** An ack says that whatever is fresh through this node has applied so much. Later it can only
-//!    say more; so the order in which acks arrive does not matter.
+//! 4. **Once true, always true.** An ack says that whatever is fresh through this node has applied so much, and that stays true
+//!    whoever joins later. So the parent keeps the most that was ever said, and the order in which acks arrive does not matter.
 //! 5. **Bounded.** Pings, rounds, children, children that left, and laggards are all limited.
 
 mod ack;
