@@ -38,7 +38,7 @@ licences: ## Check licences, banned crates and sources
 	cargo deny --workspace check bans licenses sources
 
 bench: build ## Measure the data plane beside nginx
-	cargo run --release -p cluster-tests --bin cluster-bench -- --ncore $(NCORE)
+	@$(CARGO_TARGET_DIR)/release/cluster-bench --ncore $(NCORE)
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev
