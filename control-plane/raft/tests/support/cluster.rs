@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use ncore_raft::{ConnectError, Lane, MembershipStamp, PeerConnector, PeerIdentity, ProposeError, Proposed, RaftConfig, RaftNode};
+use ncore_raft::{ChangeError, ConnectError, Lane, MembershipStamp, PeerConnector, PeerIdentity, ProposeError, Proposed, RaftConfig, RaftNode};
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::{
@@ -75,7 +75,7 @@ impl Cluster {
             cluster.add_learner(id).await;
         }
         let all: BTreeSet<u64> = (1..=voters).collect();
-        first.change_voters(all.clone(), first.status().stamp(), soon()).await.unwrap();
+        changed(first, async |stamp| first.change_voters(all.clone(), stamp, soon()).await).await;
         eventually("all vote", || async {
             cluster.nodes.iter().all(|(id, node)| *id > voters || node.raft.status().members.voters == all)
         })
@@ -140,7 +140,7 @@ impl Cluster {
     pub(crate) async fn add_learner(&self, id: u64) {
         let leader = self.leader().await;
         let raft = &self.nodes[&leader].raft;
-        raft.add_learner(id, &format!("node-{id}"), raft.status().stamp(), soon()).await.unwrap();
+        changed(raft, async |stamp| raft.add_learner(id, &format!("node-{id}"), stamp, soon()).await).await;
     }
 
     /// A node that leads and is followed by a quorum.
@@ -249,4 +249,15 @@ pub(crate) fn disk_bytes(dir: &Path) -> u64 {
         .map(|entry| entry.unwrap())
         .map(|entry| if entry.file_type().unwrap().is_dir() { disk_bytes(&entry.path()) } else { entry.metadata().unwrap().len() })
         .sum()
+}
+
+/// Makes a change on the membership as it is. The status can be of a moment before the last change: then it is looked at again.
+async fn changed(raft: &RaftNode, change: impl AsyncFn(MembershipStamp) -> Result<(), ChangeError>) {
+    let deadline = soon();
+    loop {
+        match change(raft.status().stamp()).await {
+            Err(ChangeError::Stale) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(5)).await,
+            result => return result.unwrap(),
+        }
+    }
 }
