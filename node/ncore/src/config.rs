@@ -209,8 +209,9 @@ pub(crate) struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         // What openraft says at each try to reach a peer is left out: `ncore_raft` says that it was lost, and that it is back.
-        let filter = "info,openraft=warn,openraft::replication=error,openraft::core::heartbeat=error,rustls=error".to_owned();
-        Self { format: LogFormat::Text, filter }
+        let filter = "info,openraft=warn,openraft::replication=error,openraft::core::heartbeat=error,\
+                      openraft::engine::handler::replication_handler=error,rustls=error";
+        Self { format: LogFormat::Text, filter: filter.to_owned() }
     }
 }
 
