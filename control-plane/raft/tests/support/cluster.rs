@@ -13,7 +13,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use ncore_raft::{ChangeError, ConnectError, Lane, MembershipStamp, PeerConnector, PeerIdentity, ProposeError, Proposed, RaftConfig, RaftNode};
+use ncore_raft::{
+    ChangeError, ConnectError, Lane, MembershipStamp, PeerConnector, PeerIdentity, ProposeError, Proposed, RaftConfig, RaftNode,
+};
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::{
