@@ -71,6 +71,8 @@ pub enum Command {
         /// Whether it does.
         relay: bool,
     },
+    /// An access token is good for nothing from here on. Level 4.
+    RevokeToken(RevokeToken),
 }
 
 impl Command {
@@ -80,6 +82,7 @@ impl Command {
         match self {
             Self::PatchAsset(_) => 2,
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
+            Self::RevokeToken(_) => 4,
             _ => 1,
         }
     }
@@ -105,6 +108,7 @@ impl Command {
             Self::PatchAsset(_) => "patch_asset",
             Self::SetVoter { .. } => "set_voter",
             Self::SetRelay { .. } => "set_relay",
+            Self::RevokeToken(_) => "revoke_token",
         }
     }
 }
@@ -299,4 +303,15 @@ pub struct PatchAsset {
     pub cache_ttl_s: Option<u32>,
     /// What must be true of it.
     pub precondition: Precondition,
+}
+
+/// See [`Command::RevokeToken`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// Whose token it is.
+    pub client: ClientId,
+    /// Its id, which is its `jti`.
+    pub token: String,
+    /// When it would have ended, in Unix milliseconds: until a while after that the revocation is kept.
+    pub expires_at_ms: u64,
 }

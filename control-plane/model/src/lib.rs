@@ -60,7 +60,7 @@ pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
     AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, InitCluster, PatchAsset, Precondition, PurgeAssets, PutAsset,
-    SetClientStatus, UpdateNode,
+    RevokeToken, SetClientStatus, UpdateNode,
 };
 pub use glob::{AssetGlob, GlobError};
 pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
@@ -76,6 +76,6 @@ pub use query::{AssetFilter, AssetPage, Query};
 pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};
 pub use revision::{Revision, RevisionParseError};
 pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
-pub use signing_key::SigningKey;
+pub use signing_key::{RevokedToken, SigningKey};
 pub use state_hash::state_hash;
 pub use table::{ReadTables, Row, Table, TableError, Tables};

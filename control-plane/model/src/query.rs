@@ -13,7 +13,7 @@ use crate::{
     purge::Purge,
     replication::NodeReport,
     revision::Revision,
-    signing_key::SigningKey,
+    signing_key::{RevokedToken, SigningKey},
     table::{ReadTables, Row, Table, TableError},
 };
 
@@ -134,6 +134,14 @@ pub trait Query: ReadTables {
     /// [`TableError`].
     fn signing_keys(&self) -> Result<Vec<SigningKey>, TableError> {
         all(self, Table::SigningKeys)
+    }
+
+    /// The revocation of the access token with this id, if it was revoked and its time is not long over.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn revoked_token(&self, id: &str) -> Result<Option<RevokedToken>, TableError> {
+        row(self, Table::RevokedTokens, id.as_bytes())
     }
 
     /// The asset at a path.

@@ -23,6 +23,7 @@ use crate::codec::CodecError;
 /// | `Keys` | scope, 32 bytes | the answer, and the hash of the payload | 0.1 |
 /// | `Expiry` | log time, u64 BE, table, key | empty | 0.1 |
 /// | `Relays` | node id, u64 BE | empty | 0.1, level 3 |
+/// | `RevokedTokens` | token id | [`RevokedToken`](crate::RevokedToken) | 0.1, level 4 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -58,11 +59,13 @@ pub enum Table {
     Expiry = 15,
     /// The nodes that pass the log on although they do not vote.
     Relays = 16,
+    /// The access tokens that were revoked before their time.
+    RevokedTokens = 17,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -79,6 +82,7 @@ impl Table {
         Self::Keys,
         Self::Expiry,
         Self::Relays,
+        Self::RevokedTokens,
     ];
 
     /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
@@ -104,6 +108,7 @@ impl Table {
             Self::Keys => "keys",
             Self::Expiry => "expiry",
             Self::Relays => "relays",
+            Self::RevokedTokens => "revoked_tokens",
         }
     }
 

@@ -16,7 +16,7 @@ use proptest::{
 use sequence::{LogEntry, logs};
 
 /// The tables of the answers, and of the log's time: what a rejection may change.
-const ANSWERS: [Table; 4] = [Table::Cluster, Table::Requests, Table::Keys, Table::Expiry];
+const ANSWERS: [Table; 5] = [Table::Cluster, Table::Requests, Table::Keys, Table::Expiry, Table::RevokedTokens];
 /// The most answers that an entry forgets.
 const FORGET_PER_ENTRY: usize = 16;
 
@@ -208,7 +208,10 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::PurgeAssets(_) => &[Table::Purges],
         Command::ReportHoldings(_) => &[Table::Reports],
         Command::RaiseSchema { .. } => &[],
+        Command::RevokeToken(_) => &[Table::RevokedTokens],
     };
+    let is_new = rows(after, Table::RevokedTokens).iter().any(|row| !rows(before, Table::RevokedTokens).contains(row));
+    prop_assert!(!is_new || allowed.contains(&Table::RevokedTokens), "{} revoked a token", proposal.command.as_str());
     for table in Table::ALL {
         if !ANSWERS.contains(&table) && !allowed.contains(&table) {
             prop_assert_eq!(rows(before, table), rows(after, table), "{} wrote to {}", proposal.command.as_str(), table.as_str());
@@ -280,10 +283,10 @@ fn check_nodes(tables: &MemoryTables) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Every answer has its day, and as many of those that are due go as may go at once.
+/// Every answer, and every revocation, has its day, and as many of those that are due go as may go at once.
 fn check_forgetting(before: &MemoryTables, after: &MemoryTables) -> Result<(), TestCaseError> {
     let mut answers: Vec<Vec<u8>> = Vec::new();
-    for table in [Table::Requests, Table::Keys] {
+    for table in [Table::Requests, Table::Keys, Table::RevokedTokens] {
         answers.extend(rows(after, table).into_iter().map(|(key, _)| [[table as u8].as_slice(), &key].concat()));
     }
     let mut scheduled: Vec<Vec<u8>> = rows(after, Table::Expiry).into_iter().map(|(key, _)| key[8..].to_vec()).collect();
@@ -342,7 +345,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 17);
+    assert_eq!(carried_out.len(), 18);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

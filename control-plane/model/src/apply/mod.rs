@@ -111,5 +111,6 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::DeleteAsset(delete) => asset::delete(rows, delete),
         Command::PatchAsset(patch) => asset::patch(rows, now, patch),
         Command::PurgeAssets(purge) => asset::purge(rows, now, purge),
+        Command::RevokeToken(revoke) => client::revoke_token(rows, now, revoke),
     }
 }

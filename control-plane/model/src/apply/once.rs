@@ -63,7 +63,7 @@ pub(super) fn remember(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, no
     if let Some(key) = proposal.idempotency.filter(|_| !matches!(outcome, Outcome::Rejected(_))) {
         rows.put(Table::Keys, &key.scope, &Answer { payload: key.payload, ..answer })?;
         let until = now.log_time_ms.saturating_add(IDEMPOTENCY_RETENTION_MS);
-        rows.put_raw(Table::Expiry, &expiry_key(until, Table::Keys, &key.scope), &[]);
+        forget_at(rows, until, Table::Keys, &key.scope);
     }
     Ok(())
 }
@@ -72,12 +72,17 @@ fn remember_request(rows: &mut Rows<'_, impl Tables>, proposal: &Proposal, now: 
     rows.put(Table::Requests, &proposal.request.0, answer)?;
     // The id may come from a clock that runs ahead: its answer is kept until the id itself would be refused.
     let until = proposal.request.issued_ms().max(now.log_time_ms).saturating_add(REQUEST_RETENTION_MS);
-    rows.put_raw(Table::Expiry, &expiry_key(until, Table::Requests, &proposal.request.0), &[]);
+    forget_at(rows, until, Table::Requests, &proposal.request.0);
     Ok(())
 }
 
-/// Forgets answers that are due, beginning at `from_ms`, before which none is left. Gives where the next entry begins: on disk,
-/// rows that were deleted a moment ago are slow to step over, and so each entry steps over none.
+/// Has the row at `key` deleted once the time of the log has reached `due_ms`.
+pub(super) fn forget_at(rows: &mut Rows<'_, impl Tables>, due_ms: u64, table: Table, key: &[u8]) {
+    rows.put_raw(Table::Expiry, &expiry_key(due_ms, table, key), &[]);
+}
+
+/// Forgets what is due, answers and other rows of a bounded life, beginning at `from_ms`, before which none is left. Gives where the
+/// next entry begins: on disk, rows that were deleted a moment ago are slow to step over, and so each entry steps over none.
 pub(super) fn forget_expired(rows: &mut Rows<'_, impl Tables>, from_ms: u64, now_ms: u64) -> Result<u64, ApplyError> {
     let first = rows.scan_raw(Table::Expiry, &from_ms.to_be_bytes(), FORGET_PER_ENTRY)?;
     let mut reached_ms = from_ms;

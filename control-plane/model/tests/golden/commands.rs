@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use ncore_model::{
     AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception, ExceptionState,
     Idempotency, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset,
-    SchemaRange, Scope, SetClientStatus, UpdateNode,
+    RevokeToken, SchemaRange, Scope, SetClientStatus, UpdateNode,
 };
 
 use super::{Golden, asset_id, client, record, request};
 
 /// How many commands there are.
-const COMMANDS: usize = 17;
+const COMMANDS: usize = 18;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -33,6 +33,7 @@ fn number(command: &Command) -> usize {
         Command::PatchAsset(_) => 14,
         Command::SetVoter { .. } => 15,
         Command::SetRelay { .. } => 16,
+        Command::RevokeToken(_) => 17,
     }
 }
 
@@ -136,6 +137,7 @@ fn of_clients() -> Vec<(&'static str, Command)> {
         })
     };
     let delete = DeleteAsset { client: client(), asset: asset_id(), precondition: Precondition::None };
+    let revoke = RevokeToken { client: client(), token: "018bcfe568007001".into(), expires_at_ms: 1_700_086_400_000 };
     let patch = PatchAsset {
         client: client(),
         asset: asset_id(),
@@ -155,6 +157,7 @@ fn of_clients() -> Vec<(&'static str, Command)> {
         ("", Command::DeleteAsset(delete)),
         ("", Command::PurgeAssets(PurgeAssets { client: client(), pattern: "bilder/*".into() })),
         ("", Command::PatchAsset(patch)),
+        ("", Command::RevokeToken(revoke)),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use ncore_model::{
     Blob, BlobHash, Client, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Lineage, Node, NodeId,
-    NodeReport, NodeState, Purge, SchemaRange, Scope, SigningKey,
+    NodeReport, NodeState, Purge, RevokedToken, SchemaRange, Scope, SigningKey,
 };
 
 use super::{Golden, asset, client, record};
@@ -34,6 +34,7 @@ pub(super) fn all() -> Vec<Golden> {
             "row.signing_key",
             &SigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83], created_at_ms: 1_700_000_000_000 },
         ),
+        record("row.revoked_token", &RevokedToken { client: client(), revoked_at_ms: 1_700_000_000_000 }),
         record("row.purge", &Purge { client: client(), pattern: "bilder/*".into(), at_ms: 1_700_000_000_000 }),
         record(
             "row.node_report",

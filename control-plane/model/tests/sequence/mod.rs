@@ -7,8 +7,8 @@
 use ncore_model::{
     AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception,
     ExceptionState, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, NodeId, NodeReport, NodeState,
-    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, Query, REQUEST_RETENTION_MS, ReadTables, RequestId, SchemaRange,
-    SetClientStatus, Table, UpdateNode, apply,
+    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, Query, REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX,
+    SchemaRange, SetClientStatus, Table, UpdateNode, apply,
 };
 use proptest::prelude::*;
 
@@ -23,22 +23,26 @@ pub(crate) struct LogEntry {
 }
 
 /// A log of up to `longest` entries, after a beginning: nearly always the first command of a cluster, two clients, a token for
-/// many nodes and a second node, of this release or of the one before.
+/// many nodes and a second node, of this release or of the one before; at any level, for the steps alone seldom get to the highest.
 pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
-    (prop::bool::weighted(0.95), schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(|(begun, schema, steps)| {
-        let mut script = Script::new();
-        if begun {
-            let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
-            let join = Action::Join { token: 0, name: 1, schema };
-            for action in [Action::Init, Action::Client { long: false }, Action::Client { long: false }, token, join] {
-                script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
+    (prop::bool::weighted(0.95), 1..=SCHEMA_MAX, schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(
+        |(begun, level, schema, steps)| {
+            let mut script = Script::new();
+            if begun {
+                let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
+                let join = Action::Join { token: 0, name: 1, schema };
+                let raise = (2..=level).map(|level| Action::Raise { level });
+                let clients = [Action::Client { long: false }, Action::Client { long: false }];
+                for action in [Action::Init].into_iter().chain(raise).chain(clients).chain([token, join]) {
+                    script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
+                }
             }
-        }
-        for step in steps {
-            script.take(&step);
-        }
-        script.log
-    })
+            for step in steps {
+                script.take(&step);
+            }
+            script.log
+        },
+    )
 }
 
 /// What happens next.
@@ -92,6 +96,7 @@ enum Action {
     Raise { level: u32 },
     Voter { node: u8, voter: bool },
     Relay { node: u8, relay: bool },
+    RevokeAccess { client: u8, token: u8, expires_in_ms: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -151,7 +156,10 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
-        6 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 1 => Just(4u32)].prop_map(|level| Action::Raise { level }),
+        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 1 => Just(5u32)]
+            .prop_map(|level| Action::Raise { level }),
+        4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
+            .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(node, relay)| Action::Relay { node, relay }),
     ]
@@ -297,6 +305,11 @@ impl Script {
                 mime: ttl_s.is_none().then(|| "text/html".into()),
                 cache_ttl_s: *ttl_s,
                 precondition: precondition.clone(),
+            }),
+            Action::RevokeAccess { client, token, expires_in_ms } => Command::RevokeToken(RevokeToken {
+                client: self.client(*client),
+                token: format!("{token:032x}"),
+                expires_at_ms: (self.now_ms + expires_in_ms).saturating_sub(2 * REQUEST_RETENTION_MS),
             }),
             Action::Purge { client } => Command::PurgeAssets(PurgeAssets { client: self.client(*client), pattern: "folder/*".into() }),
             other => unreachable!("{other:?} is no command of a client"),
