@@ -34,7 +34,7 @@ use super::{
     Catcher, FirstHubs, HubSettings,
     checkpoint::CatchError,
     frame,
-    leadership::{Leader, Leadership},
+    leadership::Leadership,
     link::{Link, LinkError},
     parents::Candidate,
 };
@@ -164,7 +164,7 @@ impl Follower {
                         return End::Better;
                     }
                 }
-                () = self.warm.tend() => {}
+                () = self.warm.tend(&self.parts.leadership) => {}
             }
         }
     }
@@ -192,8 +192,8 @@ impl Follower {
 
     fn heed(&self, message: &Down, upstream: &Upstream) -> Result<(), End> {
         match message {
-            &Down::Leader(wire::Leader { node_id, term }) => {
-                self.parts.leadership.learn(Leader { node: Some(node_id).filter(|node| *node != 0), term });
+            Down::Leader(leader) => {
+                self.parts.leadership.learn(leader.into());
                 Ok(())
             }
             &Down::Compacted(wire::Compacted { oldest, .. }) => Err(End::Compacted(oldest)),

@@ -1,5 +1,6 @@
 //! Who leads, as far as this node knows: from Raft if it takes part, from its parent if not.
 
+use ncore_proto::hub::v1 as wire;
 use tokio::sync::watch;
 
 /// A leader, or the lack of one.
@@ -9,6 +10,12 @@ pub(crate) struct Leader {
     pub(crate) node: Option<u64>,
     /// The term in which that was learnt.
     pub(crate) term: u64,
+}
+
+impl From<&wire::Leader> for Leader {
+    fn from(told: &wire::Leader) -> Self {
+        Self { node: Some(told.node_id).filter(|node| *node != 0), term: told.term }
+    }
 }
 
 /// The present [`Leader`], for everybody on this node and for its children.

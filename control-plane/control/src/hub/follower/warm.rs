@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::pending;
 use ncore_model::NodeId;
-use ncore_proto::hub::v1::Hello;
+use ncore_proto::hub::v1::{Hello, down::Message as Down};
 use tokio::task::JoinHandle;
 
 use crate::{
     hub::{
+        leadership::Leadership,
         link::{Link, LinkError},
         parents::Candidate,
     },
@@ -75,8 +76,8 @@ impl Warm {
         }
     }
 
-    /// Works on the stream: waits for it to be opened, and notices its end. Cancel safe; to be called again and again.
-    pub(super) async fn tend(&mut self) {
+    /// Works on the stream: waits for it to be opened, hears who leads, and notices its end. Cancel safe; to be called again and again.
+    pub(super) async fn tend(&mut self, leadership: &Leadership) {
         match self {
             Self::Cold => pending().await,
             Self::Opening(_, opening) => {
@@ -86,12 +87,14 @@ impl Warm {
                     Ok(Err(_)) | Err(_) => Self::Cold,
                 };
             }
-            // What a hub says to those that it does not feed is not news to this node.
-            Self::Open(link) => {
-                if link.next().await.is_err() {
-                    *self = Self::Cold;
-                }
-            }
+            Self::Open(link) => match link.next().await {
+                // It is said once, and the stream may become the one that is followed. It may also be that this hub knows and the other
+                // is cut off from whoever leads now.
+                Ok(Down::Leader(leader)) => leadership.learn((&leader).into()),
+                // Whatever else a hub says to those that it does not feed is not news to this node.
+                Ok(_) => {}
+                Err(_) => *self = Self::Cold,
+            },
         }
     }
 }
