@@ -69,6 +69,9 @@ pub enum FenceAction {
 }
 
 impl FenceAction {
+    /// Every action, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Proceed, Self::Revalidate, Self::ServeStale, Self::Refuse];
+
     /// The name of the action in logs, metrics and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -95,6 +98,20 @@ pub enum Guarded {
 }
 
 impl Guarded {
+    /// Everything that is guarded, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Zone, Self::PublicAsset, Self::RestrictedAsset, Self::Credential];
+
+    /// Its name in settings, logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Zone => "zone",
+            Self::PublicAsset => "public-asset",
+            Self::RestrictedAsset => "restricted-asset",
+            Self::Credential => "credential",
+        }
+    }
+
     /// The policy where none was chosen.
     #[must_use]
     pub const fn default_policy(self) -> FencePolicy {

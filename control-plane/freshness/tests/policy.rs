@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ncore_freshness::{Boottime, Fence, FenceAction, FencePolicy, FenceReason, FreshState, Guarded, Settings};
+use ncore_freshness::{Boottime, Fence, FenceAction, FencePolicies, FencePolicy, FenceReason, Fences, FreshState, Guarded, Settings};
 use proptest::prelude::*;
 
 const FRESH: FreshState = FreshState::Fresh { as_of: Boottime::from_millis(1) };
@@ -42,6 +42,27 @@ fn what_is_done_where_nothing_was_chosen() {
     ];
     for (guarded, policy) in table {
         assert_eq!(guarded.default_policy(), policy, "{guarded:?}");
+    }
+}
+
+#[test]
+fn what_was_chosen_is_what_is_done_and_counted() {
+    for (at, guarded) in Guarded::ALL.into_iter().enumerate() {
+        assert_eq!(guarded as usize, at);
+        for policy in FencePolicy::ALL {
+            let fences = Fences::new(FencePolicies::default().with(guarded, policy));
+            assert_eq!(fences.decide(guarded, &FRESH), FenceAction::Proceed);
+            let action = fences.decide(guarded, &FENCED);
+            assert_eq!(action, policy.decide(&FENCED));
+            for (number, other) in FenceAction::ALL.into_iter().enumerate() {
+                assert_eq!(other as usize, number);
+                assert_eq!(fences.decided(guarded, other), u64::from(other == action), "{} {}", guarded.as_str(), other.as_str());
+            }
+            for other in Guarded::ALL.into_iter().filter(|other| *other != guarded) {
+                assert_eq!(fences.policies().of(other), other.default_policy());
+                assert_eq!(fences.decided(other, action), 0);
+            }
+        }
     }
 }
 
