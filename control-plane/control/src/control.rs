@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
-    freshness::{self, Pulse},
+    freshness::{self, BarrierError, BarrierProgress, Pulse},
     hub::{ChildStatus, FollowerStatus, Hub, HubParts, HubService, Leadership},
     listener::Listener,
     machine::ReplicaMachine,
@@ -231,23 +231,10 @@ impl Control {
         self.raft().map_or_else(|| self.leadership.current().node, |raft| raft.leaders().current())
     }
 
-    /// Whether this node may act on its view, as of now.
-    #[must_use]
-    pub fn fresh_state(&self) -> FreshState {
-        self.pulse.state()
-    }
-
     /// How old this node's view can be at most; `None` if nothing is known.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
         self.pulse.staleness()
-    }
-
-    /// Announces the state of freshness, within a tenth of a second. Whoever must not act on a view that is too old asks
-    /// [`fresh_state`](Self::fresh_state): a process that was stopped acts before it is told.
-    #[must_use]
-    pub fn freshness(&self) -> watch::Receiver<FreshState> {
-        self.pulse.watch()
     }
 
     /// Who follows this node.
@@ -351,5 +338,21 @@ impl ControlPlane for Control {
 
     fn wait_for(&self, revision: Revision, deadline: Duration) -> BoxFuture<'_, Result<(), ReadError>> {
         Box::pin(self.wait_applied(revision, deadline))
+    }
+
+    fn fresh_state(&self) -> FreshState {
+        self.pulse.state()
+    }
+
+    fn freshness(&self) -> watch::Receiver<FreshState> {
+        self.pulse.watch()
+    }
+
+    fn barrier(&self, revision: Revision, deadline: Duration) -> BoxFuture<'_, Result<BarrierProgress, BarrierError>> {
+        Box::pin(self.barrier_anywhere(revision, deadline))
+    }
+
+    fn without(&self, revision: Revision) -> BoxFuture<'_, Vec<NodeId>> {
+        Box::pin(self.nodes_without(revision))
     }
 }

@@ -3,8 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use ncore_freshness::FreshState;
 use ncore_model::{Command, Idempotency, NodeId, Outcome, RequestId, Revision};
 use ncore_replica::Replica;
+use tokio::sync::watch;
+
+use crate::freshness::{BarrierError, BarrierProgress};
 
 /// The control plane, as the customer-facing side and the agent of a node see it.
 pub trait ControlPlane: Send + Sync + 'static {
@@ -23,6 +27,19 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Waits until this node has applied `revision`.
     fn wait_for(&self, revision: Revision, deadline: Duration) -> BoxFuture<'_, Result<(), ReadError>>;
+
+    /// Whether this node may act on its view, as of now. Whoever acts on the answer reads the view *after* this call. Cheap enough to
+    /// be asked for each request.
+    fn fresh_state(&self) -> FreshState;
+
+    /// Announces the state of freshness, within a tenth of a second.
+    fn freshness(&self) -> watch::Receiver<FreshState>;
+
+    /// Waits until every node has applied `revision` or is fenced, but not longer than `deadline`, and says how far that is.
+    fn barrier(&self, revision: Revision, deadline: Duration) -> BoxFuture<'_, Result<BarrierProgress, BarrierError>>;
+
+    /// The members that do not say, when asked, that they have applied `revision`: each gets a short time to answer.
+    fn without(&self, revision: Revision) -> BoxFuture<'_, Vec<NodeId>>;
 }
 
 /// A change that is asked for.

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ncore_freshness::{Barrier, BarrierState, CompleteBy, Pending};
-use ncore_model::{NodeId, Revision};
+use ncore_model::{NodeId, Query, Revision};
 use ncore_proto::cluster::v1::{self as wire, barrier_reply::Result as Reply, cluster_client::ClusterClient};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::clock::boottime;
-use crate::{control::Control, plane::ReadError};
+use crate::{
+    control::Control,
+    plane::{ControlPlane, ReadError},
+};
 
 /// How often a barrier is looked at although nothing happened: time alone completes it, too.
 const LOOK: Duration = Duration::from_millis(100);
@@ -16,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const BACKOFF: Duration = Duration::from_millis(50);
 /// The longest that the leader is waited for at once: one that does not answer may not lead any more.
 const PART: Duration = Duration::from_secs(2);
+/// How long a node that is asked what it has applied may take.
+const ASK: Duration = Duration::from_secs(1);
 /// The longest that a caller may have this node wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,7 +61,7 @@ impl Control {
     ///
     /// # Errors
     /// [`BarrierError`] if this node does not reach the revision in time.
-    pub async fn barrier(&self, revision: Revision, deadline: Duration) -> Result<BarrierProgress, BarrierError> {
+    pub(crate) async fn barrier_anywhere(&self, revision: Revision, deadline: Duration) -> Result<BarrierProgress, BarrierError> {
         let end = Instant::now() + deadline.min(PATIENCE);
         self.wait_applied(revision, end.saturating_duration_since(Instant::now())).await?;
         let barrier = Barrier::new(revision, boottime());
@@ -87,6 +93,22 @@ impl Control {
                 return Ok(progress);
             }
         }
+    }
+
+    /// Asks every member at once. One that says nothing, or that it is behind, is named.
+    pub(crate) async fn nodes_without(&self, revision: Revision) -> Vec<NodeId> {
+        let members = self.replica().members().unwrap_or_default();
+        let asked = members.into_iter().map(|node| node.id).filter(|node| *node != self.id()).map(async |node| {
+            let channel = self.peers().channel(node).ok()?;
+            let mut client = ClusterClient::new(channel);
+            let reply = timeout(ASK, client.inspect(wire::InspectRequest { state_hash: false })).await.ok()?.ok()?.into_inner();
+            let applied = Revision { lineage: reply.lineage, index: reply.applied };
+            (applied >= revision).then_some(node)
+        });
+        let asked: Vec<_> = asked.collect();
+        let have: Vec<NodeId> = join_all(asked).await.into_iter().flatten().collect();
+        let members = self.replica().members().unwrap_or_default().into_iter().map(|node| node.id);
+        members.filter(|node| *node != self.id() && !have.contains(node)).collect()
     }
 
     /// At this node's own hub, until `end`. As long as it leads, if it is to.

@@ -4,12 +4,15 @@ mod ends;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use ncore_freshness::{
-    Ack, Answer, Barrier, BarrierState, Child, Follower, FreshState, Hub, JoinError, PingSeq, RoundId, RoundOutcome, Settings,
+    Ack, Answer, Barrier, BarrierState, Boottime, Child, Follower, FreshState, Hub, JoinError, PingSeq, RoundId, RoundOutcome, Settings,
 };
 use ncore_model::Revision;
 use ncore_proto::hub::v1::{self as wire, up::Message as Up};
@@ -25,6 +28,9 @@ use super::{
 pub(crate) struct Pulse {
     settings: Settings,
     core: Mutex<Core>,
+    /// As of when the view is fresh, in nanoseconds of CLOCK_BOOTTIME; 0 for not at all. Written under the lock after every event, so
+    /// that requests need not take it.
+    fresh_as_of: AtomicU64,
     /// The state as it was last looked at.
     state: watch::Sender<FreshState>,
     /// Counts what may have changed the report that goes up, or the state of a barrier.
@@ -58,7 +64,7 @@ struct Attached {
     /// Pings without a pong, each with the round that it answers.
     under_way: VecDeque<(PingSeq, RoundId)>,
     /// When the last pong came, or the stream began.
-    heard: ncore_freshness::Boottime,
+    heard: Boottime,
 }
 
 /// Holds a stream as the one that pings go up on; it is not used any more when this is dropped.
@@ -82,16 +88,32 @@ impl Pulse {
         let state = watch::Sender::new(follower.state(boottime()));
         let hub = Hub::new(settings, applied);
         let core = Mutex::new(Core { follower, hub, upstream: None, attached: 0, outlets: HashMap::new(), joined: 0 });
-        Arc::new(Self { settings, core, state, progress: watch::Sender::new(0), asked: Notify::new(), urged: Notify::new() })
+        let fresh_as_of = AtomicU64::new(0);
+        Arc::new(Self { settings, core, fresh_as_of, state, progress: watch::Sender::new(0), asked: Notify::new(), urged: Notify::new() })
     }
 
     pub(crate) fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// Whether this node may act on its view, as of now.
+    /// Whether this node may act on its view, as of now. What is read from the view *after* this call is at least that new. Without a
+    /// lock while it is fresh.
     pub(crate) fn state(&self) -> FreshState {
+        let as_of = Boottime::from_nanos(self.fresh_as_of.load(Ordering::Acquire));
+        let is_known = as_of > Boottime::from_nanos(0);
+        if is_known && boottime().since(as_of) < self.settings.bound {
+            return FreshState::Fresh { as_of };
+        }
         self.core.lock().follower.state(boottime())
+    }
+
+    /// Makes known to requests what an event has come to.
+    fn publish(&self, core: &Core) {
+        let as_of = match core.follower.state(boottime()) {
+            FreshState::Fresh { as_of } => as_of.as_nanos(),
+            FreshState::Fenced(_) => 0,
+        };
+        self.fresh_as_of.store(as_of, Ordering::Release);
     }
 
     /// How old the view can be at most; `None` if nothing is known.
@@ -110,6 +132,7 @@ impl Pulse {
         let now = boottime();
         core.follower.clock(now, wall());
         let state = core.follower.state(now);
+        self.publish(&core);
         drop(core);
         self.state.send_if_modified(|known| {
             let news = *known != state;
@@ -120,7 +143,9 @@ impl Pulse {
 
     /// This node answers from a view that has `revision` in it.
     pub(super) fn applied(&self, revision: Revision) {
-        self.core.lock().follower.applied(revision, boottime());
+        let mut core = self.core.lock();
+        core.follower.applied(revision, boottime());
+        self.publish(&core);
     }
 
     /// The same, and the view would outlive a loss of power.
@@ -152,6 +177,7 @@ impl Pulse {
         let mut core = self.core.lock();
         let now = boottime();
         core.follower.clock(now, wall());
+        self.publish(&core);
         (core.hub.begin_round(now), core.follower.ping(now))
     }
 
@@ -162,6 +188,7 @@ impl Pulse {
         if let RoundOutcome::Led { read, .. } = outcome {
             core.follower.pong(seq, read, now);
         }
+        self.publish(&core);
         core.end_round(round, outcome);
         drop(core);
         self.moved();
@@ -170,9 +197,10 @@ impl Pulse {
     /// A round with a ping upwards. Whether there is somebody to ask.
     pub(super) fn ping_upstream(&self) -> bool {
         let mut core = self.core.lock();
-        let Core { follower, hub, upstream: Some(attached), .. } = &mut *core else { return false };
         let now = boottime();
-        follower.clock(now, wall());
+        core.follower.clock(now, wall());
+        self.publish(&core);
+        let Core { follower, hub, upstream: Some(attached), .. } = &mut *core else { return false };
         let (round, ack) = (hub.begin_round(now), hub.report(now));
         let seq = follower.ping(now);
         let mut given_up = None;

@@ -20,6 +20,7 @@ impl Upstream {
             answered.push(round);
         }
         core.follower.pong(seq, read, now);
+        self.pulse.publish(&core);
         // A round that began before this ping was sent is answered by its answer, too.
         for round in answered {
             core.end_round(round, RoundOutcome::Upstream { read });
