@@ -33,7 +33,9 @@ pub use crate::{
     request_body::{RequestBody, RequestBodyError},
     request_id::RequestId,
     router::{ApiRequest, ApiResponse, ApiService, PeerInfo, Router},
-    serve::{AssetEntry, AssetFacts, AssetServer, BlobHash, Catalog, LoadedSlice, Lookup, SLICE_BYTES, SliceError, SliceSource, Slices},
+    serve::{
+        AssetEntry, AssetFacts, AssetServer, BlobHash, Catalog, LoadedSlice, Lookup, SLICE_BYTES, SliceError, SliceSource, Slices, ViewAge,
+    },
 };
 
 /// An error of a part that this crate knows nothing about.

@@ -41,6 +41,8 @@ pub enum Outcome {
     NodeBusy,
     /// 503: the node's view does not let it say what is at the path.
     ViewUnavailable,
+    /// 503: the node's view may be too old to say, and the operator's policy is not to.
+    Fenced,
     /// 500: a handler panicked.
     Panicked,
     /// Answered by the [`ApiService`](crate::ApiService), whatever the status.
@@ -49,7 +51,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Whole,
         Self::Range,
         Self::Ranges,
@@ -67,6 +69,7 @@ impl Outcome {
         Self::ContentDeadline,
         Self::NodeBusy,
         Self::ViewUnavailable,
+        Self::Fenced,
         Self::Panicked,
         Self::Api,
     ];
@@ -92,6 +95,7 @@ impl Outcome {
             Self::ContentDeadline => "content_deadline",
             Self::NodeBusy => "node_busy",
             Self::ViewUnavailable => "view_unavailable",
+            Self::Fenced => "fenced",
             Self::Panicked => "panicked",
             Self::Api => "api",
         }

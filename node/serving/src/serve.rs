@@ -4,7 +4,7 @@
 //! ```text
 //!   RECEIVE ── method? ──────────────► 405, or 204 to OPTIONS
 //!      │
-//!   LOCATE ─── path, catalog ────────► 400 │ 404 │ 503 view_unavailable
+//!   LOCATE ─── path, catalog ────────► 400 │ 404 │ 503 view_unavailable, fenced
 //!      │ entry
 //!   JUDGE ──── conditions, ranges ───► 412 │ 304 │ 416
 //!      │ selection
@@ -42,7 +42,7 @@ use ncore_cache::{
 
 pub(crate) use self::slice_body::SliceBody;
 pub use self::{
-    catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup},
+    catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, ViewAge},
     slices::{LoadedSlice, SLICE_BYTES, SliceError, SliceSource, Slices},
 };
 use self::{
@@ -84,8 +84,9 @@ pub(crate) const ASSETS_PREFIX: &str = "/assets/";
 enum Refusal {
     MethodNotAllowed,
     BadPath(PathError),
-    NotFound,
+    NotFound(ViewAge),
     ViewUnavailable,
+    Fenced,
     PreconditionFailed,
     RangeNotSatisfiable { size: u64 },
     Slice(SliceError),
@@ -132,7 +133,15 @@ impl AssetServer {
             Method::OPTIONS => return Ok((Outcome::Options, head::options())),
             _ => return Err(Refusal::MethodNotAllowed),
         }
-        let entry = self.locate(request.asset)?;
+        let (entry, age) = self.locate(request.asset)?;
+        let (outcome, mut response) = self.answer(request, entry).await?;
+        if age == ViewAge::Stale {
+            head::mark_stale(response.headers_mut());
+        }
+        Ok((outcome, response))
+    }
+
+    async fn answer(&self, request: AssetRequest<'_>, entry: Arc<AssetEntry>) -> Result<Delivery, Refusal> {
         match judge::judge(request.method, request.headers, &entry, unix_now_s()) {
             Verdict::NotModified => Ok((Outcome::NotModified, head::not_modified(&entry))),
             Verdict::PreconditionFailed => Err(Refusal::PreconditionFailed),
@@ -142,12 +151,13 @@ impl AssetServer {
         }
     }
 
-    fn locate(&self, asset: &str) -> Result<Arc<AssetEntry>, Refusal> {
+    fn locate(&self, asset: &str) -> Result<(Arc<AssetEntry>, ViewAge), Refusal> {
         let path = AssetPath::parse(asset).map_err(Refusal::BadPath)?;
         match self.catalog.lookup(path.as_str()) {
-            Lookup::Found(entry) => Ok(entry),
-            Lookup::NotFound => Err(Refusal::NotFound),
+            Lookup::Found(entry, age) => Ok((entry, age)),
+            Lookup::NotFound(age) => Err(Refusal::NotFound(age)),
             Lookup::Unavailable => Err(Refusal::ViewUnavailable),
+            Lookup::Fenced => Err(Refusal::Fenced),
         }
     }
 
@@ -238,10 +248,15 @@ fn refuse(refusal: &Refusal, request: AssetRequest<'_>) -> Delivery {
             (StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "assets are read with GET and HEAD".to_owned())
         }
         Refusal::BadPath(error) => (StatusCode::BAD_REQUEST, Outcome::BadPath, error.to_string()),
-        Refusal::NotFound => (StatusCode::NOT_FOUND, Outcome::AssetNotFound, "there is no asset at this path".to_owned()),
+        Refusal::NotFound(_) => (StatusCode::NOT_FOUND, Outcome::AssetNotFound, "there is no asset at this path".to_owned()),
         Refusal::ViewUnavailable => {
             (StatusCode::SERVICE_UNAVAILABLE, Outcome::ViewUnavailable, "this node cannot say now what is at this path".to_owned())
         }
+        Refusal::Fenced => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::Fenced,
+            "this node has lost touch with the cluster, and cannot say now what is at this path".to_owned(),
+        ),
         Refusal::PreconditionFailed => (
             StatusCode::PRECONDITION_FAILED,
             Outcome::PreconditionFailed,
@@ -261,6 +276,7 @@ fn refuse(refusal: &Refusal, request: AssetRequest<'_>) -> Delivery {
     let mut response = problem::respond(status, outcome, &detail, about);
     let headers = response.headers_mut();
     match refusal {
+        Refusal::NotFound(ViewAge::Stale) => head::mark_stale(headers),
         Refusal::MethodNotAllowed => {
             headers.insert(ALLOW, head::ALLOWED_METHODS);
         }

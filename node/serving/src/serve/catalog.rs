@@ -20,11 +20,22 @@ pub trait Catalog: Send + Sync {
 #[derive(Debug, Clone)]
 pub enum Lookup {
     /// This asset.
-    Found(Arc<AssetEntry>),
+    Found(Arc<AssetEntry>, ViewAge),
     /// Nothing.
-    NotFound,
-    /// The node's view is not good enough to say: 503.
+    NotFound(ViewAge),
+    /// The node cannot read its view: 503.
     Unavailable,
+    /// The node's view may be too old to act on, and it is not to: 503.
+    Fenced,
+}
+
+/// Whether the view that something was looked up in may be too old, and is acted on all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewAge {
+    /// It is within the bound.
+    Current,
+    /// It may be older than the bound. The response says so.
+    Stale,
 }
 
 /// A BLAKE3 hash of content.

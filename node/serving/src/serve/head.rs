@@ -63,6 +63,21 @@ pub(super) fn mark_source(headers: &mut HeaderMap, source: SliceSource) {
     headers.insert(X_CACHE, HeaderValue::from_static(cache));
 }
 
+/// Says that the node has lost touch with the cluster: what is sent may have been replaced or deleted since. Whoever keeps it asks again
+/// before using it.
+pub(super) fn mark_stale(headers: &mut HeaderMap) {
+    headers.insert(X_NCORE_VIEW, HeaderValue::from_static("stale"));
+    if headers.contains_key(ETAG) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+    }
+    let detailed = match headers.get(&CACHE_STATUS).map(HeaderValue::as_bytes) {
+        Some(b"ncore; hit") => "ncore; hit; detail=stale-view",
+        Some(b"ncore; fwd=miss") => "ncore; fwd=miss; detail=stale-view",
+        _ => return,
+    };
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(detailed));
+}
+
 /// What is said of an asset in every response that selects it. Until [`mark_source`] says otherwise nothing had to be
 /// fetched, which is a hit.
 fn described(status: StatusCode, entry: &AssetEntry, body: ResponseBody) -> Response<ResponseBody> {
@@ -85,3 +100,4 @@ const HEADERS_EXPECTED: usize = 16;
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_NCORE_REVISION: HeaderName = HeaderName::from_static("x-ncore-revision");
+const X_NCORE_VIEW: HeaderName = HeaderName::from_static("x-ncore-view");

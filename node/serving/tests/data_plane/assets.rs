@@ -8,7 +8,7 @@ use ncore_serving::Outcome;
 
 use crate::{
     client::{Answer, Http1},
-    node::{Kept, MODIFIED, Node, bytes, eventually},
+    node::{Fence, Kept, MODIFIED, Node, bytes, eventually},
 };
 
 const MIB: usize = 1 << 20;
@@ -314,6 +314,42 @@ async fn problems() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.problem()["code"], "view_unavailable");
     assert_eq!(node.metrics.connections_accepted.load(Ordering::Relaxed), 1);
+}
+
+/// What is sent while the node has lost touch with the cluster says so, and nobody keeps it without asking again.
+#[tokio::test]
+async fn an_old_view_is_marked_or_not_used() {
+    let node = Node::start();
+    node.world.put("a", &bytes(10), Kept::Memory);
+    node.world.put("b", &bytes(10), Kept::Peer);
+    let mut client = Http1::connect(node.http).await;
+    let fresh = client.get("/assets/a", &[]).await;
+    assert_eq!((fresh.header("x-ncore-view"), fresh.header("cache-control")), ("", "public, max-age=3600"));
+
+    node.world.fence(Some(Fence::Serves));
+    let etag = fresh.header("etag").to_owned();
+    let range = [("range", "bytes=0-1")];
+    let current = [("if-none-match", etag.as_str())];
+    for (path, fields, status, cache_status) in [
+        ("/assets/a", &[][..], 200, "ncore; hit; detail=stale-view"),
+        ("/assets/b", &[], 200, "ncore; fwd=miss; detail=stale-view"),
+        ("/assets/a", &range, 206, "ncore; hit; detail=stale-view"),
+        ("/assets/a", &current, 304, "ncore; hit; detail=stale-view"),
+    ] {
+        let stale = client.get(path, fields).await;
+        let marks = (stale.status.as_u16(), stale.header("x-ncore-view"), stale.header("cache-control"), stale.header("cache-status"));
+        assert_eq!(marks, (status, "stale", "public, max-age=0", cache_status), "{path}");
+    }
+    let missing = client.get("/assets/none", &[]).await;
+    let marks = (missing.status.as_u16(), missing.header("x-ncore-view"), missing.header("cache-control"));
+    assert_eq!(marks, (404, "stale", "no-store"));
+
+    node.world.fence(Some(Fence::Refuses));
+    let refused = client.get("/assets/a", &[]).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"));
+    assert_eq!(refused.problem()["code"], "fenced");
+    node.world.fence(None);
+    assert_eq!(client.get("/assets/a", &[]).await.header("x-ncore-view"), "");
 }
 
 #[tokio::test]

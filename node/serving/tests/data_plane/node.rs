@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use ncore_serving::{
     AcceptLoopDied, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetFacts, AssetServer, BlobHash, BoxError, Catalog, Drained,
     Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, RequestBodyError, RequestId, Router, SLICE_BYTES,
-    ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity,
+    ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity, ViewAge,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
@@ -66,8 +66,16 @@ pub(crate) struct World {
     assets: Mutex<HashMap<String, Arc<AssetEntry>>>,
     contents: Mutex<HashMap<BlobHash, Arc<Content>>>,
     unavailable: Mutex<bool>,
+    fence: Mutex<Option<Fence>>,
     loads: AtomicU64,
     gate: Arc<Gate>,
+}
+
+/// What a node does that has lost touch with the cluster.
+#[derive(Clone, Copy)]
+pub(crate) enum Fence {
+    Serves,
+    Refuses,
 }
 
 struct Gate(Semaphore);
@@ -110,6 +118,10 @@ impl World {
         *self.unavailable.lock().expect("no panic") = true;
     }
 
+    pub(crate) fn fence(&self, fence: Option<Fence>) {
+        *self.fence.lock().expect("no panic") = fence;
+    }
+
     pub(crate) fn loads(&self) -> u64 {
         self.loads.load(Ordering::Relaxed)
     }
@@ -140,10 +152,15 @@ impl Catalog for World {
         if *self.unavailable.lock().expect("no panic") {
             return Lookup::Unavailable;
         }
+        let age = match *self.fence.lock().expect("no panic") {
+            None => ViewAge::Current,
+            Some(Fence::Serves) => ViewAge::Stale,
+            Some(Fence::Refuses) => return Lookup::Fenced,
+        };
         assert_ne!(path, "panic", "a catalog that panics");
         match self.assets.lock().expect("no panic").get(path) {
-            Some(entry) => Lookup::Found(Arc::clone(entry)),
-            None => Lookup::NotFound,
+            Some(entry) => Lookup::Found(Arc::clone(entry), age),
+            None => Lookup::NotFound(age),
         }
     }
 }
