@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ncore_control::ControlPlane;
+use ncore_freshness::Fences;
 use ncore_store::BlobStore;
 use ncore_transfer::{ReadThrough, RepairQueue, Repairs, Transfer};
 use tokio::sync::{Notify, mpsc, watch};
@@ -29,6 +30,8 @@ const DAMAGE_CAPACITY: usize = 16;
 pub struct Agent {
     /// The view of the cluster, and the way to report to it.
     pub control: Arc<dyn ControlPlane>,
+    /// What this node does while it is fenced.
+    pub fences: Arc<Fences>,
     /// The blobs of this node.
     pub store: BlobStore,
     /// The way to those of others.
@@ -53,7 +56,7 @@ impl Agent {
     /// Starts the tasks on the present runtime.
     #[must_use]
     pub fn start(self, settings: AgentSettings) -> AgentHandle {
-        let Self { control, store, transfer, repairs, repair_queue } = self;
+        let Self { control, fences, store, transfer, repairs, repair_queue } = self;
         let metrics = Arc::new(AgentMetrics::default());
         let replica = Arc::clone(control.replica());
         let mut tasks = Supervisor::new();
@@ -78,6 +81,7 @@ impl Agent {
         let reporter = Reporter::new(Arc::clone(&control), settings.incarnation, settings.reports, Arc::clone(&metrics), holdings.clone());
         tasks.spawn("reporter", |stop| reporter.run(stop));
 
+        let catalog = Arc::new(AssetCatalog::new(Arc::clone(&control), fences, entries, Arc::clone(&metrics)));
         let collector = Collector::new(control, store.clone(), settings.collection, Arc::clone(&metrics));
         tasks.spawn("collector", |stop| collector.run(stop));
 
@@ -85,7 +89,7 @@ impl Agent {
         tasks.spawn("scrubber", |stop| scrubber.run(stop));
 
         AgentHandle {
-            catalog: Arc::new(AssetCatalog::new(replica, entries, Arc::clone(&metrics))),
+            catalog,
             slices: Arc::new(AssetSlices::new(ReadThrough::new(store, transfer, repairs))),
             metrics,
             holdings,

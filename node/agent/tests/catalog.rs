@@ -11,12 +11,13 @@ use std::{
 };
 
 use harness::{Cluster, Machine, brisk, content, eventually, get};
+use ncore_freshness::{Boottime, Fence, FenceAction, FencePolicies, FencePolicy, FenceReason, Fences, FreshState, Guarded};
 use ncore_model::{Command, PurgeAssets};
-use ncore_serving::{AssetEntry, Catalog, Lookup};
+use ncore_serving::{AssetEntry, Catalog, Lookup, ViewAge};
 
 fn found(lookup: Lookup) -> Arc<AssetEntry> {
     match lookup {
-        Lookup::Found(entry) => entry,
+        Lookup::Found(entry, ViewAge::Current) => entry,
         other => panic!("not found: {other:?}"),
     }
 }
@@ -27,7 +28,7 @@ async fn lookups_follow_puts_and_deletions() {
     let a = Machine::new(&cluster, 0).await;
     let agent = a.start(brisk(1));
     let catalog = agent.catalog();
-    assert!(matches!(catalog.lookup("a/b.txt"), Lookup::NotFound));
+    assert!(matches!(catalog.lookup("a/b.txt"), Lookup::NotFound(ViewAge::Current)));
     let asset = cluster.put("a/b.txt", &content(10, 1), 60);
     let entry = found(catalog.lookup("a/b.txt"));
     let facts = entry.facts();
@@ -42,7 +43,7 @@ async fn lookups_follow_puts_and_deletions() {
     let replaced = cluster.put("a/b.txt", &content(20, 2), 61);
     assert_eq!(found(catalog.lookup("a/b.txt")).size(), 20);
     cluster.delete(&replaced);
-    assert!(matches!(catalog.lookup("a/b.txt"), Lookup::NotFound));
+    assert!(matches!(catalog.lookup("a/b.txt"), Lookup::NotFound(ViewAge::Current)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,4 +144,30 @@ fn purge(cluster: &Cluster, pattern: &str) {
     let purge = PurgeAssets { client: cluster.client.clone(), pattern: pattern.to_owned() };
     let outcome = cluster.apply(Command::PurgeAssets(purge)).1;
     assert_eq!(outcome, ncore_model::Outcome::Purged);
+}
+
+/// What a node that has lost touch with the cluster says of an asset follows its policy, and is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fenced_node_follows_its_policy() {
+    let cluster = Cluster::new(1);
+    cluster.put("asset", &content(10, 1), 1);
+    let fenced = FreshState::Fenced(Fence { since: Boottime::from_millis(2), reason: FenceReason::BoundExceeded });
+    for (policy, action) in [(FencePolicy::Serve, FenceAction::ServeStale), (FencePolicy::Refuse, FenceAction::Refuse)] {
+        let a = Machine::new(&cluster, 0).await;
+        let fences = Arc::new(Fences::new(FencePolicies::default().with(Guarded::PublicAsset, policy)));
+        let agent = a.start_with(brisk(1), Arc::clone(&fences));
+        assert!(matches!(agent.catalog().lookup("asset"), Lookup::Found(_, ViewAge::Current)));
+        a.plane.state.send_replace(fenced);
+        match policy {
+            FencePolicy::Serve => {
+                assert!(matches!(agent.catalog().lookup("asset"), Lookup::Found(_, ViewAge::Stale)));
+                assert!(matches!(agent.catalog().lookup("none"), Lookup::NotFound(ViewAge::Stale)));
+            }
+            _ => {
+                assert!(matches!(agent.catalog().lookup("asset"), Lookup::Fenced));
+                assert!(matches!(agent.catalog().lookup("none"), Lookup::Fenced));
+            }
+        }
+        assert_eq!(fences.decided(Guarded::PublicAsset, action), 2);
+    }
 }

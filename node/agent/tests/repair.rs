@@ -20,7 +20,7 @@ async fn a_damaged_blob_is_served_from_a_peer_and_replaced() {
     eventually("it is here", || cluster.state_of(b.node, asset.version) == CopyState::Verified).await;
     b.damage(hash);
 
-    let Lookup::Found(entry) = agent.catalog().lookup("asset") else { panic!("no asset") };
+    let Lookup::Found(entry, _) = agent.catalog().lookup("asset") else { panic!("no asset") };
     let slices = agent.slices();
     let loaded = slices.load(entry.clone(), 0).await.expect("from the peer");
     assert_eq!((loaded.bytes.as_ref(), loaded.source), (bytes.as_slice(), SliceSource::Peer));
@@ -46,7 +46,7 @@ async fn damage_that_cannot_be_repaired_is_reported_for_every_asset_until_it_can
 
     b.part();
     b.damage(hash);
-    let Lookup::Found(entry) = agent.catalog().lookup("two") else { panic!("no asset") };
+    let Lookup::Found(entry, _) = agent.catalog().lookup("two") else { panic!("no asset") };
     assert!(agent.slices().load(entry, 0).await.is_err(), "there is nobody to ask, and bad bytes are not served");
     for asset in &assets[..2] {
         eventually("it is reported damaged", || cluster.state_of(b.node, asset.version) == CopyState::Corrupt).await;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use ncore_control::ControlPlane;
+use ncore_freshness::{FenceAction, Fences, Guarded};
 use ncore_model::{Asset, Query, Revision};
-use ncore_replica::Replica;
-use ncore_serving::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup};
+use ncore_serving::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, ViewAge};
 
 use super::cache::{Cached, EntryCache};
 use crate::metrics::{AgentMetrics, add};
@@ -14,39 +15,49 @@ use crate::metrics::{AgentMetrics, add};
 /// A lookup that misses memory reads one row on the thread of its caller. That is a few microseconds for a row in the block cache,
 /// and one read of the disk for a cold one. Paths without an asset are not kept: bloom filters answer most of these, and nobody can
 /// fill the memory with them.
+///
+/// Whether the view is fresh is asked first and read second, so what is found is at least as new as the answer says.
 pub struct AssetCatalog {
-    replica: Arc<Replica>,
+    control: Arc<dyn ControlPlane>,
+    fences: Arc<Fences>,
     entries: Arc<EntryCache>,
     metrics: Arc<AgentMetrics>,
 }
 
 impl AssetCatalog {
-    pub(crate) fn new(replica: Arc<Replica>, entries: Arc<EntryCache>, metrics: Arc<AgentMetrics>) -> Self {
-        Self { replica, entries, metrics }
+    pub(crate) fn new(control: Arc<dyn ControlPlane>, fences: Arc<Fences>, entries: Arc<EntryCache>, metrics: Arc<AgentMetrics>) -> Self {
+        Self { control, fences, entries, metrics }
     }
 }
 
 impl Catalog for AssetCatalog {
     fn lookup(&self, path: &str) -> Lookup {
+        let age = match self.fences.decide(Guarded::PublicAsset, &self.control.fresh_state()) {
+            FenceAction::Proceed => ViewAge::Current,
+            FenceAction::ServeStale => ViewAge::Stale,
+            // Of an asset there is no origin to ask: the cluster's state is the truth, and this node is cut off from it.
+            FenceAction::Refuse | FenceAction::Revalidate => return Lookup::Fenced,
+        };
+        let replica = self.control.replica();
         let ticket = match self.entries.get(path) {
             Cached::Entry(entry) => {
                 add(&self.metrics.catalog_hits, 1);
-                return Lookup::Found(entry);
+                return Lookup::Found(entry, age);
             }
             Cached::Miss(ticket) => ticket,
         };
         add(&self.metrics.catalog_misses, 1);
         // Taken before the row is read: the row is of this revision, or of a later one.
-        let revision = self.replica.revision();
-        match self.replica.asset_at(path) {
+        let revision = replica.revision();
+        match replica.asset_at(path) {
             Ok(Some(asset)) => {
                 let entry = Arc::new(AssetEntry::new(facts(asset, revision)));
                 self.entries.insert(path, ticket, Arc::clone(&entry));
-                Lookup::Found(entry)
+                Lookup::Found(entry, age)
             }
             // A replica that has nothing yet cannot say that there is nothing.
             Ok(None) if revision.index == 0 => Lookup::Unavailable,
-            Ok(None) => Lookup::NotFound,
+            Ok(None) => Lookup::NotFound(age),
             Err(error) => {
                 tracing::error!(path, error = &error as &dyn std::error::Error, "an asset cannot be looked up");
                 Lookup::Unavailable

@@ -17,7 +17,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ncore_agent::{Agent, AgentHandle, AgentSettings};
-use ncore_control::{Change, Committed, ControlPlane, ProposeError, ReadError};
+use ncore_control::{BarrierError, BarrierProgress, Change, Committed, ControlPlane, ProposeError, ReadError};
+use ncore_freshness::{Boottime, CompleteBy, Fences, FreshState};
 use ncore_model::{
     AddClient, AddNode, Asset, ClientId, Command, CopyState, CreateJoinToken, InitCluster, JoinTokenId, NodeId, Outcome, Precondition,
     Proposal, PutAsset, Query, RequestId, Revision, SchemaRange, UpdateNode, copy_state, encode,
@@ -29,7 +30,7 @@ use ncore_transfer::{
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 use uuid::Uuid;
 
@@ -175,6 +176,7 @@ pub(crate) struct Plane {
     /// So many answers are lost after their command was applied.
     pub(crate) answers_to_lose: AtomicUsize,
     pub(crate) proposals: AtomicUsize,
+    pub(crate) state: watch::Sender<FreshState>,
 }
 
 impl Plane {
@@ -185,6 +187,7 @@ impl Plane {
             is_cut: AtomicBool::new(false),
             answers_to_lose: AtomicUsize::new(0),
             proposals: AtomicUsize::new(0),
+            state: watch::Sender::new(FreshState::Fresh { as_of: Boottime::from_millis(1) }),
         })
     }
 
@@ -227,6 +230,22 @@ impl ControlPlane for Plane {
 
     fn wait_for(&self, _: Revision, _: Duration) -> BoxFuture<'_, Result<(), ReadError>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn fresh_state(&self) -> FreshState {
+        *self.state.borrow()
+    }
+
+    fn freshness(&self) -> watch::Receiver<FreshState> {
+        self.state.subscribe()
+    }
+
+    fn barrier(&self, _: Revision, _: Duration) -> BoxFuture<'_, Result<BarrierProgress, BarrierError>> {
+        Box::pin(async { Ok(BarrierProgress::Complete { by: CompleteBy::Acks }) })
+    }
+
+    fn without(&self, _: Revision) -> BoxFuture<'_, Vec<NodeId>> {
+        Box::pin(async { Vec::new() })
     }
 }
 
@@ -283,12 +302,18 @@ impl Machine {
 
     /// Starts the agent. What it reports damaged to is new with each start.
     pub(crate) fn start(&self, settings: AgentSettings) -> AgentHandle {
+        self.start_with(settings, Arc::default())
+    }
+
+    /// As [`start`](Self::start), with policies of its own.
+    pub(crate) fn start_with(&self, settings: AgentSettings, fences: Arc<Fences>) -> AgentHandle {
         let (repairs, queue) = match self.queue.lock().take() {
             Some(queue) => (self.repairs.clone(), queue),
             None => Repairs::channel(16),
         };
         let control: Arc<dyn ControlPlane> = Arc::clone(&self.plane) as _;
-        Agent { control, store: self.store.clone(), transfer: Arc::clone(&self.transfer), repairs, repair_queue: queue }.start(settings)
+        let transfer = Arc::clone(&self.transfer);
+        Agent { control, fences, store: self.store.clone(), transfer, repairs, repair_queue: queue }.start(settings)
     }
 
     /// Stores `content` with this pin.
