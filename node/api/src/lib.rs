@@ -12,6 +12,7 @@
 //! | method and path | scope | success |
 //! |---|---|---|
 //! | `POST /api/v2/auth/token` | client secret | 200 |
+//! | `POST /api/v2/auth/revoke` | client secret | 200 |
 //! | `GET /api/v2/status` | none | 200 |
 //! | `POST /api/v2/assets/upload` | `assets:write` | 201 with `Location`, also when content is replaced |
 //! | `GET /api/v2/assets` | `assets:read` | 200 |
@@ -27,6 +28,8 @@
 //! * `X-NCore-Revision`: the state was at least that new. A request that presents one is answered from a state that includes it,
 //!   or with 503 `behind` after the deadline. One of another history is 409 `revision_lost`: drop it and ask again. (Not 410,
 //!   which says that the *resource* is gone, and may be cached.)
+//! * `X-NCore-Ack` on changes that end something: `committed`, `all` or `all_except_serving`, with the ids of those nodes in
+//!   `X-NCore-Ack-Except`. `Prefer: ack=all` waits until no node acts on what was before.
 //! * Errors are `application/problem+json` with `code`, `request_id` and, where it matters to the caller, `outcome`; the table
 //!   of all of them is in `problem`. They come in the order 401, 403, 404, 400.
 //! * A body that nobody wants is read to a bound, so that the client gets to see the answer.

@@ -29,6 +29,7 @@ pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
 pub(crate) fn routes(domain: Arc<Domain>) -> Router {
     Router::new()
         .route("/api/v2/auth/token", post(token::issue))
+        .route("/api/v2/auth/revoke", post(token::revoke))
         .route("/api/v2/status", get(status::show))
         .route(UPLOAD_PATH, post(upload::upload))
         .route("/api/v2/assets", get(assets::list))

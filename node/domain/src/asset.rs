@@ -12,6 +12,7 @@ mod replication;
 
 use std::sync::Arc;
 
+use ncore_freshness::{FencePolicy, Fences, Guarded};
 use ncore_store::BlobStore;
 
 use crate::{cluster::Cluster, copies::Copies};
@@ -27,13 +28,19 @@ pub use replication::{CopyStatus, NodeCopy, Replication};
 /// The assets of clients.
 pub struct Assets {
     cluster: Cluster,
+    fences: Arc<Fences>,
     store: BlobStore,
     copies: Arc<dyn Copies>,
     public_url: Arc<str>,
 }
 
 impl Assets {
-    pub(crate) fn new(cluster: Cluster, store: BlobStore, copies: Arc<dyn Copies>, public_url: Arc<str>) -> Self {
-        Self { cluster, store, copies, public_url }
+    pub(crate) fn new(cluster: Cluster, fences: Arc<Fences>, store: BlobStore, copies: Arc<dyn Copies>, public_url: Arc<str>) -> Self {
+        Self { cluster, fences, store, copies, public_url }
+    }
+
+    /// What nodes do with assets while they are fenced: the settings are the same on every node.
+    fn fence_policy(&self) -> FencePolicy {
+        self.fences.policies().of(Guarded::PublicAsset)
     }
 }

@@ -31,6 +31,14 @@ impl Cluster {
         Self { plane, request_deadline }
     }
 
+    pub(crate) fn plane(&self) -> &Arc<dyn ControlPlane> {
+        &self.plane
+    }
+
+    pub(crate) fn request_deadline(&self) -> Duration {
+        self.request_deadline
+    }
+
     pub(crate) fn node_id(&self) -> NodeId {
         self.plane.node_id()
     }
@@ -43,6 +51,11 @@ impl Cluster {
     /// Waits until this node has applied `revision`.
     pub(crate) async fn wait_for(&self, revision: Revision) -> Result<(), ReadError> {
         self.plane.wait_for(revision, self.request_deadline).await
+    }
+
+    /// Waits until this node has applied everything that was acknowledged before this call.
+    pub(crate) async fn catch_up(&self) -> Result<Revision, ReadError> {
+        self.plane.read_index(self.request_deadline).await
     }
 
     /// Reads in one view, on the blocking pool.

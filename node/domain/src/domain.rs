@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ncore_control::{ControlPlane, ReadError};
+use ncore_freshness::Fences;
 use ncore_identity::ClusterKey;
 use ncore_model::Revision;
 use ncore_store::BlobStore;
@@ -12,7 +13,7 @@ use crate::{
     clock::Clock,
     cluster::{Cluster, Seen},
     copies::Copies,
-    credentials::{Clients, Tokens},
+    credentials::{Clients, Gate, Tokens},
     error::StateError,
     settings::Settings,
     status::{self, NodeStatus},
@@ -23,6 +24,8 @@ use crate::{
 pub struct DomainParts {
     /// What the cluster agrees on.
     pub plane: Arc<dyn ControlPlane>,
+    /// What this node does while it is fenced.
+    pub fences: Arc<Fences>,
     /// The bytes of this machine.
     pub store: BlobStore,
     /// The bytes of other machines.
@@ -50,13 +53,14 @@ impl Domain {
     /// Puts the parts together. Nothing is read or written yet.
     #[must_use]
     pub fn new(parts: DomainParts) -> Self {
-        let DomainParts { plane, store, copies, cluster_key, clock, settings } = parts;
+        let DomainParts { plane, fences, store, copies, cluster_key, clock, settings } = parts;
+        let gate = Gate::new(Arc::clone(&plane), Arc::clone(&fences));
         let cluster = Cluster::new(plane, settings.request_deadline);
         let public_url: Arc<str> = settings.public_url.trim_end_matches('/').into();
         Self {
-            clients: Clients::new(cluster.clone()),
-            tokens: Tokens::new(cluster.clone(), cluster_key, Arc::clone(&clock)),
-            assets: Assets::new(cluster.clone(), store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
+            clients: Clients::new(cluster.clone(), gate.clone()),
+            tokens: Tokens::new(cluster.clone(), gate, cluster_key, Arc::clone(&clock)),
+            assets: Assets::new(cluster.clone(), fences, store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
             uploads: Uploads::new(cluster.clone(), store, copies, Arc::clone(&clock), &settings, public_url),
             cluster,
             clock,

@@ -8,6 +8,6 @@ mod upload;
 
 pub use asset::AssetError;
 pub use change::ChangeError;
-pub use credentials::{AddClientError, AuthenticateError, Denied, IssueError, SigningKeyError, TokenError};
+pub use credentials::{AddClientError, AuthenticateError, Denied, IssueError, RevokeError, SigningKeyError, TokenError};
 pub use state::StateError;
 pub use upload::UploadError;

@@ -7,7 +7,7 @@
 //! ```text
 //!   Domain
 //!    ├─ clients()   add, list, let or not let them act; check a secret
-//!    ├─ tokens()    access tokens, and the keys that sign them
+//!    ├─ tokens()    access tokens, their end, and the keys that sign them
 //!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
 //!    ├─ assets()    list, get, patch, delete, purge, and which node holds what
 //!    └─ status()    what this node says of itself
@@ -20,8 +20,11 @@
 //!    happen). The third is never reported as one of the others, and keeps every pin.
 //! 3. **Answers have a revision**: what is read is read in one view, and the answer says which.
 //! 4. **`replicated` comes from the reports of the nodes** in that view, and from nothing else.
-//! 5. **A secret is shown once**, when it is made; it is nowhere in logs or in `Debug` output.
+//! 5. **Nobody is let in on an old view**: credentials are checked only while this node is fresh, and what ends them is answered when
+//!    no node accepts them any more.
+//! 6. **A secret is shown once**, when it is made; it is nowhere in logs or in `Debug` output.
 
+mod acknowledge;
 mod asset;
 mod clock;
 mod cluster;
@@ -34,14 +37,16 @@ mod settings;
 mod status;
 mod upload;
 
+pub use acknowledge::{AckLevel, Acknowledged};
 pub use asset::{AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
 pub use clock::{Clock, SystemClock};
 pub use cluster::Seen;
 pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
-pub use credentials::{Clients, IssuedToken, NewClient, Principal, TOKEN_LIFETIME_S, Tokens};
+pub use credentials::{Clients, Fenced, IssuedToken, NewClient, Principal, Revoked, TOKEN_LIFETIME_S, Tokens};
 pub use domain::{Domain, DomainParts};
 pub use error::{
-    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, SigningKeyError, StateError, TokenError, UploadError,
+    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RevokeError, SigningKeyError, StateError, TokenError,
+    UploadError,
 };
 pub use once::{OnceKey, OnceKeyError};
 pub use settings::Settings;

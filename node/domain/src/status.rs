@@ -18,6 +18,8 @@ pub struct NodeStatus {
     pub region: String,
     /// Whether it takes part.
     pub standing: Standing,
+    /// Whether its view is fresh: `fresh`, or `fenced`.
+    pub freshness: &'static str,
     /// The version of its software.
     pub software: String,
     /// When this was said, in milliseconds of the Unix epoch.
@@ -64,6 +66,7 @@ pub(crate) async fn of_this_node(cluster: &Cluster, settings: &Settings, clock: 
         name: settings.node_name.clone(),
         region: node.map(|node| node.region).unwrap_or_default(),
         standing,
+        freshness: cluster.plane().fresh_state().as_str(),
         software: settings.software.clone(),
         at_ms: clock.now_ms(),
     };

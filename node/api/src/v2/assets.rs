@@ -10,14 +10,14 @@ use http::{
     HeaderValue, StatusCode, Uri,
     header::{ETAG, IF_NONE_MATCH, LINK},
 };
-use ncore_domain::{AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
+use ncore_domain::{AckLevel, AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
 use ncore_model::{AssetId, ClientId, Scope};
 use serde::Deserialize;
 
 use super::{
     auth::authorize,
     message::{
-        etag, form,
+        ack, etag, form,
         headers::{idempotency_key, precondition},
         json,
     },
@@ -104,8 +104,9 @@ pub(super) async fn delete(State(domain): Shared, id: Result<Path<String>, PathR
         Ok(wanted) => wanted,
         Err(problem) => return Err(after_the_asset(&domain, &caller.client, &id, problem).await),
     };
-    let revision = domain.assets().delete(&caller.client, &id, precondition, once.as_ref()).await?;
-    Ok(at(revision, StatusCode::NO_CONTENT))
+    let level = ack::level(&head.headers, AckLevel::Committed);
+    let (revision, acknowledged) = domain.assets().delete(&caller.client, &id, precondition, once.as_ref(), level).await?;
+    Ok(at(revision, ack::say(&acknowledged, StatusCode::NO_CONTENT)))
 }
 
 /// An asset, with its tag.

@@ -54,8 +54,10 @@ fn malformed(detail: &str) -> Problem {
 }
 
 fn not_valid(error: TokenError) -> Problem {
-    if let TokenError::State(error) = error {
-        return error.into();
+    match error {
+        TokenError::State(error) => return error.into(),
+        TokenError::Fenced(fenced) => return Problem::new(Kind::Fenced, fenced.to_string()),
+        _ => {}
     }
     let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{error}""#);
     Problem::new(Kind::TokenInvalid, error.to_string()).with_challenge(challenge)

@@ -1,5 +1,6 @@
 //! Parts of HTTP messages, as version 2 reads and writes them.
 
+pub(super) mod ack;
 pub(super) mod etag;
 pub(super) mod form;
 pub(super) mod headers;

@@ -5,12 +5,13 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
+use ncore_domain::AckLevel;
 use ncore_model::{AssetGlob, Scope};
 use serde::Deserialize;
 
 use super::{
     auth::authorize,
-    message::{headers::idempotency_key, json},
+    message::{ack, headers::idempotency_key, json},
     shape,
 };
 use crate::{
@@ -30,7 +31,8 @@ pub(super) async fn purge(State(domain): Shared, request: Request) -> Result<Res
     let once = idempotency_key(&head.headers)?;
     let Wanted { pattern } = json::parse(&head.headers, body).await?;
     let glob = AssetGlob::parse(&pattern).map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?;
-    let purged = domain.assets().purge(&caller.client, &pattern, glob, once.as_ref()).await?;
+    let level = ack::level(&head.headers, AckLevel::Committed);
+    let purged = domain.assets().purge(&caller.client, &pattern, glob, once.as_ref(), level).await?;
     let document = shape::Purged { purged: purged.assets, revision: purged.revision.to_string() };
-    Ok(at(purged.revision, json::respond(StatusCode::OK, &document)))
+    Ok(at(purged.revision, ack::say(&purged.acknowledged, json::respond(StatusCode::OK, &document))))
 }

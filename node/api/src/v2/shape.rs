@@ -69,13 +69,15 @@ pub(super) struct Status {
     version: String,
     ts: u64,
     region: String,
+    freshness: &'static str,
     revision: String,
 }
 
 impl From<Seen<NodeStatus>> for Status {
     fn from(seen: Seen<NodeStatus>) -> Self {
-        let NodeStatus { name, region, standing, software, at_ms } = seen.value;
-        Self { node: name, status: standing.as_str(), version: software, ts: seconds(at_ms), region, revision: seen.revision.to_string() }
+        let NodeStatus { name, region, standing, freshness, software, at_ms } = seen.value;
+        let revision = seen.revision.to_string();
+        Self { node: name, status: standing.as_str(), version: software, ts: seconds(at_ms), region, freshness, revision }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod error;
 mod request;
+mod revoke;
 
 use axum::{
     extract::{Request, State},
@@ -15,7 +16,7 @@ use http::{
     header::{CACHE_CONTROL, PRAGMA},
 };
 use ncore_domain::Domain;
-use ncore_model::Scope;
+use ncore_model::{Client, Scope};
 use serde::Serialize;
 
 use super::message::json;
@@ -23,6 +24,8 @@ use crate::{
     front::{Shared, at, presented},
     problem::Problem,
 };
+pub(super) use revoke::revoke;
+
 use error::OauthError;
 use request::TokenRequest;
 
@@ -37,19 +40,31 @@ struct Reply {
 
 pub(super) async fn issue(State(domain): Shared, request: Request) -> Result<Response, Problem> {
     presented(request.headers())?;
-    let mut response = answer(&domain, request).await.unwrap_or_else(IntoResponse::into_response);
+    Ok(never_stored(answer(&domain, request).await))
+}
+
+/// The answer, or the error, for nobody to keep.
+fn never_stored(answer: Result<Response, OauthError>) -> Response {
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    response
+}
+
+/// Who asks, and what for.
+async fn authenticated(domain: &Domain, request: Request) -> Result<(Client, TokenRequest), OauthError> {
+    let (head, body) = request.into_parts();
+    let body = json::read(body).await.map_err(|problem| OauthError::of_body(&problem))?;
+    let wanted = TokenRequest::parse(&head.headers, &body)?;
+    let authenticated = domain.clients().authenticate(&wanted.client_id, wanted.secret.clone()).await;
+    let client = authenticated.map_err(|error| OauthError::of_client(&error, wanted.is_basic))?;
+    tracing::Span::current().record("client", client.id.as_str());
+    Ok((client, wanted))
 }
 
 async fn answer(domain: &Domain, request: Request) -> Result<Response, OauthError> {
-    let (head, body) = request.into_parts();
-    let body = json::read(body).await.map_err(|problem| OauthError::of_body(&problem))?;
-    let TokenRequest { client_id, secret, scope, is_basic } = TokenRequest::parse(&head.headers, &body)?;
-    let client = domain.clients().authenticate(&client_id, secret).await.map_err(|error| OauthError::of_client(&error, is_basic))?;
-    tracing::Span::current().record("client", client.id.as_str());
+    let (client, TokenRequest { scope, .. }) = authenticated(domain, request).await?;
     let scopes = scope.as_deref().map(scopes).transpose()?;
     let issued = domain.tokens().issue(&client, scopes.as_deref()).await.map_err(|error| OauthError::of_issue(&error))?;
     let reply = Reply {

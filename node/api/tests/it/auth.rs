@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Method, Request};
+use ncore_domain::AckLevel;
 use ncore_model::{ClientStatus, Scope};
 use serde_json::json;
 use std::time::Duration;
@@ -75,7 +76,7 @@ async fn scopes() {
 async fn a_client_under_review_reads_only() {
     let site = Site::new().await;
     let id = site.put("a", b"x", &[]).await.ok(201).json()["id"].as_str().expect("an id").to_owned();
-    let set = async |status| site.rig.domain.clients().set_status(site.client.clone(), status).await.expect("set");
+    let set = async |status| site.rig.domain.clients().set_status(site.client.clone(), status, AckLevel::Committed).await.expect("set");
     set(ClientStatus::Review).await;
     site.get("/api/v2/assets").await.ok(200);
     site.get(&format!("/api/v2/assets/{id}")).await.ok(200);

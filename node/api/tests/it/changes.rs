@@ -19,6 +19,7 @@ async fn deletes() {
     site.send(delete(&site, &id, &[("if-match", "\"00\"")])).await.problem(412, "precondition_failed");
     let deleted = site.send(delete(&site, &id, &[("if-match", asset.header("etag")), ("idempotency-key", "d")])).await.ok(204);
     assert!(deleted.body.is_empty());
+    assert_eq!(deleted.header("x-ncore-ack"), "committed");
     assert_eq!(site.assets(), 0);
     site.get(&format!("/api/v2/assets/{id}")).await.problem(404, "asset_not_found");
     site.send(delete(&site, &id, &[])).await.problem(404, "asset_not_found");
@@ -72,4 +73,17 @@ async fn outcomes() {
     let revision = site.rig.domain.revision().to_string();
     site.rig.plane.answer(Plane::Committed);
     assert_eq!(site.send(purge()).await.ok(200).json()["revision"], revision, "the first purge is found");
+}
+
+#[tokio::test]
+async fn a_change_is_answered_when_it_is_everywhere() {
+    let site = Site::new().await;
+    site.put("a", b"x", &[]).await.ok(201);
+    let purge = || site.json(Method::POST, "/api/v2/cache/purge", &json!({"pattern": "*"}), &[("prefer", "ack=all")]);
+    let purged = site.send(purge()).await.ok(200);
+    assert_eq!((purged.header("x-ncore-ack"), purged.header("preference-applied")), ("all", "ack=all"));
+    *site.rig.plane.without.lock() = vec![site.rig.peer];
+    let purged = site.send(purge()).await.ok(200);
+    let peer = site.rig.peer.to_string();
+    assert_eq!((purged.header("x-ncore-ack"), purged.header("x-ncore-ack-except")), ("all_except_serving", peer.as_str()));
 }

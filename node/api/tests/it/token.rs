@@ -3,7 +3,7 @@
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{Method, Request};
-use ncore_domain::NewClient;
+use ncore_domain::{AckLevel, NewClient};
 use ncore_model::{ClientStatus, Scope};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -142,7 +142,7 @@ async fn a_suspended_client_gets_none_and_loses_what_it_has() {
     let (site, client) = site().await;
     let body = json!({"client_id": client.id.as_str(), "secret": client.secret.expose_secret()}).to_string();
     let token = ask(&site, JSON, &body, None).await.json()["access_token"].as_str().expect("a token").to_owned();
-    site.rig.domain.clients().set_status(client.id.clone(), ClientStatus::Suspended).await.expect("set");
+    site.rig.domain.clients().set_status(client.id.clone(), ClientStatus::Suspended, AckLevel::Committed).await.expect("set");
     assert_eq!(ask(&site, JSON, &body, None).await.json()["error"], "invalid_client");
     let listed = Request::builder().uri("/api/v2/assets").header("authorization", format!("Bearer {token}"));
     site.send(listed.body(Body::empty())).await.problem(401, "token_invalid");
@@ -164,4 +164,57 @@ async fn a_cluster_that_cannot_make_its_key_says_later() {
     let answer = ask(&site, JSON, &body, None).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
     assert_eq!(answer.json()["error"], "temporarily_unavailable");
+}
+
+const REVOKE: &str = "/api/v2/auth/revoke";
+
+#[tokio::test]
+async fn revoking() {
+    let (site, client) = site().await;
+    site.rig.raise_schema();
+    let basic = basic(client.id.as_str(), client.secret.expose_secret());
+    let issued = ask(&site, "", "", Some(&basic)).await.json();
+    let token = issued["access_token"].as_str().expect("a token");
+    let revoke = async |body: String, authorization: Option<&str>, prefer: Option<&str>| {
+        let mut request = Request::builder().method(Method::POST).uri(REVOKE).header("content-type", FORM);
+        for (name, value) in [("authorization", authorization), ("prefer", prefer)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        site.send(request.body(Body::from(body))).await
+    };
+    let list =
+        async || site.send(Request::get("/api/v2/assets").header("authorization", format!("Bearer {token}")).body(Body::empty())).await;
+    list().await.ok(200);
+
+    let nobody = revoke(format!("token={token}"), None, None).await;
+    assert_eq!((nobody.status.as_u16(), &nobody.json()["error"]), (400, &json!("invalid_request")));
+    let nothing = revoke("token_type_hint=access_token".to_owned(), Some(&basic), None).await;
+    assert_eq!((nothing.status.as_u16(), &nothing.json()["error"]), (400, &json!("invalid_request")));
+    let of_other = revoke(format!("token={}", site.token), Some(&basic), None).await;
+    assert_eq!((of_other.status.as_u16(), &of_other.json()["error"]), (400, &json!("invalid_request")));
+    list().await.ok(200);
+
+    let unknown = revoke("token=unknown".to_owned(), Some(&basic), None).await.ok(200);
+    assert_eq!((unknown.body.len(), unknown.header("cache-control")), (0, "no-store"));
+    let done = revoke(format!("token={token}&token_type_hint=access_token"), Some(&basic), None).await.ok(200);
+    assert_eq!((done.header("x-ncore-ack"), done.header("preference-applied")), ("all", "ack=all"));
+    let refused = list().await.problem(401, "token_invalid");
+    assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
+    let soon = revoke(format!("token={token}"), Some(&basic), Some("ack=committed")).await.ok(200);
+    assert_eq!(soon.header("x-ncore-ack"), "committed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_node_lets_nobody_in() {
+    let (site, client) = site().await;
+    site.rig.plane.fence();
+    site.get("/api/v2/assets").await.problem(503, "fenced");
+    let basic = basic(client.id.as_str(), client.secret.expose_secret());
+    let refused = ask(&site, "", "", Some(&basic)).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["error"]), (503, &json!("temporarily_unavailable")));
+    assert_eq!(site.get("/api/v2/status").await.ok(200).json()["freshness"], "fenced");
+    site.rig.plane.refresh();
+    site.get("/api/v2/assets").await.ok(200);
 }

@@ -12,6 +12,7 @@ use super::{
     details::{AssetDetails, describe},
 };
 use crate::{
+    acknowledge::{AckLevel, Acknowledged},
     cluster::Seen,
     error::ChangeError,
     once::{OnceKey, Payload},
@@ -19,16 +20,18 @@ use crate::{
 };
 
 /// A purge that has its place in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purged {
     /// How many assets it is about.
     pub assets: u64,
     /// Where it stands in the log.
     pub revision: Revision,
+    /// What is known of the other nodes.
+    pub acknowledged: Acknowledged,
 }
 
 impl Assets {
-    /// Deletes an asset of `client`. Gives the revision from which on it is gone.
+    /// Deletes an asset of `client`. Gives the revision from which on it is gone, and what is known of the other nodes.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -38,7 +41,8 @@ impl Assets {
         asset: &AssetId,
         precondition: Precondition,
         once: Option<&OnceKey>,
-    ) -> Result<Revision, ChangeError> {
+        level: AckLevel,
+    ) -> Result<(Revision, Acknowledged), ChangeError> {
         let once = once.map(|key| {
             let mut payload = Payload::new();
             payload.add(asset.as_str().as_bytes());
@@ -48,7 +52,10 @@ impl Assets {
         let delete = DeleteAsset { client: client.clone(), asset: asset.clone(), precondition };
         let committed = self.cluster.change(Command::DeleteAsset(delete), once).await?;
         match committed.outcome {
-            Outcome::AssetDeleted(_) => Ok(committed.revision),
+            Outcome::AssetDeleted(_) => {
+                let acknowledged = self.cluster.acknowledge(committed.revision, level, self.fence_policy()).await;
+                Ok((committed.revision, acknowledged))
+            }
             _ => Err(ChangeError::Unexpected),
         }
     }
@@ -90,7 +97,14 @@ impl Assets {
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn purge(&self, client: &ClientId, pattern: &str, glob: AssetGlob, once: Option<&OnceKey>) -> Result<Purged, ChangeError> {
+    pub async fn purge(
+        &self,
+        client: &ClientId,
+        pattern: &str,
+        glob: AssetGlob,
+        once: Option<&OnceKey>,
+        level: AckLevel,
+    ) -> Result<Purged, ChangeError> {
         let once = once.map(|key| {
             let mut payload = Payload::new();
             payload.add(pattern.as_bytes());
@@ -104,7 +118,8 @@ impl Assets {
         let client = client.clone();
         let count = self.cluster.read(move |view| count(view, &client, &glob));
         let assets = count.await.map_err(ChangeError::Unreadable)?.value;
-        Ok(Purged { assets, revision: committed.revision })
+        let acknowledged = self.cluster.acknowledge(committed.revision, level, self.fence_policy()).await;
+        Ok(Purged { assets, revision: committed.revision, acknowledged })
     }
 }
 

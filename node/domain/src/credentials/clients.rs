@@ -1,10 +1,15 @@
 //! The clients of the cluster: the tenants.
 
+use ncore_freshness::FencePolicy;
 use ncore_model::{AddClient, Client, ClientId, ClientStatus, Command, Outcome, Query, Revision, Scope, SetClientStatus};
 use secrecy::SecretString;
 
-use super::secret::{self, HashError, SecretHasher};
+use super::{
+    gate::Gate,
+    secret::{self, HashError, SecretHasher},
+};
 use crate::{
+    acknowledge::{AckLevel, Acknowledged},
     cluster::{Cluster, Seen},
     error::{AddClientError, AuthenticateError, ChangeError, StateError},
 };
@@ -12,6 +17,7 @@ use crate::{
 /// The clients, as the operator manages them and as they prove who they are.
 pub struct Clients {
     cluster: Cluster,
+    gate: Gate,
     hasher: SecretHasher,
 }
 
@@ -27,8 +33,8 @@ pub struct NewClient {
 }
 
 impl Clients {
-    pub(crate) fn new(cluster: Cluster) -> Self {
-        Self { cluster, hasher: SecretHasher::new() }
+    pub(crate) fn new(cluster: Cluster, gate: Gate) -> Self {
+        Self { cluster, gate, hasher: SecretHasher::new() }
     }
 
     /// Adds a client and makes its secret.
@@ -57,13 +63,20 @@ impl Clients {
         self.cluster.read(|view| view.clients()).await
     }
 
-    /// Lets a client act, read only, or do nothing. Tokens that it has follow at once, on each node that has the revision.
+    /// Lets a client act, read only, or do nothing. Tokens that it has follow at once, on each node that has the revision; at
+    /// [`AckLevel::All`] that is each node that lets anybody in.
     ///
     /// # Errors
     /// [`ChangeError`]; [`Rejection::ClientUnknown`](ncore_model::Rejection::ClientUnknown) if there is no such client.
-    pub async fn set_status(&self, client: ClientId, status: ClientStatus) -> Result<Revision, ChangeError> {
+    pub async fn set_status(
+        &self,
+        client: ClientId,
+        status: ClientStatus,
+        level: AckLevel,
+    ) -> Result<(Revision, Acknowledged), ChangeError> {
         let command = Command::SetClientStatus(SetClientStatus { client, status });
-        Ok(self.cluster.change(command, None).await?.revision)
+        let revision = self.cluster.change(command, None).await?.revision;
+        Ok((revision, self.cluster.acknowledge(revision, level, FencePolicy::Refuse).await))
     }
 
     /// The client that this secret belongs to.
@@ -71,6 +84,7 @@ impl Clients {
     /// # Errors
     /// [`AuthenticateError`]. Wrong, unknown and suspended look the same and take the same time.
     pub async fn authenticate(&self, id: &str, secret: SecretString) -> Result<Client, AuthenticateError> {
+        self.gate.pass().await.map_err(AuthenticateError::Fenced)?;
         let id = ClientId::from_text(id);
         let client = self.cluster.read(move |view| view.client(&id)).await.map_err(AuthenticateError::State)?.value;
         let kept = client.as_ref().map(|client| client.secret_hash.clone());

@@ -5,21 +5,24 @@
 //! ```
 //!
 //! The algorithm is pinned: what the header of a token says it is can only be refused, never obeyed. A token says what its
-//! client was allowed when it was issued; whether the client may still act is read from the state at each use.
+//! client was allowed when it was issued; whether it was revoked, and whether the client may still act, is read from the state at each
+//! use, and only while this node is fresh.
 
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use ncore_freshness::FencePolicy;
 use ncore_identity::ClusterKey;
-use ncore_model::{Client, ClientId, ClientStatus, Query, Revision, Scope, SigningKey};
+use ncore_model::{Client, ClientId, ClientStatus, Command, Query, Revision, RevokeToken, Scope, SigningKey, TableError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{principal::Principal, signing};
+use super::{gate::Gate, principal::Principal, signing};
 use crate::{
+    acknowledge::{AckLevel, Acknowledged},
     clock::Clock,
     cluster::Cluster,
-    error::{IssueError, SigningKeyError, TokenError},
+    error::{IssueError, RevokeError, SigningKeyError, StateError, TokenError},
 };
 
 /// How long a token is good for, in seconds.
@@ -28,6 +31,7 @@ pub const TOKEN_LIFETIME_S: u64 = 24 * 60 * 60;
 /// The access tokens of the cluster.
 pub struct Tokens {
     cluster: Cluster,
+    gate: Gate,
     cluster_key: ClusterKey,
     clock: Arc<dyn Clock>,
 }
@@ -44,6 +48,15 @@ pub struct IssuedToken {
     pub revision: Revision,
 }
 
+/// A token that is good for nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// A node that has applied this revision refuses it.
+    pub revision: Revision,
+    /// What is known of the other nodes.
+    pub acknowledged: Acknowledged,
+}
+
 /// What a token says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -58,8 +71,8 @@ struct Claims {
 }
 
 impl Tokens {
-    pub(crate) fn new(cluster: Cluster, cluster_key: ClusterKey, clock: Arc<dyn Clock>) -> Self {
-        Self { cluster, cluster_key, clock }
+    pub(crate) fn new(cluster: Cluster, gate: Gate, cluster_key: ClusterKey, clock: Arc<dyn Clock>) -> Self {
+        Self { cluster, gate, cluster_key, clock }
     }
 
     /// Makes a key to sign tokens with if the cluster has none. To be called once this node is a member; issuing a token
@@ -104,29 +117,55 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`].
     pub async fn verify(&self, token: &str) -> Result<Principal, TokenError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::Malformed);
-        }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some("JWT") {
-            return Err(TokenError::Malformed);
-        }
-        let kid = header.kid.ok_or(TokenError::Malformed)?;
+        let kid = key_of(token)?;
+        self.gate.pass().await.map_err(TokenError::Fenced)?;
         let token = token.to_owned();
         let now_s = self.clock.now_ms() / 1_000;
         let checked = self.cluster.read(move |view| {
-            let Some(key) = view.signing_key(&kid)? else {
-                return Ok(Err(TokenError::UnknownKey));
-            };
-            let issuer = issuer(view.cluster()?.map(|cluster| cluster.cluster_id));
-            let claims = match claims(&token, &key, &issuer, now_s) {
+            let claims = match signed(view, &kid, &token, now_s)? {
                 Ok(claims) => claims,
                 Err(error) => return Ok(Err(error)),
             };
+            if view.revoked_token(&claims.jti)?.is_some() {
+                return Ok(Err(TokenError::Revoked));
+            }
             let client = view.client(&ClientId::from_text(&claims.sub))?;
             Ok(principal(claims, client))
         });
         checked.await.map_err(TokenError::State)?.value
+    }
+
+    /// Revokes a token for good; of `owner`, or of anybody's if that is `None`. A token that is good for nothing already needs no change.
+    /// Needs schema level 4.
+    ///
+    /// # Errors
+    /// [`RevokeError`].
+    pub async fn revoke(&self, token: &str, owner: Option<&ClientId>, level: AckLevel) -> Result<Revoked, RevokeError> {
+        let revision = self.cluster.revision();
+        // By RFC 7009, section 2.2, what is no token of ours is as good as revoked.
+        let nothing_to_do = Ok(Revoked { revision, acknowledged: Acknowledged::All });
+        let Ok(kid) = key_of(token) else { return nothing_to_do };
+        let claims = match self.read(&kid, token).await.map_err(RevokeError::State)? {
+            Err(TokenError::UnknownKey) => {
+                // Other nodes may know the key already.
+                self.cluster.catch_up().await.map_err(RevokeError::Behind)?;
+                self.read(&kid, token).await.map_err(RevokeError::State)?
+            }
+            known => known,
+        };
+        let Ok(claims) = claims else { return nothing_to_do };
+        let client = ClientId::from_text(&claims.sub);
+        if owner.is_some_and(|owner| *owner != client) {
+            return Err(RevokeError::OfOther);
+        }
+        let revoke = RevokeToken { client, token: claims.jti, expires_at_ms: claims.exp.saturating_mul(1_000) };
+        let revision = self.cluster.change(Command::RevokeToken(revoke), None).await.map_err(RevokeError::Change)?.revision;
+        Ok(Revoked { revision, acknowledged: self.cluster.acknowledge(revision, level, FencePolicy::Refuse).await })
+    }
+
+    async fn read(&self, kid: &str, token: &str) -> Result<Result<Claims, TokenError>, StateError> {
+        let (kid, token, now_s) = (kid.to_owned(), token.to_owned(), self.clock.now_ms() / 1_000);
+        Ok(self.cluster.read(move |view| signed(view, &kid, &token, now_s)).await?.value)
     }
 
     async fn signing_key(&self) -> Result<SigningKey, IssueError> {
@@ -137,6 +176,27 @@ impl Tokens {
         let key = signing::newest(&self.cluster).await.map_err(IssueError::Key)?;
         key.ok_or(IssueError::Key(SigningKeyError::Change(crate::error::ChangeError::Unexpected)))
     }
+}
+
+/// The name of the key that a token says it was signed with, if it looks like a token of ours.
+fn key_of(token: &str) -> Result<String, TokenError> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(TokenError::Malformed);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+    if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some("JWT") {
+        return Err(TokenError::Malformed);
+    }
+    header.kid.ok_or(TokenError::Malformed)
+}
+
+/// What a token says, if this cluster signed it and its time is now.
+fn signed(view: &impl Query, kid: &str, token: &str, now_s: u64) -> Result<Result<Claims, TokenError>, TableError> {
+    let Some(key) = view.signing_key(kid)? else {
+        return Ok(Err(TokenError::UnknownKey));
+    };
+    let issuer = issuer(view.cluster()?.map(|cluster| cluster.cluster_id));
+    Ok(claims(token, &key, &issuer, now_s))
 }
 
 /// What a token says, if it was signed with `key`, by this cluster, and its time is now.

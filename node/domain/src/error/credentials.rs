@@ -1,9 +1,11 @@
 //! Why somebody is not let in, or gets no token.
 
+use ncore_control::ReadError;
 use ncore_identity::SealError;
 use ncore_model::Scope;
 
 use super::{ChangeError, StateError};
+use crate::credentials::Fenced;
 
 /// A client whose secret was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,9 @@ pub enum AuthenticateError {
     /// Too many secrets are being checked. Try again in a second.
     #[error("too many credentials are being checked")]
     Busy,
+    /// The node's view may be too old. Try again, or at another node.
+    #[error(transparent)]
+    Fenced(Fenced),
     /// The hash that is kept of the secret is not one. A defect, or damage.
     #[error("the kept hash of the secret cannot be used")]
     Hash(#[source] argon2::password_hash::Error),
@@ -76,7 +81,7 @@ pub enum IssueError {
     State(#[source] StateError),
 }
 
-/// A token that is not accepted. All but the last are the caller's fault, who needs another token.
+/// A token that is not accepted. All but the last two are the caller's fault, who needs another token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// It is not a token of this kind.
@@ -98,12 +103,35 @@ pub enum TokenError {
     /// Its time has not come.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// It was revoked.
+    #[error("the token was revoked")]
+    Revoked,
     /// Its client is unknown or suspended.
     #[error("the token's client is not active")]
     ClientRefused,
+    /// The node's view may be too old to know. Try again, or at another node.
+    #[error(transparent)]
+    Fenced(Fenced),
     /// The state cannot be read. This node's fault.
     #[error("the token cannot be checked")]
     State(#[source] StateError),
+}
+
+/// A token that was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// It belongs to another client. The caller's fault.
+    #[error("the token belongs to another client")]
+    OfOther,
+    /// It is signed with a key that this node does not know, and whether others do could not be found out. Try again.
+    #[error("this node cannot tell whether the token is good elsewhere")]
+    Behind(#[source] ReadError),
+    /// The state cannot be read.
+    #[error("the token cannot be looked up")]
+    State(#[source] StateError),
+    /// The change did not go through.
+    #[error("the token was not revoked")]
+    Change(#[source] ChangeError),
 }
 
 /// Something that the caller is known and not allowed to do.

@@ -2,7 +2,7 @@
 
 use crate::rig::{HERE, Peers, Plan, Rig};
 use bytes::Bytes;
-use ncore_domain::{AssetError, CopyStatus, ListRequest, UploadMeta, UploadStart};
+use ncore_domain::{AckLevel, Acknowledged, AssetError, CopyStatus, ListRequest, UploadMeta, UploadStart};
 use ncore_model::{Asset, AssetGlob, AssetId, AssetPath, ClientId, CopyState, Exception, ExceptionState, Precondition, SchemaRange};
 
 async fn put(rig: &Rig, client: &ClientId, path: &str, content: &[u8]) -> Asset {
@@ -101,7 +101,7 @@ async fn a_purge_counts_the_assets_of_its_client() {
     put(&rig, &other, "img/0.png", b"of another").await;
     for (pattern, expected) in [("img/*", 3), ("img/*.png", 2), ("img/1.png", 1), ("**", 4), ("none/*", 0), ("/js/a.js", 1)] {
         let glob = AssetGlob::parse(pattern).expect("a glob");
-        let purged = rig.domain.assets().purge(&client, pattern, glob, None).await.expect("purged");
+        let purged = rig.domain.assets().purge(&client, pattern, glob, None, AckLevel::Committed).await.expect("purged");
         assert_eq!(purged.assets, expected, "{pattern}");
         assert_eq!(purged.revision, rig.domain.revision());
     }
@@ -128,4 +128,19 @@ async fn status() {
     assert_eq!(seen.value.standing.as_str(), "operational");
     assert_eq!(seen.value.software, "0.1.0");
     assert_eq!(seen.revision, rig.domain.revision());
+}
+
+/// Nodes that are cut off go on serving public assets, so they are named.
+#[tokio::test]
+async fn who_goes_on_serving_a_deleted_asset_is_named() {
+    let rig = Rig::new();
+    let client = rig.bare_client();
+    let delete = async |level| {
+        let asset = put(&rig, &client, "a", b"x").await;
+        rig.domain.assets().delete(&client, &asset.id, Precondition::None, None, level).await.expect("deleted").1
+    };
+    assert_eq!(delete(AckLevel::Committed).await, Acknowledged::Committed);
+    assert_eq!(delete(AckLevel::All).await, Acknowledged::All);
+    *rig.plane.without.lock() = vec![rig.peer];
+    assert_eq!(delete(AckLevel::All).await, Acknowledged::AllExceptServing(vec![rig.peer]));
 }

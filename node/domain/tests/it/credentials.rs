@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::rig::Rig;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use ncore_domain::{AuthenticateError, Denied, IssueError, TOKEN_LIFETIME_S, TokenError};
-use ncore_model::{Client, ClientStatus, Query, Scope};
+use ncore_control::BarrierProgress;
+use ncore_domain::{AckLevel, Acknowledged, AuthenticateError, Denied, IssueError, RevokeError, TOKEN_LIFETIME_S, TokenError};
+use ncore_model::{Client, ClientStatus, NodeId, Query, Scope};
 use secrecy::{ExposeSecret, SecretString};
 
 async fn client(rig: &Rig, scopes: &[Scope]) -> Client {
@@ -29,9 +30,9 @@ async fn secrets() {
     assert_eq!(kept.len(), 1);
     assert!(!kept[0].secret_hash.contains(new.secret.expose_secret()));
 
-    clients.set_status(new.id.clone(), ClientStatus::Review).await.expect("set");
+    clients.set_status(new.id.clone(), ClientStatus::Review, AckLevel::Committed).await.expect("set");
     assert!(clients.authenticate(new.id.as_str(), new.secret.clone()).await.is_ok());
-    clients.set_status(new.id.clone(), ClientStatus::Suspended).await.expect("set");
+    clients.set_status(new.id.clone(), ClientStatus::Suspended, AckLevel::Committed).await.expect("set");
     let suspended = clients.authenticate(new.id.as_str(), new.secret).await;
     assert!(matches!(suspended, Err(AuthenticateError::Refused)));
 }
@@ -115,7 +116,7 @@ async fn a_token_follows_its_client() {
     let rig = Rig::new();
     let client = client(&rig, &Scope::ALL).await;
     let token = rig.domain.tokens().issue(&client, None).await.expect("issued").token;
-    let set = async |status| rig.domain.clients().set_status(client.id.clone(), status).await.expect("set");
+    let set = async |status| rig.domain.clients().set_status(client.id.clone(), status, AckLevel::Committed).await.expect("set");
 
     set(ClientStatus::Review).await;
     let principal = rig.domain.tokens().verify(&token).await.expect("known");
@@ -128,4 +129,76 @@ async fn a_token_follows_its_client() {
 
     set(ClientStatus::Active).await;
     assert!(rig.domain.tokens().verify(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_good_nowhere() {
+    let rig = Rig::new();
+    rig.raise_schema();
+    let client = client(&rig, &Scope::ALL).await;
+    let tokens = rig.domain.tokens();
+    let [one, two] = [tokens.issue(&client, None).await, tokens.issue(&client, None).await].map(|issued| issued.expect("issued").token);
+    let revoked = tokens.revoke(&one, Some(&client.id), AckLevel::All).await.expect("revoked");
+    assert_eq!(revoked.acknowledged, Acknowledged::All);
+    assert_eq!(*rig.plane.barriers.lock(), [revoked.revision]);
+    for node in [&rig.domain, &std::sync::Arc::new(rig.another_node())] {
+        assert!(matches!(node.tokens().verify(&one).await, Err(TokenError::Revoked)));
+        assert!(node.tokens().verify(&two).await.is_ok());
+    }
+    tokens.revoke(&one, Some(&client.id), AckLevel::All).await.expect("again");
+}
+
+#[tokio::test]
+async fn only_what_is_a_token_of_ones_own_is_revoked() {
+    let rig = Rig::new();
+    rig.raise_schema();
+    let (one, other) = (client(&rig, &Scope::ALL).await, client(&rig, &Scope::ALL).await);
+    let tokens = rig.domain.tokens();
+    let token = tokens.issue(&one, None).await.expect("issued").token;
+    let refused = tokens.revoke(&token, Some(&other.id), AckLevel::All).await;
+    assert!(matches!(refused, Err(RevokeError::OfOther)), "{refused:?}");
+    let before = rig.domain.revision();
+    let forged = format!("{}x", &token[..token.len() - 1]);
+    for nothing in ["", "no token", "a.b.c", &forged, &"x".repeat(10_000)] {
+        let done = tokens.revoke(nothing, Some(&one.id), AckLevel::All).await.expect("nothing to do");
+        assert_eq!(done.acknowledged, Acknowledged::All);
+    }
+    assert_eq!(rig.domain.revision(), before, "nothing was changed");
+    assert!(tokens.verify(&token).await.is_ok());
+    // The operator's word is good for anybody's.
+    tokens.revoke(&token, None, AckLevel::Committed).await.expect("revoked");
+    assert!(matches!(tokens.verify(&token).await, Err(TokenError::Revoked)));
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_what_is_said() {
+    let rig = Rig::new();
+    let client = client(&rig, &Scope::ALL).await;
+    let set = async |level| rig.domain.clients().set_status(client.id.clone(), ClientStatus::Suspended, level).await.expect("set").1;
+    assert_eq!(set(AckLevel::Committed).await, Acknowledged::Committed);
+    assert!(rig.plane.barriers.lock().is_empty());
+    // A node that is cut off refuses credentials, so it is no exception.
+    *rig.plane.without.lock() = vec![NodeId(9)];
+    assert_eq!(set(AckLevel::All).await, Acknowledged::All);
+    let pending = BarrierProgress::Pending { acked: 1, total: 2, laggards: vec![NodeId(9)], complete_within: Duration::from_secs(3) };
+    *rig.plane.barrier.lock() = pending;
+    assert_eq!(set(AckLevel::All).await, Acknowledged::Committed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_let_in_on_an_old_view() {
+    let rig = Rig::new();
+    let new = rig.client().await;
+    let client = rig.domain.clients().authenticate(new.id.as_str(), new.secret.clone()).await.expect("let in");
+    let token = rig.domain.tokens().issue(&client, None).await.expect("issued").token;
+    rig.plane.fence();
+    assert!(matches!(rig.domain.tokens().verify(&token).await, Err(TokenError::Fenced(_))));
+    let refused = rig.domain.clients().authenticate(new.id.as_str(), new.secret).await;
+    assert!(matches!(refused, Err(AuthenticateError::Fenced(_))), "{refused:?}");
+    // Whoever asks while the node is coming back waits for that, and is let in.
+    let (verified, ()) = tokio::join!(rig.domain.tokens().verify(&token), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        rig.plane.refresh();
+    });
+    verified.expect("let in");
 }

@@ -17,6 +17,7 @@ use std::{
 
 use ncore_control::ControlPlane;
 use ncore_domain::{Clock, Domain, DomainParts, NewClient, Settings, SystemClock};
+use ncore_freshness::{FencePolicies, Fences};
 use ncore_identity::ClusterKey;
 use ncore_model::{
     AddNode, ClientId, Command, CreateJoinToken, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, Outcome, RequestId, SchemaRange,
@@ -116,6 +117,13 @@ impl Rig {
         }
     }
 
+    /// Raises the state to the highest level that there is.
+    pub(crate) fn raise_schema(&self) {
+        for level in 2..=ncore_model::SCHEMA_MAX {
+            self.plane.apply(Command::RaiseSchema { level });
+        }
+    }
+
     /// Another member, which exists in the state alone.
     pub(crate) fn join(&self, name: &str) -> NodeId {
         join(&self.plane, name, "ap-sgp", SchemaRange::BUILD)
@@ -162,6 +170,7 @@ fn domain(
 ) -> Domain {
     Domain::new(DomainParts {
         plane: Arc::clone(plane) as Arc<dyn ControlPlane>,
+        fences: Arc::new(Fences::new(FencePolicies::default())),
         store: store.clone(),
         copies: copies.clone(),
         cluster_key: key.clone(),

@@ -3,11 +3,13 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use ncore_control::{Change, Committed, ControlPlane, ProposeError, ReadError};
+use ncore_control::{BarrierError, BarrierProgress, Change, Committed, ControlPlane, ProposeError, ReadError};
 use ncore_domain::Clock;
+use ncore_freshness::{Boottime, CompleteBy, Fence, FenceReason, FreshState};
 use ncore_model::{Applied, Command, NodeId, Outcome, Proposal, Revision, encode};
 use ncore_replica::{Entry, Replica};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::{HERE, TestClock, request_id};
 
@@ -28,6 +30,12 @@ pub(crate) struct TestPlane {
     clock: Arc<TestClock>,
     index: Mutex<u64>,
     answer: Mutex<Answer>,
+    state: watch::Sender<FreshState>,
+    /// What barriers give, and the revisions at which they were asked for.
+    pub(crate) barrier: Mutex<BarrierProgress>,
+    pub(crate) barriers: Mutex<Vec<Revision>>,
+    /// Nodes that have not applied anything of late.
+    pub(crate) without: Mutex<Vec<NodeId>>,
     /// How long the last change was to be waited for.
     pub(crate) patience: Mutex<Option<Duration>>,
 }
@@ -36,7 +44,27 @@ impl TestPlane {
     pub(crate) fn open(dir: &Path, clock: Arc<TestClock>) -> Self {
         let replica = Arc::new(Replica::open(dir).expect("a replica"));
         let index = Mutex::new(replica.revision().index);
-        Self { replica, clock, index, answer: Mutex::new(Answer::Committed), patience: Mutex::new(None) }
+        Self {
+            replica,
+            clock,
+            index,
+            answer: Mutex::new(Answer::Committed),
+            state: watch::Sender::new(FRESH),
+            barrier: Mutex::new(BarrierProgress::Complete { by: CompleteBy::Acks }),
+            barriers: Mutex::default(),
+            without: Mutex::default(),
+            patience: Mutex::new(None),
+        }
+    }
+
+    /// Loses touch with the cluster.
+    pub(crate) fn fence(&self) {
+        self.state.send_replace(FreshState::Fenced(Fence { since: Boottime::from_millis(2), reason: FenceReason::BoundExceeded }));
+    }
+
+    /// Is in touch again.
+    pub(crate) fn refresh(&self) {
+        self.state.send_replace(FRESH);
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
@@ -79,6 +107,8 @@ impl TestPlane {
     }
 }
 
+const FRESH: FreshState = FreshState::Fresh { as_of: Boottime::from_millis(1) };
+
 impl ControlPlane for TestPlane {
     fn node_id(&self) -> NodeId {
         HERE
@@ -109,5 +139,24 @@ impl ControlPlane for TestPlane {
             }
         }
         .boxed()
+    }
+
+    fn fresh_state(&self) -> FreshState {
+        *self.state.borrow()
+    }
+
+    fn freshness(&self) -> watch::Receiver<FreshState> {
+        self.state.subscribe()
+    }
+
+    fn barrier(&self, revision: Revision, _: Duration) -> BoxFuture<'_, Result<BarrierProgress, BarrierError>> {
+        self.barriers.lock().push(revision);
+        let progress = self.barrier.lock().clone();
+        async move { Ok(progress) }.boxed()
+    }
+
+    fn without(&self, _: Revision) -> BoxFuture<'_, Vec<NodeId>> {
+        let without = self.without.lock().clone();
+        async move { without }.boxed()
     }
 }

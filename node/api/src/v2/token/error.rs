@@ -5,7 +5,8 @@ use http::{
     HeaderValue, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use ncore_domain::{AuthenticateError, ChangeError, IssueError, SigningKeyError};
+use ncore_domain::{AuthenticateError, ChangeError, IssueError, RevokeError, SigningKeyError};
+use ncore_model::Rejection;
 use serde::Serialize;
 
 use crate::{
@@ -57,7 +58,7 @@ impl OauthError {
     pub(super) fn of_client(error: &AuthenticateError, is_basic: bool) -> Self {
         match error {
             AuthenticateError::Refused => Self::invalid_client(error.to_string(), is_basic),
-            AuthenticateError::Busy => Self::later(error.to_string()),
+            AuthenticateError::Busy | AuthenticateError::Fenced(_) => Self::later(error.to_string()),
             AuthenticateError::Hash(_) | AuthenticateError::State(_) => Self::internal(error),
         }
     }
@@ -69,6 +70,21 @@ impl OauthError {
                 Self::later("the cluster has no key to sign with, and can take none now")
             }
             IssueError::Key(_) | IssueError::Sealed(_) | IssueError::Sign(_) | IssueError::State(_) => Self::internal(error),
+        }
+    }
+
+    pub(super) fn of_revoke(error: &RevokeError) -> Self {
+        match error {
+            RevokeError::OfOther => Self::invalid_request(error.to_string()),
+            RevokeError::Behind(_) => Self::later(error.to_string()),
+            RevokeError::Change(ChangeError::Unavailable { .. }) => {
+                Self::later("the cluster cannot take changes now; the token is good as before")
+            }
+            RevokeError::Change(ChangeError::Unknown { .. }) => Self::later("whether the token was revoked is not known; ask again"),
+            RevokeError::Change(ChangeError::Rejected { rejection: Rejection::SchemaTooLow { .. }, .. }) => {
+                Self::later("tokens can be revoked once every node has been upgraded")
+            }
+            RevokeError::Change(_) | RevokeError::State(_) => Self::internal(error),
         }
     }
 

@@ -13,6 +13,8 @@ pub(super) struct TokenRequest {
     pub(super) client_id: String,
     pub(super) secret: SecretString,
     pub(super) scope: Option<String>,
+    /// The token that is to be revoked.
+    pub(super) token: Option<String>,
     /// Whether the secret came by HTTP Basic.
     pub(super) is_basic: bool,
 }
@@ -25,12 +27,13 @@ struct Parameters {
     #[serde(alias = "client_secret")]
     secret: Option<String>,
     scope: Option<String>,
+    token: Option<String>,
 }
 
 impl TokenRequest {
     pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, OauthError> {
         let basic = basic(headers)?;
-        let Parameters { grant_type, client_id, secret, scope } = parameters(headers, body)?;
+        let Parameters { grant_type, client_id, secret, scope, token } = parameters(headers, body)?;
         if grant_type.is_some_and(|grant| grant != "client_credentials") {
             return Err(OauthError::unsupported_grant_type());
         }
@@ -45,7 +48,7 @@ impl TokenRequest {
             (None, None, _) => return Err(OauthError::invalid_request("client_id is missing")),
             (None, Some(_), None) => return Err(OauthError::invalid_request("secret is missing")),
         };
-        Ok(Self { client_id, secret: SecretString::from(secret), scope, is_basic })
+        Ok(Self { client_id, secret: SecretString::from(secret), scope, token, is_basic })
     }
 }
 
@@ -61,7 +64,8 @@ fn parameters(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OauthError
         return Err(OauthError::invalid_request("the body must be application/json or application/x-www-form-urlencoded"));
     };
     // What is sent without a value counts as not sent.
-    for parameter in [&mut parameters.grant_type, &mut parameters.client_id, &mut parameters.secret, &mut parameters.scope] {
+    let Parameters { grant_type, client_id, secret, scope, token } = &mut parameters;
+    for parameter in [grant_type, client_id, secret, scope, token] {
         parameter.take_if(|value| value.is_empty());
     }
     Ok(parameters)
@@ -74,7 +78,13 @@ fn form_parameters(body: &[u8]) -> Result<Parameters, form::FormError> {
     if secret.is_some() && client_secret.is_some() {
         return Err(form::FormError::Repeated("secret"));
     }
-    Ok(Parameters { grant_type: one("grant_type")?, client_id: one("client_id")?, secret: secret.or(client_secret), scope: one("scope")? })
+    Ok(Parameters {
+        grant_type: one("grant_type")?,
+        client_id: one("client_id")?,
+        secret: secret.or(client_secret),
+        scope: one("scope")?,
+        token: one("token")?,
+    })
 }
 
 /// The client and its secret by HTTP Basic, each form-encoded before it was put together (RFC 6749, section 2.3.1).
