@@ -7,7 +7,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use ncore_control::{Change, Control, ControlPlane, MembershipChange, ProposeError, new_request_id};
-use ncore_domain::Domain;
+use ncore_domain::{AckLevel, Acknowledged, Domain, RevokeError};
 use ncore_identity::{ExposeSecret, JoinTerms, JoinToken};
 use ncore_model::{
     ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection, Scope,
@@ -249,12 +249,22 @@ impl Admin for AdminService {
         Ok(Response::new(wire::ListClientsReply { clients: clients.collect() }))
     }
 
-    async fn set_client_status(&self, request: Request<wire::SetClientStatusRequest>) -> Result<Response<wire::Done>, Status> {
+    async fn set_client_status(&self, request: Request<wire::SetClientStatusRequest>) -> Result<Response<wire::AckReply>, Status> {
         let wire::SetClientStatusRequest { client_id, status } = request.into_inner();
         let status: ClientStatus = status.parse().map_err(|()| Status::invalid_argument("a status is active, review or suspended"))?;
         let client = ClientId::from_text(&client_id);
-        self.domain.clients().set_status(client, status).await.map_err(|error| Status::failed_precondition(error.to_string()))?;
-        Ok(Response::new(wire::Done {}))
+        let set = self.domain.clients().set_status(client, status, AckLevel::All).await;
+        let (_, acknowledged) = set.map_err(|error| Status::failed_precondition(one_line(&error)))?;
+        Ok(Response::new(reached(&acknowledged)))
+    }
+
+    async fn revoke_token(&self, request: Request<wire::RevokeTokenRequest>) -> Result<Response<wire::AckReply>, Status> {
+        let token = request.into_inner().token;
+        let revoked = self.domain.tokens().revoke(token.trim(), None, AckLevel::All).await.map_err(|error| match error {
+            RevokeError::OfOther | RevokeError::State(_) => internal(error),
+            RevokeError::Behind(_) | RevokeError::Change(_) => Status::failed_precondition(one_line(&error)),
+        })?;
+        Ok(Response::new(reached(&revoked.acknowledged)))
     }
 
     type BackupStream = backup::Pieces;
@@ -262,6 +272,16 @@ impl Admin for AdminService {
     async fn backup(&self, _: Request<wire::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
         self.backups.begin().await.map(Response::new)
     }
+}
+
+fn reached(acknowledged: &Acknowledged) -> wire::AckReply {
+    wire::AckReply { level: acknowledged.as_str().to_owned() }
+}
+
+/// An error with its causes: an operator has no log at hand.
+fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn rejected(rejection: &Rejection) -> Status {

@@ -11,6 +11,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use jiff::SignedDuration;
+use ncore_freshness::{FencePolicies, FencePolicy, Guarded};
 use serde::Deserialize;
 
 /// Every setting of a node.
@@ -31,6 +32,9 @@ pub(crate) struct Config {
     /// What to dial in place of an advertised `host:port`: for nodes behind address translation, or reached over a tunnel.
     #[serde(default)]
     pub(crate) dial: HashMap<String, String>,
+    /// What the node does while its view of the cluster may be too old.
+    #[serde(default)]
+    pub(crate) fence: FenceConfig,
     /// How bytes are kept.
     #[serde(default)]
     pub(crate) storage: StorageConfig,
@@ -143,6 +147,30 @@ impl Default for ClusterConfig {
     }
 }
 
+/// `[fence]`. The same on every node. Credentials are never checked on a view that may be too old.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FenceConfig {
+    /// What becomes of requests for public assets.
+    pub(crate) public_assets: FencedAssets,
+}
+
+impl Default for FenceConfig {
+    fn default() -> Self {
+        Self { public_assets: FencedAssets::Serve }
+    }
+}
+
+/// What becomes of requests for assets. There is no origin to ask in place of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FencedAssets {
+    /// They are answered, marked as stale.
+    Serve,
+    /// They get 503.
+    Refuse,
+}
+
 /// `[storage]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -243,6 +271,16 @@ impl Config {
     #[must_use]
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.node.data_dir.join("admin.sock")
+    }
+
+    /// What the node does while it is fenced.
+    #[must_use]
+    pub(crate) fn fence_policies(&self) -> FencePolicies {
+        let public_assets = match self.fence.public_assets {
+            FencedAssets::Serve => FencePolicy::Serve,
+            FencedAssets::Refuse => FencePolicy::Refuse,
+        };
+        FencePolicies::default().with(Guarded::PublicAsset, public_assets)
     }
 
     /// What must hold between settings, beyond the shape of each.

@@ -13,7 +13,7 @@ use std::{
 
 use ncore_agent::AgentMetrics;
 use ncore_control::{Control, ControlPlane, ControlStatus, NodeRole};
-use ncore_freshness::FreshState;
+use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
 use ncore_raft::RaftNode;
 use ncore_serving::{Outcome, ServingMetrics};
 use ncore_store::BlobStore;
@@ -23,6 +23,7 @@ use ncore_transfer::{ServiceMetrics, TransferMetrics};
 /// The parts that have figures.
 pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
+    pub(crate) fences: Arc<Fences>,
     pub(crate) store: BlobStore,
     pub(crate) serving: Arc<ServingMetrics>,
     pub(crate) transfer: Arc<TransferMetrics>,
@@ -31,9 +32,10 @@ pub(crate) struct Parts {
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, store, serving, transfer, service, agent } = parts;
+    let Parts { control, fences, store, serving, transfer, service, agent } = parts;
     vec![
         Arc::new(ControlFigures(control)),
+        Arc::new(FenceFigures(fences)),
         Arc::new(StoreFigures(store)),
         Arc::new(ServingFigures(serving)),
         Arc::new(TransferFigures(transfer)),
@@ -99,6 +101,28 @@ impl Source for ControlFigures {
 
 fn parent(status: &ControlStatus) -> u64 {
     status.parent.as_ref().map_or(0, |parent| parent.node.0)
+}
+
+struct FenceFigures(Arc<Fences>);
+
+impl Source for FenceFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let assets = self.of(Guarded::PublicAsset);
+        figures.counters("fenced_assets", "Requests for assets while this node was fenced, by what was done", "action", &assets)?;
+        let credentials = self.of(Guarded::Credential);
+        figures.counters(
+            "fenced_credentials",
+            "Checks of credentials while this node stayed fenced, by what was done",
+            "action",
+            &credentials,
+        )
+    }
+}
+
+impl FenceFigures {
+    fn of(&self, guarded: Guarded) -> [(&'static str, u64); 2] {
+        [FenceAction::ServeStale, FenceAction::Refuse].map(|action| (action.as_str(), self.0.decided(guarded, action)))
+    }
 }
 
 struct StoreFigures(BlobStore);

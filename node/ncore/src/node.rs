@@ -31,6 +31,7 @@ use ncore_agent::{Agent, AgentHandle, AgentSettings};
 use ncore_api::{Api, ApiParts};
 use ncore_control::{Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
+use ncore_freshness::Fences;
 use ncore_model::{NodeId, SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
 use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
@@ -150,20 +151,23 @@ impl Node {
         founding::found_if_marked(&control, dir).await?;
 
         let plane: Arc<dyn ControlPlane> = control.clone();
+        let fences = Arc::new(Fences::new(config.fence_policies()));
         let domain = Arc::new(Domain::new(DomainParts {
             plane: Arc::clone(&plane),
+            fences: Arc::clone(&fences),
             store: store.clone(),
             copies: transfer.clone(),
             cluster_key,
             clock: Arc::new(SystemClock),
             settings: domain_settings(config),
         }));
-        let agent = Agent { control: plane, store: store.clone(), transfer, repairs, repair_queue };
+        let agent = Agent { control: plane, fences: Arc::clone(&fences), store: store.clone(), transfer, repairs, repair_queue };
         let agent = agent.start(agent_settings(config, control.incarnation()));
 
         let serving_metrics = Arc::new(ServingMetrics::default());
         let figures = Metrics::new(metrics::sources(metrics::Parts {
             control: Arc::clone(&control),
+            fences,
             store: store.clone(),
             serving: Arc::clone(&serving_metrics),
             transfer: transfer_metrics,

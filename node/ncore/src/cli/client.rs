@@ -1,8 +1,10 @@
 //! `ncore client`: who may use the API.
 
-use anyhow::Result;
+use std::io::{self, Read};
+
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use ncore_proto::admin::v1::{AddClientRequest, ListClientsRequest, SetClientStatusRequest};
+use ncore_proto::admin::v1::{AddClientRequest, ListClientsRequest, RevokeTokenRequest, SetClientStatusRequest};
 use serde_json::json;
 
 use super::{
@@ -19,10 +21,15 @@ pub(crate) enum Client {
         #[command(flatten)]
         operator: Operator,
     },
-    /// Refuse a client's credentials from now on
+    /// Refuse a client's credentials: done once no node accepts them any more
     Suspend(OneClient),
     /// Let a client act again
     Activate(OneClient),
+    /// Revoke the access token on standard input: done once no node accepts it any more
+    RevokeToken {
+        #[command(flatten)]
+        operator: Operator,
+    },
 }
 
 #[derive(Args)]
@@ -55,6 +62,7 @@ impl Client {
             Self::List { operator } => list(&operator).await,
             Self::Suspend(client) => client.set("suspended").await,
             Self::Activate(client) => client.set("active").await,
+            Self::RevokeToken { operator } => revoke_token(&operator).await,
         }
     }
 }
@@ -74,14 +82,40 @@ impl Add {
 impl OneClient {
     async fn set(self, status: &str) -> Result<()> {
         let request = SetClientStatusRequest { client_id: self.client_id.clone(), status: status.to_owned() };
-        self.operator.connect().await?.set_client_status(request).await.map_err(said)?;
+        let level = self.operator.connect().await?.set_client_status(request).await.map_err(said)?.into_inner().level;
         if self.operator.json {
-            return output::json(&json!({ "client_id": self.client_id, "status": status }));
+            return output::json(&json!({ "client_id": self.client_id, "status": status, "acknowledged": level }));
         }
-        println!("{} is {status}", self.client_id);
+        println!("{} is {status} {}", self.client_id, where_is(&level));
         Ok(())
     }
 }
+
+async fn revoke_token(operator: &Operator) -> Result<()> {
+    // Not as an argument: those are seen by every user of the machine.
+    let mut token = String::new();
+    io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut token).context("cannot read the token from standard input")?;
+    if token.trim().is_empty() {
+        bail!("there is no token on standard input");
+    }
+    let level = operator.connect().await?.revoke_token(RevokeTokenRequest { token }).await.map_err(said)?.into_inner().level;
+    if operator.json {
+        return output::json(&json!({ "revoked": true, "acknowledged": level }));
+    }
+    println!("the token is revoked {}", where_is(&level));
+    Ok(())
+}
+
+/// What the level of an answer means to a person.
+fn where_is(level: &str) -> &'static str {
+    match level {
+        "all" => "at every node",
+        _ => "in the cluster; not every node could be asked in time, and those that are cut off refuse everybody",
+    }
+}
+
+/// More than the longest token.
+const TOKEN_BYTES_MAX: u64 = 16 << 10;
 
 async fn list(operator: &Operator) -> Result<()> {
     let clients = operator.connect().await?.list_clients(ListClientsRequest {}).await.map_err(said)?.into_inner().clients;

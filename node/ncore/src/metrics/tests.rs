@@ -31,6 +31,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
     let control = control(&dir).await;
     let parts = Parts {
         control: Arc::clone(&control),
+        fences: Arc::default(),
         store: BlobStore::open(&StoreConfig { dir: dir.path().join("blobs"), memory_bytes: 0, reserve_bytes: 0 }).expect("a store"),
         serving: Arc::new(ServingMetrics::default()),
         transfer: Arc::new(TransferMetrics::default()),
