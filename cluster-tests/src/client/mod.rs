@@ -19,12 +19,14 @@
 //! It never repeats a request by itself, with two exceptions in which the node has certainly done nothing: an expired
 //! token (401) is replaced once, and a rate limit (429) is waited out.
 
+mod bearer;
 mod download;
 mod outcome;
 mod revision;
 mod shapes;
 mod upload;
 
+pub use bearer::Bearer;
 pub use download::{Bytewise, Download, sha256};
 pub use outcome::{Cause, NotDone, Outcome, Problem};
 pub use revision::Revision;

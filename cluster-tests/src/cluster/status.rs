@@ -8,6 +8,9 @@ pub struct ClusterStatus {
     /// The id of the leader, if this node knows one.
     #[serde(default, alias = "leader_id", deserialize_with = "id")]
     pub leader: Option<u64>,
+    /// Which commands the cluster may use.
+    #[serde(default)]
+    pub schema_level: u32,
     /// All members.
     #[serde(alias = "members")]
     pub nodes: Vec<NodeStatus>,
