@@ -17,6 +17,7 @@ use tonic::Code;
 use crate::{
     hub::FirstHubs,
     peers::{PeerError, joining_channel},
+    protocol::PROTOCOL,
 };
 
 /// How long one endpoint may take to answer. It waits for the leader.
@@ -99,6 +100,8 @@ pub async fn join(token: &JoinToken, joiner: &Joiner, deadline: Duration) -> Res
         schema_max: joiner.schema.max,
         software: env!("CARGO_PKG_VERSION").to_owned(),
         request_id: uuid::Uuid::now_v7().as_bytes().to_vec().into(),
+        protocol_min: *PROTOCOL.start(),
+        protocol_max: *PROTOCOL.end(),
     };
     let end = Instant::now() + deadline;
     let mut last = String::from("none");

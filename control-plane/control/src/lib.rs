@@ -22,6 +22,7 @@ mod membership;
 mod peers;
 mod plane;
 mod propose;
+mod protocol;
 mod read_index;
 pub mod rebuild;
 mod service;

@@ -56,7 +56,10 @@ pub enum Rejection {
         level: u32,
     },
     /// A node cannot apply the level.
-    #[error("node {node} cannot apply schema level {level}")]
+    #[error(
+        "node {node} cannot apply schema level {level}: start it with a build that can (`ncore version` names the levels), and without a \
+         lower cluster.schema_level_max"
+    )]
     SchemaUnsupported {
         /// Which node.
         node: NodeId,

@@ -24,8 +24,9 @@ use tonic::transport::Channel;
 use super::{Control, StartError};
 use crate::{
     freshness::keep_to_leader,
-    hub::{Catcher, FirstHubs, Follower, FollowerParts, Leader, PROTOCOL},
+    hub::{Catcher, FirstHubs, Follower, FollowerParts, Leader},
     peers::Peers,
+    protocol::PROTOCOL,
     status,
 };
 

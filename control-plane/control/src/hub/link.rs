@@ -7,7 +7,7 @@ use ncore_model::NodeId;
 use ncore_proto::hub::v1::{self as wire, down::Message as Down, hub_client::HubClient, up::Message as Up};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::{MAX_MESSAGE, parents::Candidate};
 use crate::peers::Peers;
@@ -60,7 +60,13 @@ impl Link {
         // The queue is empty: there is a place.
         let _ = up.try_send(wire::Up { message: Some(Up::Hello(hello)) });
         let mut down = client.sync(ReceiverStream::new(messages)).await.map_err(|status| broken(&status))?.into_inner();
-        match next(&mut down).await? {
+        let first = down.message().await.inspect_err(|status| {
+            // It will say the same the next time: somebody has to do something about it.
+            if status.code() == Code::FailedPrecondition {
+                tracing::warn!(hub = %hub.node, reason = status.message(), "a hub does not take this node");
+            }
+        });
+        match message_of(first)? {
             Some(Down::Welcome(welcome)) => Ok(Self { hub, welcome, up, down }),
             Some(Down::GoAway(away)) => Err(sent_away(away)),
             _ => Err(LinkError::Broken("it does not begin with a welcome".to_owned())),
@@ -98,7 +104,11 @@ impl Link {
 }
 
 async fn next(down: &mut Streaming<wire::Down>) -> Result<Option<Down>, LinkError> {
-    match down.message().await {
+    message_of(down.message().await)
+}
+
+fn message_of(received: Result<Option<wire::Down>, tonic::Status>) -> Result<Option<Down>, LinkError> {
+    match received {
         Ok(Some(wire::Down { message })) => Ok(message),
         Ok(None) => Err(LinkError::Broken("it ended the stream".to_owned())),
         Err(status) => Err(broken(&status)),

@@ -61,8 +61,6 @@ use children::Children;
 use observer::NodeChanges;
 use parents::{Chooser, candidates};
 
-/// The versions of the protocol that this build speaks.
-pub(crate) const PROTOCOL: std::ops::RangeInclusive<u32> = 1..=1;
 /// The largest message of a stream, in bytes: a run of entries at its limit and one entry more.
 const MAX_MESSAGE: usize = 16 << 20;
 

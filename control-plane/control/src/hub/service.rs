@@ -17,7 +17,8 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Hub, MAX_MESSAGE, PROTOCOL, session::Session};
+use super::{Hub, MAX_MESSAGE, session::Session};
+use crate::protocol;
 
 /// How long a child may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
@@ -69,14 +70,9 @@ async fn attend(
     if NodeId(hello.node_id) != peer || hello.cluster_id != hub.cluster_id.as_slice() {
         return Err(Status::permission_denied("the hello is not that of this node of this cluster"));
     }
-    if hello.protocol_max < *PROTOCOL.start() || hello.protocol_min > *PROTOCOL.end() {
-        return Err(Status::failed_precondition(format!(
-            "this node speaks versions {} to {} of the protocol",
-            PROTOCOL.start(),
-            PROTOCOL.end()
-        )));
-    }
-    match welcome(&hub, &hello) {
+    let spoken = protocol::common(hello.protocol_min, hello.protocol_max);
+    let spoken = spoken.map_err(|error| Status::failed_precondition(error.to_string()))?;
+    match welcome(&hub, &hello, spoken) {
         Ok(welcome) => {
             let Ok(place) = hub.children.admit(peer) else {
                 return send_away(&hub, &hello, "this hub has no place", &down);
@@ -91,7 +87,7 @@ async fn attend(
 }
 
 /// The welcome of a child, or why it is not welcome.
-fn welcome(hub: &Hub, hello: &wire::Hello) -> Result<wire::Welcome, &'static str> {
+fn welcome(hub: &Hub, hello: &wire::Hello, protocol: u32) -> Result<wire::Welcome, &'static str> {
     let depth = hub.depth().ok_or("this node passes nothing on")?;
     if hello.relay && depth > 0 {
         return Err("a relay follows voters only");
@@ -108,7 +104,7 @@ fn welcome(hub: &Hub, hello: &wire::Hello) -> Result<wire::Welcome, &'static str
     }
     Ok(wire::Welcome {
         hub_id: hub.own.0,
-        protocol: hello.protocol_max.min(*PROTOCOL.end()),
+        protocol,
         lineage: hub.replica.revision().lineage,
         next: hub.ring.next(),
         depth,

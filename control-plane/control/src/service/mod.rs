@@ -23,7 +23,7 @@ use crate::{
     hub::ChildStatus,
     membership,
     plane::{Change, ControlPlane},
-    propose,
+    propose, protocol,
 };
 
 /// How long a join may take on this side.
@@ -105,6 +105,8 @@ impl ClusterService {
 impl Cluster for ClusterService {
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinReply>, Status> {
         let request = request.into_inner();
+        let spoken = protocol::common_with_joiner(request.protocol_min, request.protocol_max);
+        spoken.map_err(|error| Status::failed_precondition(error.to_string()))?;
         let control = &self.control;
         let identity = control.identity().current();
         if identity.authority().is_none() {
