@@ -69,6 +69,23 @@ impl Control {
         }
     }
 
+    /// Hands the leadership to another voter, if this node has it, so that changes do not wait for an election when it stops. Returns who
+    /// leads then; `None` if there was nothing to hand over, or nobody who could take it.
+    pub async fn hand_over(&self, deadline: Duration) -> Option<NodeId> {
+        let raft = self.raft()?;
+        let end = Instant::now() + deadline;
+        for heir in self.status().members.voters {
+            if self.leader() != Some(self.id().0) {
+                return None;
+            }
+            // Those that do not answer, or lag behind, are refused at once.
+            if heir != self.id().0 && raft.transfer_leader(heir, end).await.is_ok() {
+                return Some(NodeId(heir));
+            }
+        }
+        None
+    }
+
     pub(crate) async fn change_membership_here(&self, change: &MembershipChange, deadline: Duration) -> Result<(), MembershipError> {
         let raft = self.raft().ok_or(MembershipError::Unavailable)?;
         let end = Instant::now() + deadline;

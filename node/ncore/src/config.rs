@@ -75,6 +75,9 @@ pub(crate) struct ListenConfig {
     pub(crate) tls_key: Option<PathBuf>,
     /// Other nodes.
     pub(crate) cluster: SocketAddr,
+    /// How long a node that was told to stop says so at `/readyz`, and serves on, before it takes no more connections.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) stop_delay: Duration,
 }
 
 impl Default for ListenConfig {
@@ -85,6 +88,7 @@ impl Default for ListenConfig {
             tls_cert: None,
             tls_key: None,
             cluster: SocketAddr::from(([0, 0, 0, 0], 7400)),
+            stop_delay: Duration::from_secs(2),
         }
     }
 }
@@ -291,6 +295,9 @@ impl Config {
         if self.listen.https.is_some() != (self.listen.tls_cert.is_some() && self.listen.tls_key.is_some()) {
             return Err("listen.https, listen.tls_cert and listen.tls_key go together");
         }
+        if self.listen.stop_delay > STOP_DELAY_MAX {
+            return Err("listen.stop_delay must be at most 20s, or the service manager kills the node before it has stopped");
+        }
         if self.cluster.write_copies == 0 {
             return Err("cluster.write_copies must be at least 1");
         }
@@ -310,6 +317,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// With what a stop takes beside it, below the `TimeoutStopSec` of the unit in `deploy/`.
+const STOP_DELAY_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes a second. With fewer, a receiver that shares them with a few others waits for a piece for so long that it takes the sender for
 /// dead.

@@ -12,6 +12,7 @@ mod founding;
 mod gateway;
 mod health;
 mod identity;
+mod levels;
 mod near;
 mod rebuilt;
 mod recovery;
@@ -32,7 +33,7 @@ use ncore_api::{Api, ApiParts};
 use ncore_control::{Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
 use ncore_freshness::Fences;
-use ncore_model::{NodeId, SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
+use ncore_model::NodeId;
 use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
 use ncore_store::{BlobStore, StoreConfig};
@@ -41,7 +42,7 @@ use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Tran
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -65,6 +66,8 @@ const SLICE_DEADLINE: Duration = Duration::from_secs(15);
 const REPAIRS_MAX: usize = 1_024;
 /// How long the parts have to stop, each.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a leader that stops waits for another to lead.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// Runs a node until it is told to stop, or must.
 pub(crate) fn run(config: &Config, join_token: Option<String>) -> Result<()> {
@@ -101,6 +104,8 @@ struct Node {
     agent: AgentHandle,
     listening: tokio::task::JoinHandle<()>,
     admin: tokio::task::JoinHandle<()>,
+    leaving: CancellationToken,
+    stop_delay: Duration,
     stop: CancellationToken,
 }
 
@@ -112,6 +117,7 @@ impl Node {
         let id = NodeId(identity.current().node_id());
         let cluster_key = identity.current().cluster_key().clone();
         let replica = Arc::new(Replica::open(&dir.join("state"))?);
+        levels::check(&replica, description.schema)?;
         let store = BlobStore::open(&StoreConfig {
             dir: dir.clone(),
             memory_bytes: config.storage.memory.as_u64(),
@@ -174,8 +180,8 @@ impl Node {
             service: service_metrics,
             agent: Arc::clone(agent.metrics()),
         }));
-        let health = Arc::new(Health::new(Arc::clone(&control), figures));
-        let stop = CancellationToken::new();
+        let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
+        let health = Arc::new(Health::new(Arc::clone(&control), figures, leaving.clone()));
         let listener = Listener::bind(endpoints(config)?, listener_settings(config))?;
         tracing::info!(
             node = %id, name = config.node.name, region = config.node.region, http = %listener.http_addr(),
@@ -188,22 +194,39 @@ impl Node {
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Self { control, store, agent, listening, admin, stop })
+        Ok(Self { control, store, agent, listening, admin, leaving, stop_delay: config.listen.stop_delay, stop })
+    }
+
+    /// Resolves with the reason for which the node must stop at once.
+    async fn failed(&self) -> anyhow::Error {
+        tokio::select! {
+            reason = self.control.fatal() => anyhow!(reason),
+            failure = self.agent.failed() => anyhow!(failure),
+            failure = self.store.fatal() => anyhow!(failure),
+        }
     }
 
     /// Waits for a signal, or for a reason to stop at once.
     async fn until_stopped(self) -> Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            reason = self.control.fatal() => must_stop(&anyhow!(reason)),
-            failure = self.agent.failed() => must_stop(&anyhow!(failure)),
-            failure = self.store.fatal() => must_stop(&anyhow!(failure)),
-        }
-        tracing::info!("stopping");
+        let delay = tokio::select! {
+            // Somebody at a terminal, who waits for it.
+            _ = interrupt.recv() => Duration::ZERO,
+            _ = terminate.recv() => self.stop_delay,
+            reason = self.failed() => must_stop(&reason),
+        };
+        tracing::info!(?delay, "stopping");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.leaving.cancel();
+        tokio::select! {
+            () = sleep(delay) => {}
+            _ = interrupt.recv() => {}
+            reason = self.failed() => must_stop(&reason),
+        }
+        if let Some(heir) = self.control.hand_over(HAND_OVER).await {
+            tracing::info!(%heir, "handed over the leadership");
+        }
         // From the outside in: no new requests, those under way end, then what they stand on.
         self.stop.cancel();
         let _ = timeout(STOP_DEADLINE * 4, self.listening).await;
@@ -242,13 +265,12 @@ fn runtime(name: &'static str) -> Result<Runtime> {
 }
 
 fn describe(config: &Config) -> SelfDescription {
-    let max = config.cluster.schema_level_max.map_or(SCHEMA_MAX, |max| max.clamp(SCHEMA_MIN, SCHEMA_MAX));
     SelfDescription {
         name: config.node.name.clone(),
         region: config.node.region.clone(),
         cluster_address: config.cluster_address(),
         http_address: config.http_address(),
-        schema: SchemaRange { min: SCHEMA_MIN, max },
+        schema: levels::offered(config),
         software: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: unix_ms(),
     }

@@ -112,7 +112,7 @@ impl Dev {
             let text = format!(
                 "# Made by `ncore dev`. Change it as you like: it is not written again.\n\
                  [node]\nname = \"{region}-1\"\nregion = \"{region}\"\ndata_dir = \"{}\"\n\n\
-                 [listen]\nhttp = \"127.0.0.1:{http}\"\ncluster = \"127.0.0.1:{cluster}\"\n",
+                 [listen]\nhttp = \"127.0.0.1:{http}\"\ncluster = \"127.0.0.1:{cluster}\"\nstop_delay = \"0s\"\n",
                 home.join("data").display()
             );
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;

@@ -8,6 +8,7 @@ use ncore_freshness::FreshState;
 use ncore_model::Query;
 use ncore_telemetry::Metrics;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -15,11 +16,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) struct Health {
     control: Arc<Control>,
     figures: Metrics,
+    leaving: CancellationToken,
 }
 
 impl Health {
-    pub(super) fn new(control: Arc<Control>, figures: Metrics) -> Self {
-        Self { control, figures }
+    /// From when `leaving` is cancelled on, the node is not ready.
+    pub(super) fn new(control: Arc<Control>, figures: Metrics, leaving: CancellationToken) -> Self {
+        Self { control, figures, leaving }
     }
 
     /// The answer, if the path is one of ours.
@@ -35,7 +38,7 @@ impl Health {
         }
     }
 
-    /// Ready: the state is there, and a leader is known whose commits it follows.
+    /// Ready: the state is there, a leader is known whose commits it follows, and it is not about to stop.
     fn ready(&self) -> Response<String> {
         let status = self.control.status();
         let initialised = self.control.replica().cluster().is_ok_and(|cluster| cluster.is_some());
@@ -45,6 +48,7 @@ impl Health {
             (false, _, _) => Some("the state of the cluster has not arrived"),
             (true, None, _) => Some("no leader is known"),
             (true, Some(_), false) => Some("committed changes are still being applied"),
+            (true, Some(_), true) if self.leaving.is_cancelled() => Some("the node is about to stop"),
             (true, Some(_), true) => None,
         };
         let fresh = self.control.fresh_state();
