@@ -71,6 +71,13 @@ impl Source for ControlFigures {
             "Bytes of checkpoints sent to other nodes",
             self.0.raft().map_or(0, RaftNode::snapshot_bytes_sent),
         )?;
+        let newest = self.0.raft().and_then(|raft| raft.status().snapshot);
+        figures.gauge("raft_snapshot", "Index of the last change in the newest checkpoint of this voter", newest.unwrap_or(0))?;
+        figures.gauge(
+            "raft_snapshot_bytes",
+            "Bytes of the newest checkpoint of this voter: what a node that is far behind has to take",
+            self.0.raft().map_or(0, RaftNode::snapshot_bytes),
+        )?;
         let children = self.0.children();
         let following = children.iter().filter(|child| child.following).count() as u64;
         let behind = children.iter().filter(|child| child.following).map(|child| child.next).min();

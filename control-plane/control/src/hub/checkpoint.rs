@@ -38,6 +38,11 @@ impl Catcher {
         Self { machine, puller }
     }
 
+    /// Bytes that are here of the checkpoint that was pulled last.
+    pub(crate) fn present(&self) -> u64 {
+        self.puller.present()
+    }
+
     /// Replaces the state by the newest checkpoint of a voter, which must reach at least to the entry before `oldest`.
     pub(crate) async fn catch_up(&self, source: &Candidate, oldest: u64) -> Result<(), CatchError> {
         let own = self.machine.next();

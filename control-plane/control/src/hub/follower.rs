@@ -49,6 +49,8 @@ use warm::Warm;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How long a hub may leave pings unanswered before another is followed.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How long a voter may be out of reach before a checkpoint of which it sent a part is given up.
+const UNFINISHED: Duration = Duration::from_secs(30);
 /// Entries, and bytes of them, that are applied at once at most.
 const BATCH_ENTRIES: usize = 1_024;
 const BATCH_BYTES: usize = 4 << 20;
@@ -75,6 +77,8 @@ pub(crate) struct Follower {
     avoided: HashMap<NodeId, Instant>,
     /// Hubs that the last one named when it sent this node away.
     named: Vec<NodeId>,
+    /// The voter of whose checkpoint a part has come, and until when no other is asked: one of another voter has other files.
+    unfinished: Option<(NodeId, Instant)>,
     /// Relays whose ring begins later than this node stands, and where.
     too_new: HashMap<NodeId, u64>,
     warm: Warm,
@@ -96,7 +100,7 @@ enum End {
 
 impl Follower {
     pub(crate) fn new(parts: FollowerParts) -> Self {
-        Self { parts, avoided: HashMap::new(), named: Vec::new(), too_new: HashMap::new(), warm: Warm::default() }
+        Self { parts, avoided: HashMap::new(), named: Vec::new(), unfinished: None, too_new: HashMap::new(), warm: Warm::default() }
     }
 
     /// Follows until `stop`.
@@ -264,14 +268,19 @@ impl Follower {
             self.too_new.insert(hub.node, oldest);
             return Ok(());
         }
+        let before = self.parts.catcher.present();
         match self.parts.catcher.catch_up(hub, oldest).await {
             Ok(()) => {
+                self.unfinished = None;
                 self.parts.status.took_checkpoint();
                 Ok(())
             }
             Err(CatchError::Fatal(reason)) => Err(reason),
             Err(error) => {
                 tracing::warn!(hub = %hub.node, reason = crate::chain(&error), "no checkpoint could be taken over");
+                if self.parts.catcher.present() != before {
+                    self.unfinished = Some((hub.node, Instant::now() + UNFINISHED));
+                }
                 self.avoid(hub.node);
                 Ok(())
             }

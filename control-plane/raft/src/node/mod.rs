@@ -287,6 +287,11 @@ impl RaftNode {
         }
     }
 
+    /// Bytes of the newest snapshot; 0 before the first.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.inner.snapshots.current().map_or(0, |stored| stored.description().total())
+    }
+
     /// Bytes of snapshot files sent to other nodes since the start.
     pub fn snapshot_bytes_sent(&self) -> u64 {
         self.inner.snapshots.sent()

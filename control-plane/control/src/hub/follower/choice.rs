@@ -23,6 +23,12 @@ impl Follower {
         self.avoided.retain(|_, until| *until > now);
         self.too_new.retain(|_, oldest| *oldest > next);
         all.retain(|hub| !self.too_new.contains_key(&hub.node));
+        self.unfinished = self.unfinished.filter(|(_, until)| *until > now);
+        if let Some((source, _)) = self.unfinished
+            && all.iter().any(|hub| hub.node == source)
+        {
+            all.retain(|hub| hub.node == source);
+        }
         // Those to be avoided last, and not never.
         all.sort_by_key(|hub| (self.avoided.contains_key(&hub.node), !self.named.is_empty() && !self.named.contains(&hub.node)));
         all
