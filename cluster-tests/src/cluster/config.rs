@@ -31,6 +31,14 @@ impl Config {
         self
     }
 
+    /// Leaves `key` in `section` at the product's default.
+    pub fn unset(&mut self, section: &str, key: &str) -> &mut Self {
+        if let Some(entries) = self.sections.get_mut(section) {
+            entries.remove(key);
+        }
+        self
+    }
+
     /// The file.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -103,5 +111,7 @@ mod tests {
         let expected = "[cluster]\n\"allow_single_copy\" = true\n\"write_copies\" = 3\n\
                         [dial]\n\"127.0.0.1:7400\" = \"127.0.0.1:9\"\n[node]\n\"name\" = \"eu-ams-1\"\n";
         assert_eq!(config.to_toml(), expected);
+        config.unset("cluster", "allow_single_copy").unset("cluster", "never set").unset("no such", "section");
+        assert_eq!(config.to_toml(), expected.replace("\"allow_single_copy\" = true\n", ""));
     }
 }

@@ -28,6 +28,7 @@ struct Inner {
     plan: Plan,
     process: Mutex<Process>,
     id: Mutex<Option<u64>>,
+    build: Mutex<Build>,
     // Made once, because the pool of connections is part of it.
     http: reqwest::Client,
 }
@@ -50,6 +51,13 @@ pub(super) struct Plan {
     pub(super) disk_faults: Option<PathBuf>,
 }
 
+/// What is run: not for the whole life of a node, for it can be upgraded.
+#[derive(Debug, Clone)]
+struct Build {
+    binary: PathBuf,
+    config: Config,
+}
+
 #[derive(Debug)]
 enum Process {
     NotStarted,
@@ -62,7 +70,8 @@ impl Node {
         fs::create_dir_all(&plan.dir).with_context(|| format!("create {}", plan.dir.display()))?;
         fs::write(plan.dir.join(CONFIG), plan.config.to_toml()).context("write the configuration")?;
         let http = reqwest::Client::builder().timeout(PROBE).build().context("build an HTTP client")?;
-        let node = Self(Arc::new(Inner { plan, process: Mutex::new(Process::NotStarted), id: Mutex::new(None), http }));
+        let build = Mutex::new(Build { binary: plan.binary.clone(), config: plan.config.clone() });
+        let node = Self(Arc::new(Inner { plan, process: Mutex::new(Process::NotStarted), id: Mutex::new(None), build, http }));
         if node.0.plan.disk_faults.is_some() {
             node.disk().heal()?;
         }
@@ -138,7 +147,18 @@ impl Node {
     /// The command line, pointed at this node.
     #[must_use]
     pub fn operator(&self) -> Operator {
-        Operator::new(self.0.plan.binary.clone(), self.0.plan.dir.join(CONFIG))
+        Operator::new(self.0.build.lock().binary.clone(), self.0.plan.dir.join(CONFIG))
+    }
+
+    /// From the next start on this is another build, with another configuration.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written.
+    pub fn upgrade(&self, binary: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
+        let mut build = self.0.build.lock();
+        binary.clone_into(&mut build.binary);
+        change(&mut build.config);
+        fs::write(self.0.plan.dir.join(CONFIG), build.config.to_toml()).context("write the configuration")
     }
 
     /// The process id, while it runs.
@@ -177,7 +197,8 @@ impl Node {
         ensure!(!matches!(*process, Process::Running(_)), "{} runs already", self.name());
         let log = self.open_log()?;
         let plan = &self.0.plan;
-        let mut command = Command::new(&plan.binary);
+        let binary = self.0.build.lock().binary.clone();
+        let mut command = Command::new(&binary);
         without_our_environment(&mut command);
         if let Some(library) = &plan.disk_faults {
             command.env("LD_PRELOAD", library).env("NCORE_DISK_FAULTS", self.disk().control());
@@ -194,7 +215,7 @@ impl Node {
             .process_group(plan.group)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("start {} for {}", plan.binary.display(), plan.name))?;
+            .with_context(|| format!("start {} for {}", binary.display(), plan.name))?;
         *process = Process::Running(child);
         Ok(())
     }

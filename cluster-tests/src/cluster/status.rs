@@ -8,7 +8,7 @@ pub struct ClusterStatus {
     /// The id of the leader, if this node knows one.
     #[serde(default, alias = "leader_id", deserialize_with = "id")]
     pub leader: Option<u64>,
-    /// Which commands the cluster may use.
+    /// The schema level of the state.
     #[serde(default)]
     pub schema_level: u32,
     /// All members.
@@ -28,6 +28,9 @@ pub struct NodeStatus {
     /// What it is at the moment: `leader`, `follower`, `edge` and the like.
     #[serde(default)]
     pub role: String,
+    /// The highest schema level that it says it can apply.
+    #[serde(default)]
+    pub schema_max: u32,
     /// Whether it votes, where that is not told by its role.
     #[serde(default)]
     pub voter: Option<bool>,
