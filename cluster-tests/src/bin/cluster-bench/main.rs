@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 mod load;
+mod million;
 mod servers;
 
 use std::{fs, path::PathBuf, time::Duration};
@@ -40,6 +41,9 @@ const FILES: [(&str, usize); 3] = [("1KB", 1_000), ("100KB", 100_000), ("10MB", 
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "million") {
+        return million::Million::parse_from(std::env::args_os().skip(1)).run().await;
+    }
     let bench = Bench::parse();
     ensure!(bench.rounds > 0 && bench.seconds > 0, "--rounds and --seconds must be at least 1");
     let dir = TempDir::new()?;
