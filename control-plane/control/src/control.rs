@@ -297,7 +297,9 @@ impl Control {
 
     pub(crate) async fn wait_applied(&self, wanted: Revision, deadline: Duration) -> Result<(), ReadError> {
         let mut revisions = self.replica.watch();
-        let reached = timeout(deadline, revisions.wait_for(|revision| *revision >= wanted)).await;
+        // The revision, and not the guard of the channel that comes with it: to look at the channel again while the guard is held, with a
+        // writer in between, is to wait for oneself.
+        let reached = timeout(deadline, async { revisions.wait_for(|revision| *revision >= wanted).await.map(|revision| *revision) }).await;
         let now = self.replica.revision();
         match reached {
             Ok(Ok(_)) if now.lineage == wanted.lineage => Ok(()),

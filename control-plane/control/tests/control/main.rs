@@ -1,6 +1,7 @@
 //! The control plane of several nodes in one process: real TLS over loopback, real disks, no mocks.
 
 mod cluster;
+mod crowd;
 mod edges;
 mod freshness;
 mod harness;
