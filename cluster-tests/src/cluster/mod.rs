@@ -103,6 +103,15 @@ impl Cluster {
         &self.links
     }
 
+    /// Sets how long bytes are under way from one region to another, each way. Within a region they arrive at once.
+    pub fn distances(&self, between: impl Fn(&str, &str) -> Duration) {
+        for from in self.nodes() {
+            for to in self.nodes().iter().filter(|to| to.region() != from.region()) {
+                self.links.delay(from.slot(), to.slot(), between(from.region(), to.region()));
+            }
+        }
+    }
+
     /// The seed given to the builder.
     #[must_use]
     pub const fn seed(&self) -> Seed {

@@ -250,6 +250,16 @@ impl Node {
         Ok(())
     }
 
+    /// A figure of its `/metrics`, by its full name, without labels.
+    ///
+    /// # Errors
+    /// When there is no answer within a second, or no such figure in it.
+    pub async fn figure(&self, name: &str) -> Result<u64> {
+        let text = self.0.http.get(self.url() + "/metrics").send().await.context("GET /metrics")?.text().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.with_context(|| format!("{} has no figure {name}", self.name()))?.trim().parse().with_context(|| format!("read {name}"))
+    }
+
     /// Ends the process as a crash would: SIGKILL, then waits until the kernel has cleaned up.
     ///
     /// # Errors

@@ -11,11 +11,11 @@ use rand::RngExt as _;
 use std::fs::{self, File};
 use std::net::TcpListener;
 
-/// A block of ports on 127.0.0.1 that no other test process takes as long as this value lives.
+/// Blocks of ports on 127.0.0.1 that no other test process takes as long as this value lives.
 #[derive(Debug)]
 pub struct Ports {
     free: Vec<u16>,
-    _lock: File,
+    locks: Vec<File>,
 }
 
 impl Ports {
@@ -24,31 +24,42 @@ impl Ports {
     /// # Errors
     /// When no block is left, or the directory of the lock files cannot be written.
     pub fn reserve() -> Result<Self> {
-        let dir = lock_dir()?;
-        let blocks = (first_ephemeral() - FIRST) / BLOCK;
-        let start = rand::rng().random_range(0..blocks);
-        for step in 0..blocks {
-            let first = FIRST + (start + step) % blocks * BLOCK;
-            let path = dir.join(format!("ports-{first}"));
-            let lock = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-            if lock.try_lock().is_ok() {
-                // Somebody outside of these tests may sit on some of them.
-                let free: Vec<u16> = (first..first + BLOCK).rev().filter(|port| is_free(*port)).collect();
-                if free.len() > usize::from(BLOCK / 2) {
-                    return Ok(Self { free, _lock: lock });
-                }
-            }
-        }
-        bail!("all {blocks} blocks of ports are in use")
+        let (free, lock) = block()?;
+        Ok(Self { free, locks: vec![lock] })
     }
 
-    /// Takes one port of the block.
+    /// Takes one port, of another block if the first is used up.
     ///
     /// # Errors
-    /// When the block is used up: the cluster has more nodes than the block was made for.
+    /// When no further block is left.
     pub fn take(&mut self) -> Result<u16> {
-        self.free.pop().context("the block of ports is used up")
+        if self.free.is_empty() {
+            let (free, lock) = block()?;
+            self.free = free;
+            self.locks.push(lock);
+        }
+        self.free.pop().context("a block has ports")
     }
+}
+
+/// The ports of a block that nobody else has, and the lock that keeps it.
+fn block() -> Result<(Vec<u16>, File)> {
+    let dir = lock_dir()?;
+    let blocks = (first_ephemeral() - FIRST) / BLOCK;
+    let start = rand::rng().random_range(0..blocks);
+    for step in 0..blocks {
+        let first = FIRST + (start + step) % blocks * BLOCK;
+        let path = dir.join(format!("ports-{first}"));
+        let lock = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+        if lock.try_lock().is_ok() {
+            // Somebody outside of these tests may sit on some of them.
+            let free: Vec<u16> = (first..first + BLOCK).rev().filter(|port| is_free(*port)).collect();
+            if free.len() > usize::from(BLOCK / 2) {
+                return Ok((free, lock));
+            }
+        }
+    }
+    bail!("all {blocks} blocks of ports are in use")
 }
 
 fn is_free(port: u16) -> bool {
@@ -78,5 +89,12 @@ mod tests {
         assert!(one.free.iter().all(|port| !two.free.contains(port)));
         let port = one.take().expect("a port");
         assert!(super::is_free(port));
+    }
+
+    #[test]
+    fn there_is_always_another_block() {
+        let mut ports = Ports::reserve().expect("a block");
+        let taken: std::collections::BTreeSet<u16> = (0..2 * super::BLOCK).map(|_| ports.take().expect("a port")).collect();
+        assert_eq!(taken.len(), 2 * usize::from(super::BLOCK));
     }
 }

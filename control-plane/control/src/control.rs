@@ -25,6 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
+    autopilot::{AutopilotCounts, AutopilotSettings, Report},
     freshness::{self, BarrierError, BarrierProgress, Pulse},
     hub::{ChildStatus, FollowerStatus, Hub, HubParts, HubService, Leadership},
     listener::Listener,
@@ -61,6 +62,8 @@ pub struct Control {
     identity_store: Arc<IdentityStore>,
     description: SelfDescription,
     stamps: Stamps,
+    autopilot_settings: AutopilotSettings,
+    autopilot: Report,
     listening: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -124,6 +127,8 @@ impl Control {
             identity_store,
             description: config.description,
             stamps: Stamps::new(config.clock),
+            autopilot_settings: config.autopilot,
+            autopilot: Report::default(),
             listening,
             stop,
             tasks: TaskTracker::new(),
@@ -249,6 +254,30 @@ impl Control {
         &self.peers
     }
 
+    /// What the autopilot of this node does, or why it does not; empty on a node that does not lead.
+    #[must_use]
+    pub fn autopilot_words(&self) -> String {
+        self.autopilot.words()
+    }
+
+    /// Whether this node leads, and its autopilot would do something and cannot.
+    #[must_use]
+    pub fn autopilot_waits(&self) -> bool {
+        self.autopilot.is_waiting()
+    }
+
+    /// What the autopilot of this node has done since the start.
+    #[must_use]
+    pub fn autopilot_counts(&self) -> AutopilotCounts {
+        self.autopilot.counts()
+    }
+
+    /// How often this node was fenced after it had been fresh, since the start.
+    #[must_use]
+    pub fn fencings(&self) -> u64 {
+        self.pulse.fencings()
+    }
+
     /// Who this node is.
     #[must_use]
     pub fn identity(&self) -> &IdentityHandle {
@@ -273,6 +302,14 @@ impl Control {
 
     pub(crate) fn stamps(&self) -> &Stamps {
         &self.stamps
+    }
+
+    pub(crate) fn autopilot(&self) -> &Report {
+        &self.autopilot
+    }
+
+    pub(crate) fn autopilot_settings(&self) -> &AutopilotSettings {
+        &self.autopilot_settings
     }
 
     pub(crate) fn description(&self) -> &SelfDescription {

@@ -11,6 +11,7 @@
 //! A node that votes takes part in Raft; every other node is an *edge* and follows a hub. Both apply the same entries with the same
 //! `apply`. It does not know what a command means, what a blob is, or HTTP as customers see it.
 
+mod autopilot;
 mod clock;
 mod control;
 mod freshness;
@@ -30,6 +31,7 @@ mod stamp;
 mod status;
 mod upkeep;
 
+pub use autopilot::{AutopilotCounts, AutopilotSettings};
 pub use clock::{Clock, SystemClock};
 pub use control::{Control, ControlConfig, SelfDescription, StartError};
 pub use freshness::{BarrierError, BarrierProgress};

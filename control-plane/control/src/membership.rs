@@ -89,6 +89,11 @@ impl Control {
     pub(crate) async fn change_membership_here(&self, change: &MembershipChange, deadline: Duration) -> Result<(), MembershipError> {
         let raft = self.raft().ok_or(MembershipError::Unavailable)?;
         let end = Instant::now() + deadline;
+        match change {
+            MembershipChange::Promote(node) => self.wait_to_change_vote(*node, true, end).await?,
+            MembershipChange::Demote(node) => self.wait_to_change_vote(*node, false, end).await?,
+            _ => {}
+        }
         let status = raft.status();
         let stamp = status.stamp();
         let result = match change {

@@ -3,11 +3,13 @@
 mod clocks;
 mod connector;
 mod round_trip;
+mod sightings;
+mod survey;
 
 pub use connector::ConnectFailed;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +24,8 @@ use tonic::transport::{Channel, Endpoint};
 use clocks::Clocks;
 use connector::Connector;
 use round_trip::RoundTrips;
+use sightings::Sightings;
+use survey::Survey;
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,6 +46,8 @@ pub struct Peers {
     channels: Mutex<HashMap<NodeId, (String, Channel)>>,
     round_trips: RoundTrips,
     clocks: Clocks,
+    sightings: Sightings,
+    survey: Survey,
 }
 
 /// Why there is no way to a node.
@@ -67,8 +73,18 @@ impl Peers {
     /// The others of node `own`. `dial` says what to dial in place of an advertised address.
     #[must_use]
     pub fn new(own: NodeId, own_region: String, replica: Arc<Replica>, identity: IdentityHandle, dial: HashMap<String, String>) -> Self {
-        let (round_trips, clocks) = (RoundTrips::default(), Clocks::default());
-        Self { own, own_region, replica, identity, dial, channels: Mutex::default(), round_trips, clocks }
+        Self {
+            own,
+            own_region,
+            replica,
+            identity,
+            dial,
+            channels: Mutex::default(),
+            round_trips: RoundTrips::default(),
+            clocks: Clocks::default(),
+            sightings: Sightings::default(),
+            survey: Survey::default(),
+        }
     }
 
     /// The nodes that were not removed, without this one, nearest first: by measured round trip, and where none was measured,
@@ -94,6 +110,21 @@ impl Peers {
     #[must_use]
     pub(crate) fn clock_ms(&self, id: NodeId, now: Instant) -> Option<u64> {
         self.clocks.latest_ms(id, now)
+    }
+
+    /// How long ago the node was last asked and answered; `None` if it did not answer, or was not asked.
+    pub(crate) fn silence(&self, id: NodeId, now: Instant) -> Option<Duration> {
+        self.sightings.silence(id, now)
+    }
+
+    /// The round trips to these nodes, as far as they were measured.
+    pub(crate) fn round_trips(&self, to: impl IntoIterator<Item = NodeId>) -> BTreeMap<NodeId, Duration> {
+        to.into_iter().filter_map(|node| Some((node, self.round_trips.measured(node)?))).collect()
+    }
+
+    /// The round trips to the voters that the node measured, as it said when it was last asked; none if that is too long ago.
+    pub(crate) fn measured_by(&self, id: NodeId, now: Instant) -> BTreeMap<NodeId, Duration> {
+        self.sightings.round_trips(id, now)
     }
 
     /// A connection to a node of the state, made when it is first used, and made again when it breaks.
@@ -128,26 +159,32 @@ impl Peers {
         Ok(channel)
     }
 
-    /// Asks each of the others for a sign of life, and notes how long it took and what its clock shows.
-    pub async fn measure(&self) {
+    /// Asks some of the others for a sign of life, and notes how long it took and what they say: those of `close`, those that are
+    /// nearest, and some of the rest in turn. What it costs does not grow with the cluster.
+    pub async fn measure(&self, close: &BTreeSet<NodeId>) {
         let Ok(nodes) = self.nearest_first() else { return };
-        let probes = nodes.iter().map(|node| async {
-            let Ok(channel) = self.channel(node.id) else { return };
-            let start = Instant::now();
-            let mut request = tonic::Request::new(InspectRequest { state_hash: false });
-            request.set_timeout(CONNECT_TIMEOUT);
-            match ClusterClient::new(channel).inspect(request).await {
-                Ok(reply) => {
-                    self.round_trips.note(node.id, start.elapsed());
-                    self.clocks.note(node.id, reply.into_inner().clock_ms, start);
-                }
-                Err(_) => {
-                    self.round_trips.forget(node.id);
-                    self.clocks.forget(node.id);
-                }
+        let others: Vec<NodeId> = nodes.into_iter().map(|node| node.id).collect();
+        futures_util::future::join_all(self.survey.next(&others, close).into_iter().map(|node| self.ask(node))).await;
+    }
+
+    async fn ask(&self, node: NodeId) {
+        let Ok(channel) = self.channel(node) else { return };
+        let start = Instant::now();
+        let mut request = tonic::Request::new(InspectRequest { state_hash: false });
+        request.set_timeout(CONNECT_TIMEOUT);
+        match ClusterClient::new(channel).inspect(request).await {
+            Ok(reply) => {
+                let reply = reply.into_inner();
+                self.round_trips.note(node, start.elapsed());
+                self.clocks.note(node, reply.clock_ms, start);
+                self.sightings.note(node, &reply.round_trips, start);
             }
-        });
-        futures_util::future::join_all(probes).await;
+            Err(_) => {
+                self.round_trips.forget(node);
+                self.clocks.forget(node);
+                self.sightings.forget(node);
+            }
+        }
     }
 
     fn connect(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {

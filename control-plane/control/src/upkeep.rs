@@ -1,19 +1,21 @@
-//! What a node does by itself to stay a good member: it says what it is, votes if it is meant to, renews its certificate, takes the
-//! authority when it becomes a voter, and, as the leader, raises the schema level once every node can apply the next one.
+//! What a node does by itself to stay a good member: it says what it is, takes its part in Raft, renews its certificate, takes the
+//! authority when it becomes a voter, and, as the leader, looks after the voters and raises the schema level once every node can
+//! apply the next one.
 //!
 //! Each of these is a reconciler: it looks at how things are, does the next step, and is run again. One path serves the first
 //! start, a restart, and the steady state.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ncore_identity::{AuthorityError, CertificateDer, InstallError, IssueError, UpdateError};
-use ncore_model::{Command, Node, NodeState, Outcome, Query, Rejection, TableError, UpdateNode};
+use ncore_model::{Command, Node, NodeId, NodeState, Outcome, Query, Rejection, TableError, UpdateNode};
 use ncore_proto::cluster::v1::{AuthorityRequest, RenewRequest, cluster_client::ClusterClient};
-use ncore_raft::OpenError;
+use ncore_raft::{ChangeError, OpenError};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    autopilot::Tending,
     control::{Control, SelfDescription},
     membership::{MembershipChange, MembershipError},
     peers::PeerError,
@@ -23,13 +25,15 @@ use crate::{
 /// How often everything is looked at.
 const PERIOD: Duration = Duration::from_millis(500);
 /// How long one step may take.
-const STEP_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(10);
 /// How many periods lie between two looks at the certificate, and between two measurements of round trips.
 const SELDOM: u32 = 4;
+/// How many nodes that may vote the leader asks each time.
+const CANDIDATES_MAX: usize = 16;
 
 /// Why a step did not work out. It is tried again in the next period.
 #[derive(Debug, thiserror::Error)]
-enum UpkeepError {
+pub(crate) enum UpkeepError {
     #[error("the state cannot be read")]
     State(#[source] TableError),
     #[error("the change was not taken")]
@@ -38,6 +42,8 @@ enum UpkeepError {
     Rejected(#[source] Rejection),
     #[error("the membership did not change")]
     Membership(#[source] MembershipError),
+    #[error("the voters did not change")]
+    Change(#[source] ChangeError),
     #[error("the log cannot be opened")]
     Raft(#[source] OpenError),
     #[error("no way to the leader")]
@@ -59,16 +65,18 @@ pub(crate) async fn run(control: Arc<Control>, stop: CancellationToken) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut round: u32 = 0;
+    let mut tending = Tending::default();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let steps = async {
             note("describing this node", control.describe_itself().await);
             note("announcing a relay", control.announce_relay().await);
-            note("becoming a voter", control.vote_if_meant_to().await);
+            note("taking part in Raft", control.take_part_if_let_in().await);
+            note("looking after the voters", control.tend_voters(&mut tending).await);
             note("taking the authority", control.take_authority().await);
             note("raising the schema level", control.raise_schema().await);
             if round.is_multiple_of(SELDOM) {
                 note("renewing the certificate", control.renew_certificate().await);
-                control.peers().measure().await;
+                control.peers().measure(&control.close()).await;
             }
         };
         if stop.run_until_cancelled(steps).await.is_none() {
@@ -121,33 +129,35 @@ impl Control {
         self.carry_out(command).await
     }
 
-    /// Goes, step by step, from following to voting. A node without a vote that Raft still has as a member leaves it.
-    async fn vote_if_meant_to(&self) -> Result<(), UpkeepError> {
+    /// Opens the log once the leader has let this node in. A node without a vote that Raft still has as a member leaves it.
+    async fn take_part_if_let_in(&self) -> Result<(), UpkeepError> {
         let node = self.replica().node(self.id()).map_err(UpkeepError::State)?;
         let Some(node) = node.filter(|node| node.state != NodeState::Removed) else {
             return Ok(());
         };
-        let members = self.status().members;
-        if members.voters.contains(&self.id().0) {
+        if self.raft().is_some() || !self.status().members.learners.contains(&self.id().0) {
             return Ok(());
         }
-        let learner = members.learners.contains(&self.id().0);
-        let change = match (self.raft().is_some(), learner, node.voter) {
-            (false, false, true) => MembershipChange::AddLearner { node: self.id(), address: node.cluster_address },
-            // It did not come to it the last time.
-            (false, true, true) => return self.join_raft().await.map_err(UpkeepError::Raft),
-            (true, true, true) => MembershipChange::Promote(self.id()),
-            (false, true, false) => MembershipChange::Remove(self.id()),
-            (true, false, _) | (_, _, false) => return Ok(()),
-        };
-        self.change_membership(change.clone(), STEP_DEADLINE).await.map_err(UpkeepError::Membership)?;
-        match change {
-            // The leader is waiting to be let in.
-            MembershipChange::AddLearner { .. } => return self.join_raft().await.map_err(UpkeepError::Raft),
-            MembershipChange::Promote(_) => tracing::info!(node = %self.id(), "this node votes now"),
-            _ => {}
+        if node.voter {
+            // The leader is waiting for it.
+            return self.join_raft().await.map_err(UpkeepError::Raft);
         }
-        Ok(())
+        let leave = MembershipChange::Remove(self.id());
+        self.change_membership(leave, STEP_DEADLINE).await.map_err(UpkeepError::Membership)
+    }
+
+    /// Whom to ask each time how they are: a voter asks the voters, and the leader all who may become one.
+    fn close(&self) -> BTreeSet<NodeId> {
+        let mut close: BTreeSet<NodeId> = self.status().members.voters.into_iter().map(NodeId).collect();
+        if !close.contains(&self.id()) {
+            return BTreeSet::new();
+        }
+        if self.leader() == Some(self.id().0) {
+            // A state that cannot be read stops the node elsewhere.
+            let members = self.replica().members().unwrap_or_default();
+            close.extend(members.into_iter().filter(|node| node.voter).take(CANDIDATES_MAX).map(|node| node.id));
+        }
+        close
     }
 
     async fn take_authority(&self) -> Result<(), UpkeepError> {
@@ -196,7 +206,7 @@ impl Control {
         Ok(())
     }
 
-    async fn carry_out(&self, command: Command) -> Result<(), UpkeepError> {
+    pub(crate) async fn carry_out(&self, command: Command) -> Result<(), UpkeepError> {
         let change = Change { request: crate::new_request_id(), idempotency: None, command, deadline: STEP_DEADLINE };
         match self.propose(change).await.map_err(UpkeepError::Propose)?.outcome {
             Outcome::Rejected(rejection) => Err(UpkeepError::Rejected(rejection)),
@@ -207,7 +217,7 @@ impl Control {
     fn leader_client(&self) -> Result<ClusterClient<tonic::transport::Channel>, UpkeepError> {
         let leader = self.leader().ok_or(UpkeepError::NoLeader)?;
         // The leader may be this node: it asks itself over the network, which needs no second path.
-        self.peers().channel(ncore_model::NodeId(leader)).map(ClusterClient::new).map_err(UpkeepError::Peer)
+        self.peers().channel(NodeId(leader)).map(ClusterClient::new).map_err(UpkeepError::Peer)
     }
 }
 

@@ -16,10 +16,7 @@ use ncore_proto::admin::v1::{
     self as wire,
     admin_server::{Admin, AdminServer},
 };
-use tokio::{
-    net::UnixListener,
-    time::{Instant, sleep},
-};
+use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::Server};
@@ -29,8 +26,6 @@ use backup::Backups;
 
 /// How long an operator's change may take.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// How often is looked whether a node votes.
-const LOOK: Duration = Duration::from_millis(50);
 /// The most nodes that a join token names.
 const ENDPOINTS_MAX: usize = 16;
 
@@ -94,16 +89,14 @@ impl AdminService {
         found.ok_or_else(|| Status::not_found(format!("there is no node {named}; `ncore cluster nodes` lists them")))
     }
 
-    /// Waits until a node that shall vote does. It goes the way to there by itself.
-    async fn votes(&self, node: NodeId) -> Result<(), Status> {
-        let end = Instant::now() + DEADLINE;
-        while !self.control.status().members.voters.contains(&node.0) {
-            if Instant::now() >= end {
-                return Err(Status::deadline_exceeded("it shall vote and does not yet: is it running, and has it caught up?"));
-            }
-            sleep(LOOK).await;
+    /// Says in the state whether a node is meant to vote. A cluster with nodes of an older release cannot say it yet.
+    async fn mean_to_vote(&self, node: NodeId, voter: bool) -> Result<(), Status> {
+        let command = Command::SetVoter { node, voter };
+        let level = self.control.replica().cluster().map_err(internal)?.map_or(0, |cluster| cluster.schema_level);
+        if command.schema_level() > level {
+            return Ok(());
         }
-        Ok(())
+        self.carry_out(command).await.map(drop)
     }
 
     /// Hands the leadership on, if this node has it: to a voter that is to stay.
@@ -208,15 +201,19 @@ impl Admin for AdminService {
         if node.state != NodeState::Active {
             return Err(Status::failed_precondition(format!("{} is {}", node.name, node.state.as_str())));
         }
-        let shall_vote = Command::SetVoter { node: node.id, voter: true };
-        let level = self.control.replica().cluster().map_err(internal)?.map_or(0, |cluster| cluster.schema_level);
-        if shall_vote.schema_level() > level {
-            // Every node that is not of an older release than that is a member of Raft already.
-            self.change_membership(MembershipChange::Promote(node.id)).await?;
-            return Ok(Response::new(wire::Done {}));
-        }
-        self.carry_out(shall_vote).await?;
-        self.votes(node.id).await?;
+        self.mean_to_vote(node.id, true).await?;
+        let given = self.control.give_vote(&node, DEADLINE).await;
+        given.map_err(|error| Status::failed_precondition(format!("{error}; is the node running, and has it caught up?")))?;
+        tracing::info!(node = %node.id, name = node.name, "promoted by an operator");
+        Ok(Response::new(wire::Done {}))
+    }
+
+    async fn demote(&self, request: Request<wire::NodeRequest>) -> Result<Response<wire::Done>, Status> {
+        let node = self.node(&request.into_inner().node)?;
+        self.lead_elsewhere(node.id).await?;
+        self.mean_to_vote(node.id, false).await?;
+        self.change_membership(MembershipChange::Demote(node.id)).await?;
+        tracing::info!(node = %node.id, name = node.name, "demoted by an operator");
         Ok(Response::new(wire::Done {}))
     }
 

@@ -129,6 +129,18 @@ pub(crate) struct ClusterConfig {
     pub(crate) log_keep: u64,
     /// Whether this node passes the log on to others although it does not vote.
     pub(crate) relay: bool,
+    /// Whether the leader looks after the voters by itself.
+    pub(crate) autopilot: bool,
+    /// How many voters there are to be.
+    pub(crate) voters: usize,
+    /// How long a voter may be silent before another takes its place.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) dead_after: Duration,
+    /// Whether leadership goes to the voter that is nearest to a majority.
+    pub(crate) leader_preference: bool,
+    /// How long another voter must have been better before leadership goes to it.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) leader_settle: Duration,
     /// How long a change may take before its outcome is reported as unknown.
     #[serde(deserialize_with = "load::duration")]
     pub(crate) request_deadline: Duration,
@@ -146,6 +158,11 @@ impl Default for ClusterConfig {
             freshness_bound: Duration::from_secs(5),
             log_keep: 100_000,
             relay: false,
+            autopilot: true,
+            voters: 3,
+            dead_after: Duration::from_secs(60),
+            leader_preference: true,
+            leader_settle: Duration::from_secs(180),
             request_deadline: Duration::from_secs(10),
         }
     }
@@ -307,6 +324,15 @@ impl Config {
         }
         if self.cluster.freshness_bound < election_max * 2 + Duration::from_secs(2) {
             return Err("cluster.freshness_bound must be at least 2s + 2 × election_max, or the loss of a leader fences every node");
+        }
+        if !matches!(self.cluster.voters, 1 | 3 | 5) {
+            return Err("cluster.voters must be 1, 3 or 5");
+        }
+        if self.cluster.dead_after < election_max * 2 + Duration::from_secs(3) {
+            return Err("cluster.dead_after must be at least 3s + 2 × election_max, or an election counts as the death of a voter");
+        }
+        if self.cluster.leader_settle < Duration::from_secs(10) {
+            return Err("cluster.leader_settle must be at least 10s, or leadership follows the noise of measurements");
         }
         if self.transfer.concurrency == 0 || self.limits.connections == 0 {
             return Err("transfer.concurrency and limits.connections must be at least 1");

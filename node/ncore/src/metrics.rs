@@ -66,6 +66,7 @@ impl Source for ControlFigures {
             "1 on a leader that takes no changes because its clock is ahead",
             u64::from(self.0.refuses_to_stamp()),
         )?;
+        self.read_autopilot(figures)?;
         figures.counter(
             "raft_snapshot_sent_bytes",
             "Bytes of checkpoints sent to other nodes",
@@ -96,6 +97,7 @@ impl Source for ControlFigures {
         figures.gauge("hub_ack_lag", "Entries that the child furthest behind has not acknowledged", lag)?;
         let fresh = matches!(self.0.fresh_state(), FreshState::Fresh { .. });
         figures.gauge("fresh", "1 while this node may act on its view, 0 while it is fenced", u64::from(fresh))?;
+        figures.counter("fencings", "How often this node was fenced after it had been fresh", self.0.fencings())?;
         let staleness = self.0.staleness().map_or(u64::MAX, |staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX));
         figures.gauge(
             "staleness_milliseconds",
@@ -103,6 +105,22 @@ impl Source for ControlFigures {
             staleness,
         )?;
         figures.gauge("uptime_seconds", "Time since the process started", self.0.uptime().as_secs())
+    }
+}
+
+impl ControlFigures {
+    fn read_autopilot(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let counts = self.0.autopilot_counts();
+        let changes = [
+            ("promoted", counts.promoted),
+            ("replaced", counts.replaced),
+            ("demoted", counts.demoted),
+            ("finished", counts.finished),
+            ("handed_over", counts.handed_over),
+        ];
+        figures.counters("autopilot_changes", "What this node has changed about the voters as the leader", "change", &changes)?;
+        let waits = u64::from(self.0.autopilot_waits());
+        figures.gauge("autopilot_waits", "1 on a leader that is to change something about the voters and cannot", waits)
     }
 }
 

@@ -30,7 +30,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use ncore_agent::{Agent, AgentHandle, AgentSettings};
 use ncore_api::{Api, ApiParts};
-use ncore_control::{Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
+use ncore_control::{AutopilotSettings, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
 use ncore_freshness::Fences;
 use ncore_model::NodeId;
@@ -153,6 +153,7 @@ impl Node {
             heartbeat: config.cluster.heartbeat,
             election: (config.cluster.election_min, config.cluster.election_max),
             snapshot_rate: config.transfer.checkpoint_rate.as_u64(),
+            autopilot: autopilot_settings(config),
             clock: Arc::new(ncore_control::SystemClock),
         };
         let control =
@@ -284,6 +285,16 @@ fn describe(config: &Config) -> SelfDescription {
 fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     u64::try_from(since).unwrap_or(u64::MAX)
+}
+
+fn autopilot_settings(config: &Config) -> AutopilotSettings {
+    AutopilotSettings {
+        enabled: config.cluster.autopilot,
+        voters: config.cluster.voters,
+        dead_after: config.cluster.dead_after,
+        leader_preference: config.cluster.leader_preference,
+        leader_settle: config.cluster.leader_settle,
+    }
 }
 
 fn domain_settings(config: &Config) -> Settings {

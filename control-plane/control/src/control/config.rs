@@ -6,6 +6,7 @@ use ncore_model::SchemaRange;
 use ncore_raft::{Fatal, OpenError, RaftConfig};
 
 use crate::{
+    autopilot::AutopilotSettings,
     clock::Clock,
     hub::{FirstHubs, HubSettings},
 };
@@ -36,6 +37,8 @@ pub struct ControlConfig {
     pub election: (Duration, Duration),
     /// Bytes a second of checkpoints that this node sends to others; 0 for no limit.
     pub snapshot_rate: u64,
+    /// How this node looks after the voters when it leads.
+    pub autopilot: AutopilotSettings,
     /// What stamps entries when this node leads.
     pub clock: Arc<dyn Clock>,
 }

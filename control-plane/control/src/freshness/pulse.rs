@@ -1,6 +1,7 @@
 //! The freshness of this node and of those below it, behind one lock.
 
 mod ends;
+mod fencings;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,6 +20,7 @@ use ncore_proto::hub::v1::{self as wire, up::Message as Up};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
+use self::fencings::Fencings;
 use super::{
     clock::{boottime, wall},
     wire as convert,
@@ -48,6 +50,7 @@ struct Core {
     attached: u64,
     outlets: HashMap<Child, Outlet>,
     joined: u64,
+    fencings: Fencings,
 }
 
 /// Where the answers for a child go.
@@ -87,7 +90,15 @@ impl Pulse {
         let follower = Follower::new(settings, applied, boottime());
         let state = watch::Sender::new(follower.state(boottime()));
         let hub = Hub::new(settings, applied);
-        let core = Mutex::new(Core { follower, hub, upstream: None, attached: 0, outlets: HashMap::new(), joined: 0 });
+        let core = Mutex::new(Core {
+            follower,
+            hub,
+            upstream: None,
+            attached: 0,
+            outlets: HashMap::new(),
+            joined: 0,
+            fencings: Fencings::default(),
+        });
         let fresh_as_of = AtomicU64::new(0);
         Arc::new(Self { settings, core, fresh_as_of, state, progress: watch::Sender::new(0), asked: Notify::new(), urged: Notify::new() })
     }
@@ -121,6 +132,13 @@ impl Pulse {
         self.core.lock().follower.staleness(boottime())
     }
 
+    /// How often freshness ended, since the start.
+    pub(crate) fn fencings(&self) -> u64 {
+        let mut core = self.core.lock();
+        core.count(boottime());
+        core.fencings.count()
+    }
+
     /// Follows the state. It is announced within a tenth of a second, so whoever must know at an exact time asks for it.
     pub(crate) fn watch(&self) -> watch::Receiver<FreshState> {
         self.state.subscribe()
@@ -130,7 +148,7 @@ impl Pulse {
     pub(super) fn look(&self) {
         let mut core = self.core.lock();
         let now = boottime();
-        core.follower.clock(now, wall());
+        core.tell_time(now);
         let state = core.follower.state(now);
         self.publish(&core);
         drop(core);
@@ -144,7 +162,10 @@ impl Pulse {
     /// This node answers from a view that has `revision` in it.
     pub(super) fn applied(&self, revision: Revision) {
         let mut core = self.core.lock();
-        core.follower.applied(revision, boottime());
+        let now = boottime();
+        core.count(now);
+        core.follower.applied(revision, now);
+        core.count(now);
         self.publish(&core);
     }
 
@@ -176,7 +197,7 @@ impl Pulse {
     pub(super) fn begin_led(&self) -> (RoundId, PingSeq) {
         let mut core = self.core.lock();
         let now = boottime();
-        core.follower.clock(now, wall());
+        core.tell_time(now);
         self.publish(&core);
         (core.hub.begin_round(now), core.follower.ping(now))
     }
@@ -186,7 +207,7 @@ impl Pulse {
         let mut core = self.core.lock();
         let now = boottime();
         if let RoundOutcome::Led { read, .. } = outcome {
-            core.follower.pong(seq, read, now);
+            core.pong(seq, read, now);
         }
         self.publish(&core);
         core.end_round(round, outcome);
@@ -198,7 +219,7 @@ impl Pulse {
     pub(super) fn ping_upstream(&self) -> bool {
         let mut core = self.core.lock();
         let now = boottime();
-        core.follower.clock(now, wall());
+        core.tell_time(now);
         self.publish(&core);
         let Core { follower, hub, upstream: Some(attached), .. } = &mut *core else { return false };
         let (round, ack) = (hub.begin_round(now), hub.report(now));
@@ -253,6 +274,24 @@ impl Pulse {
 }
 
 impl Core {
+    /// Looks at both clocks.
+    fn tell_time(&mut self, now: Boottime) {
+        self.count(now);
+        self.follower.clock(now, wall());
+        self.count(now);
+    }
+
+    /// An answer came. Freshness may have ended unseen since the last look, so that is looked for first.
+    fn pong(&mut self, seq: PingSeq, read: Revision, now: Boottime) {
+        self.count(now);
+        self.follower.pong(seq, read, now);
+        self.count(now);
+    }
+
+    fn count(&mut self, now: Boottime) {
+        self.fencings.note(&self.follower.state(now));
+    }
+
     fn end_round(&mut self, round: RoundId, outcome: RoundOutcome) {
         for answer in self.hub.end_round(round, outcome, boottime()) {
             if let Some(outlet) = self.outlets.get(&answer.child) {

@@ -4,7 +4,7 @@ mod guard;
 
 pub(crate) use guard::{Guard, PeerCertificates};
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ncore_freshness::FreshState;
 use ncore_identity::{JoinProof, NODE_VALIDITY, NodeName, TokenId};
@@ -214,6 +214,8 @@ impl Control {
             staleness_ms: staleness.map_or(0, |staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)),
             staleness_known: staleness.is_some(),
             clock_ms: self.stamps().now_ms(),
+            round_trips: round_trips(self.peers().round_trips(status.members.voters.into_iter().map(NodeId))),
+            autopilot: self.autopilot_words(),
         })
     }
 }
@@ -223,6 +225,11 @@ fn fence_reason(state: &FreshState) -> &'static str {
         FreshState::Fresh { .. } => "",
         FreshState::Fenced(fence) => fence.reason.as_str(),
     }
+}
+
+fn round_trips(measured: BTreeMap<NodeId, Duration>) -> Vec<wire::RoundTrip> {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    measured.into_iter().map(|(node, measured)| wire::RoundTrip { node_id: node.0, micros: micros(measured) }).collect()
 }
 
 fn child(child: ChildStatus) -> wire::Child {

@@ -202,6 +202,8 @@ async fn an_edge_becomes_a_voter_and_a_voter_an_edge() {
     let id = edge.control.id();
     let vote = |voter| Command::SetVoter { node: id, voter };
     until("the level allows it", async || first.carry_out(vote(true)).await == Ok(Outcome::Done)).await;
+    let row = first.control.replica().node(id).expect("reads").expect("joined");
+    first.control.give_vote(&row, PATIENCE).await.expect("is promoted");
     until("it votes", async || first.control.status().members.voters.contains(&id.0)).await;
     until("it has the authority", async || edge.control.identity().current().authority().is_some()).await;
     first.control.change_membership(MembershipChange::TransferLeader(id), PATIENCE).await.expect("is transferred");
@@ -221,6 +223,7 @@ async fn an_edge_becomes_a_voter_and_a_voter_an_edge() {
 
     // And once more, with the log that it still has.
     assert_eq!(first.carry_out(vote(true)).await, Ok(Outcome::Done));
+    first.control.give_vote(&row, PATIENCE).await.expect("is promoted again");
     until("it votes again", async || first.control.status().members.voters.contains(&id.0)).await;
     let edge = edge.stop().await.start().await;
     until("it follows as a voter", async || edge.control.status().role == NodeRole::Follower).await;

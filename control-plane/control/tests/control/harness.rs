@@ -12,8 +12,8 @@ use std::{
 };
 
 use ncore_control::{
-    Change, Clock, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, JoinError, Joiner, Peers, ProposeError, SelfDescription,
-    SystemClock, join, new_request_id,
+    AutopilotSettings, Change, Clock, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, JoinError, Joiner, Peers, ProposeError,
+    SelfDescription, SystemClock, join, new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinTerms, JoinToken, NodeIdentity};
 use ncore_model::{AddClient, Command, CreateJoinToken, JoinTokenId, NodeId, Outcome, SchemaRange, state_hash};
@@ -31,12 +31,14 @@ pub(crate) struct Setup {
     pub(crate) log_keep: u64,
     pub(crate) freshness_bound: Duration,
     pub(crate) hub: HubSettings,
+    pub(crate) autopilot: AutopilotSettings,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let hub = HubSettings { review: Duration::from_millis(100), avoid: Duration::from_secs(1), ..HubSettings::default() };
-        Self { region: "eu", log_keep: 100_000, freshness_bound: Duration::from_secs(5), hub }
+        let autopilot = AutopilotSettings::default();
+        Self { region: "eu", log_keep: 100_000, freshness_bound: Duration::from_secs(5), hub, autopilot }
     }
 }
 
@@ -128,6 +130,7 @@ impl Stopped {
             heartbeat: Duration::from_millis(100),
             election: (Duration::from_millis(300), Duration::from_millis(600)),
             snapshot_rate: 0,
+            autopilot: self.setup.autopilot.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let control = Control::start(config, replica, handle, store, peers, Routes::default()).await.expect("starts");

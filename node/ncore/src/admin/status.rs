@@ -37,6 +37,11 @@ pub(super) async fn status(control: &Arc<Control>, state_hash: bool) -> Result<w
         leader: control.leader().unwrap_or(0),
         schema_level: cluster.schema_level,
         this_node: control.id().0,
+        autopilot: control
+            .leader()
+            .and_then(|leader| answers.get(&NodeId(leader)))
+            .map(|leader| leader.autopilot.clone())
+            .unwrap_or_default(),
         nodes: nodes.collect::<Result<_, _>>()?,
     })
 }

@@ -35,6 +35,8 @@ pub(crate) enum Cluster {
     Remove(OneNode),
     /// Make a node a voter
     Promote(OneNode),
+    /// Take a voter's vote; it stays as an edge, and the autopilot leaves it alone
+    Demote(OneNode),
     /// Make a voter the leader
     TransferLeader(OneNode),
     /// Make a cluster of this stopped node alone, after a majority of the voters is gone for good
@@ -70,6 +72,10 @@ impl Cluster {
                 operator.connect().await?.promote(NodeRequest { node: node.clone() }).await.map_err(said)?;
                 report(&operator, &node, "votes")
             }
+            Self::Demote(OneNode { node, operator }) => {
+                operator.connect().await?.demote(NodeRequest { node: node.clone() }).await.map_err(said)?;
+                report(&operator, &node, "votes no more")
+            }
             Self::TransferLeader(OneNode { node, operator }) => {
                 operator.connect().await?.transfer_leader(NodeRequest { node: node.clone() }).await.map_err(said)?;
                 report(&operator, &node, "leads")
@@ -101,6 +107,9 @@ async fn status(operator: &Operator, state_hash: bool) -> Result<()> {
     }
     let leader = status.nodes.iter().find(|node| node.id == status.leader).map_or("none", |node| &node.name);
     println!("cluster {}  lineage {}  schema level {}  leader {leader}", status.cluster_id, status.lineage, status.schema_level);
+    if !status.autopilot.is_empty() {
+        println!("autopilot: {}", status.autopilot);
+    }
     let rows = status.nodes.iter().map(|node| {
         let mut row = vec![
             node.id.to_string(),
@@ -163,7 +172,7 @@ async fn nodes(operator: &Operator) -> Result<()> {
 fn as_json(status: &StatusReply) -> Value {
     json!({
         "cluster_id": status.cluster_id, "lineage": status.lineage, "leader": status.leader,
-        "schema_level": status.schema_level, "this_node": status.this_node,
+        "schema_level": status.schema_level, "this_node": status.this_node, "autopilot": status.autopilot,
         "nodes": status.nodes.iter().map(node_as_json).collect::<Vec<_>>(),
     })
 }

@@ -184,6 +184,10 @@ mod tests {
         assert!(error.contains("election_min"), "{error}");
         let error = loaded(MINIMAL, &[], &["listen.https=127.0.0.1:1"]).expect_err("refused").to_string();
         assert!(error.contains("tls_cert"), "{error}");
+        for (setting, key) in [("voters=2", "voters"), ("dead_after=4s", "dead_after"), ("leader_settle=1s", "leader_settle")] {
+            let error = loaded(MINIMAL, &[], &[&format!("cluster.{setting}")]).expect_err("refused").to_string();
+            assert!(error.contains(&format!("cluster.{key} must")), "{error}");
+        }
         let error = loaded(MINIMAL, &[], &["transfer.checkpoint_rate=1000"]).expect_err("refused").to_string();
         assert!(error.contains("checkpoint_rate"), "{error}");
     }

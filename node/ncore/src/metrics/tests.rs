@@ -8,7 +8,7 @@ use std::{
 };
 
 use ncore_agent::AgentMetrics;
-use ncore_control::{Control, ControlConfig, FirstHubs, HubSettings, Peers, SelfDescription};
+use ncore_control::{AutopilotSettings, Control, ControlConfig, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_identity::{IdentityHandle, IdentityStore, NodeIdentity};
 use ncore_model::{NodeId, SchemaRange};
 use ncore_replica::Replica;
@@ -80,6 +80,7 @@ async fn control(dir: &TempDir) -> Arc<Control> {
         heartbeat: Duration::from_millis(100),
         election: (Duration::from_millis(300), Duration::from_millis(600)),
         snapshot_rate: 0,
+        autopilot: AutopilotSettings::default(),
         clock: Arc::new(ncore_control::SystemClock),
     };
     Control::start(config, replica, identity, store, peers, Routes::default()).await.expect("starts")

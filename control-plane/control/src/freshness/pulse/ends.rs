@@ -19,7 +19,7 @@ impl Upstream {
         while let Some((_, round)) = attached.under_way.pop_front_if(|(sent, _)| *sent <= seq) {
             answered.push(round);
         }
-        core.follower.pong(seq, read, now);
+        core.pong(seq, read, now);
         self.pulse.publish(&core);
         // A round that began before this ping was sent is answered by its answer, too.
         for round in answered {
