@@ -154,11 +154,13 @@ impl Control {
                 fatal.send_replace(Some(reason));
             }
         });
-        let stop = self.stop.clone();
+        let (stop, pulse) = (self.stop.clone(), Arc::clone(&self.pulse));
         self.tasks.spawn(async move {
             loop {
                 let (term, node) = leaders.in_term();
                 leadership.learn(Leader { node, term });
+                // A leader makes itself fresh at once, and all whose pings wait for it.
+                pulse.urge();
                 if stop.run_until_cancelled(leaders.changed()).await != Some(true) {
                     return;
                 }

@@ -144,6 +144,11 @@ impl Pulse {
         self.state.subscribe()
     }
 
+    /// Has a round begin now.
+    pub(crate) fn urge(&self) {
+        self.urged.notify_one();
+    }
+
     /// Looks at both clocks, and announces the state if it is another.
     pub(super) fn look(&self) {
         let mut core = self.core.lock();
@@ -256,7 +261,7 @@ impl Pulse {
         let _ = up.try_send(wire::Up { message: Some(Up::Ack(ack)) });
         core.upstream = Some(Attached { number, up, under_way: VecDeque::new(), heard: now });
         drop(core);
-        self.urged.notify_one();
+        self.urge();
         Upstream { pulse: Arc::clone(self), number }
     }
 

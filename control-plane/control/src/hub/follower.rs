@@ -242,10 +242,11 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether the hub should have answered a ping by now: it knows a leader, and this node has what it had at the beginning.
+    /// Whether the hub should have answered a ping by now: it has known a leader for long enough, and this node has what it had at
+    /// the beginning. While there was no leader it could not answer, and to leave it for that would cost the time that is left.
     fn is_silent(&self, link: &Link, upstream: &Upstream) -> bool {
-        let leader = self.parts.leadership.current().node;
-        upstream.silence() > SILENCE && leader.is_some() && self.parts.machine.next() >= link.welcome.next
+        let silence = upstream.silence().min(self.parts.leadership.known_for());
+        silence > SILENCE && self.parts.machine.next() >= link.welcome.next
     }
 
     /// Sees to the warm stream. True if it is better than the one that is followed.

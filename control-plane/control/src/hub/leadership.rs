@@ -1,7 +1,10 @@
 //! Who leads, as far as this node knows: from Raft if it takes part, from its parent if not.
 
+use std::time::Duration;
+
 use ncore_proto::hub::v1 as wire;
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::{sync::watch, time::Instant};
 
 /// A leader, or the lack of one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,15 +23,24 @@ impl From<&wire::Leader> for Leader {
 
 /// The present [`Leader`], for everybody on this node and for its children.
 #[derive(Debug, Default)]
-pub(crate) struct Leadership(watch::Sender<Leader>);
+pub(crate) struct Leadership {
+    leader: watch::Sender<Leader>,
+    learnt: Mutex<Option<Instant>>,
+}
 
 impl Leadership {
     pub(crate) fn current(&self) -> Leader {
-        *self.0.borrow()
+        *self.leader.borrow()
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Leader> {
-        self.0.subscribe()
+        self.leader.subscribe()
+    }
+
+    /// For how long this leader has been known; zero while none is.
+    pub(crate) fn known_for(&self) -> Duration {
+        let learnt = self.learnt.lock().filter(|_| self.current().node.is_some());
+        learnt.map_or(Duration::ZERO, |learnt| learnt.elapsed())
     }
 
     /// Waits until a node leads that is not `known`. Cancel safe.
@@ -39,9 +51,10 @@ impl Leadership {
 
     /// Takes over what was learnt, unless it is from an earlier term than what is known.
     pub(crate) fn learn(&self, learnt: Leader) {
-        self.0.send_if_modified(|known| {
+        self.leader.send_if_modified(|known| {
             let news = learnt.term >= known.term && learnt != *known;
             if news {
+                *self.learnt.lock() = Some(Instant::now());
                 *known = learnt;
             }
             news
@@ -51,7 +64,7 @@ impl Leadership {
 
 #[cfg(test)]
 mod tests {
-    use super::{Leader, Leadership};
+    use super::{Duration, Leader, Leadership};
 
     #[test]
     fn an_earlier_term_teaches_nothing() {
@@ -62,5 +75,21 @@ mod tests {
         assert_eq!(leadership.current(), third);
         leadership.learn(none);
         assert_eq!(leadership.current(), none);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_a_leader_is_known_begins_with_each() {
+        let (leadership, second) = (Leadership::default(), Duration::from_secs(1));
+        assert_eq!(leadership.known_for(), Duration::ZERO);
+        for term in 1..3 {
+            leadership.learn(Leader { node: Some(term), term });
+            assert_eq!(leadership.known_for(), Duration::ZERO);
+            tokio::time::advance(second).await;
+            leadership.learn(Leader { node: Some(term), term });
+            assert_eq!(leadership.known_for(), second, "it is the same");
+        }
+        leadership.learn(Leader { node: None, term: 3 });
+        tokio::time::advance(second).await;
+        assert_eq!(leadership.known_for(), Duration::ZERO);
     }
 }
