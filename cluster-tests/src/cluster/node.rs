@@ -392,7 +392,7 @@ pub(crate) fn without_our_environment(command: &mut Command) {
     }
 }
 
-/// How long a started node may take to be ready.
-pub(super) const READY: Duration = Duration::from_secs(30);
+/// How long a started node may take to be ready. Dozens of them may start on a machine that has other work, too.
+pub(super) const READY: Duration = Duration::from_secs(90);
 const PROBE: Duration = Duration::from_secs(1);
 const CONFIG: &str = "ncore.toml";

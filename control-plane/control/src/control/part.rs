@@ -170,6 +170,7 @@ impl Control {
             self.id,
             self.hello(Presence::Votes),
             Arc::clone(&self.peers),
+            Arc::clone(&self.replica),
             Arc::clone(&self.leadership),
             Arc::clone(&self.pulse),
             self.stop.clone(),

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Pulse;
 
-/// How often a node asks for itself.
-const PERIOD: Duration = Duration::from_secs(1);
+/// How often a node asks for itself. Its view may be that much older when its leader is lost, and the bound has to be kept all the
+/// same.
+const PERIOD: Duration = Duration::from_millis(500);
 /// How long the pings of children are gathered for one round.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long the leader waits for its quorum.
@@ -68,7 +69,10 @@ async fn round(pulse: &Pulse, raft: Option<&RaftNode>, replica: &Replica) {
             let revision = Revision { lineage: replica.revision().lineage, index: read.index };
             RoundOutcome::Led { term: read.term, read: revision }
         }
-        Err(_) => RoundOutcome::Failed,
+        Err(error) => {
+            tracing::debug!(%error, "a round of this leader failed");
+            RoundOutcome::Failed
+        }
     };
     pulse.end_led(begun, outcome);
 }

@@ -8,10 +8,11 @@ use std::{sync::Arc, time::Duration};
 use ncore_freshness::PingSeq;
 use ncore_model::NodeId;
 use ncore_proto::hub::v1::{Hello, down::Message as Down};
+use ncore_replica::Replica;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pulse, wire};
+use super::{Pulse, lines::Lines, wire};
 use crate::{
     hub::{Candidate, Leadership, Link},
     peers::Peers,
@@ -25,10 +26,12 @@ pub(crate) async fn keep_to_leader(
     own: NodeId,
     hello: Hello,
     peers: Arc<Peers>,
+    replica: Arc<Replica>,
     leadership: Arc<Leadership>,
     pulse: Arc<Pulse>,
     stop: CancellationToken,
 ) {
+    let lines = Lines::new(own, peers, replica);
     let mut leaders = leadership.watch();
     let keep = async {
         loop {
@@ -36,7 +39,7 @@ pub(crate) async fn keep_to_leader(
             let link = async {
                 match leader {
                     None => std::future::pending().await,
-                    Some(leader) => stay(NodeId(leader), &hello, &peers, &pulse).await,
+                    Some(leader) => stay(NodeId(leader), &hello, &lines, &pulse).await,
                 }
             };
             tokio::select! {
@@ -45,19 +48,28 @@ pub(crate) async fn keep_to_leader(
             }
         }
     };
-    stop.run_until_cancelled(keep).await;
+    let both = async {
+        tokio::select! {
+            () = keep => {}
+            () = lines.keep_open() => {}
+        }
+    };
+    stop.run_until_cancelled(both).await;
 }
 
 /// Until the stream ends.
-async fn stay(leader: NodeId, hello: &Hello, peers: &Peers, pulse: &Arc<Pulse>) {
+async fn stay(leader: NodeId, hello: &Hello, lines: &Lines, pulse: &Arc<Pulse>) {
+    let Ok(channel) = lines.channel(leader) else { return };
     let candidate = Candidate { node: leader, address: String::new(), voter: true };
-    let mut link = match Link::open(peers, candidate, hello.clone()).await {
+    let mut link = match Link::open_over(channel, candidate, hello.clone()).await {
         Ok(link) => link,
         Err(error) => {
             tracing::debug!(%leader, %error, "no stream to the leader");
+            lines.forget(leader);
             return;
         }
     };
+    tracing::debug!(%leader, "a stream to the leader");
     let upstream = pulse.attach(link.sender());
     loop {
         match link.next().await {
@@ -65,6 +77,7 @@ async fn stay(leader: NodeId, hello: &Hello, peers: &Peers, pulse: &Arc<Pulse>) 
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%leader, %error, "the stream to the leader ended");
+                lines.forget(leader);
                 return;
             }
         }

@@ -17,6 +17,7 @@ mod barrier;
 mod clock;
 mod driver;
 mod leader_link;
+mod lines;
 mod pulse;
 mod recorder;
 pub(crate) mod wire;

@@ -7,7 +7,7 @@ use ncore_model::NodeId;
 use ncore_proto::hub::v1::{self as wire, down::Message as Down, hub_client::HubClient, up::Message as Up};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Streaming};
+use tonic::{Code, Streaming, transport::Channel};
 
 use super::{MAX_MESSAGE, parents::Candidate};
 use crate::peers::Peers;
@@ -46,15 +46,20 @@ pub(crate) enum LinkError {
 impl Link {
     /// Says hello to a hub and waits for its welcome.
     pub(crate) async fn open(peers: &Peers, hub: Candidate, hello: wire::Hello) -> Result<Self, LinkError> {
-        match timeout(WELCOME, Self::say_hello(peers, hub, hello)).await {
+        // A connection of its own, so that entries do not wait behind the content of assets.
+        let channel = peers.fresh_channel(hub.node, &hub.address).map_err(|error| LinkError::Broken(error.to_string()))?;
+        Self::open_over(channel, hub, hello).await
+    }
+
+    /// The same, over a connection that is there already.
+    pub(crate) async fn open_over(channel: Channel, hub: Candidate, hello: wire::Hello) -> Result<Self, LinkError> {
+        match timeout(WELCOME, Self::say_hello(channel, hub, hello)).await {
             Ok(opened) => opened,
             Err(_) => Err(LinkError::Broken("no welcome came in time".to_owned())),
         }
     }
 
-    async fn say_hello(peers: &Peers, hub: Candidate, hello: wire::Hello) -> Result<Self, LinkError> {
-        // A connection of its own, so that entries do not wait behind the content of assets.
-        let channel = peers.fresh_channel(hub.node, &hub.address).map_err(|error| LinkError::Broken(error.to_string()))?;
+    async fn say_hello(channel: Channel, hub: Candidate, hello: wire::Hello) -> Result<Self, LinkError> {
         let mut client = HubClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
         let (up, messages) = mpsc::channel(QUEUE);
         // The queue is empty: there is a place.

@@ -8,10 +8,10 @@ use std::{
 use ncore_model::NodeId;
 
 /// The nearest are asked each time, because content is fetched from them.
-const NEAREST: usize = 4;
+const NEAREST: usize = 2;
 /// Of all others so many are asked each time, in turn. Whom a node asks in turn asks as many in turn itself, so each is asked by this
 /// many on average.
-const IN_TURN: usize = 8;
+const IN_TURN: usize = 4;
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
@@ -44,9 +44,9 @@ mod tests {
 
     #[test]
     fn of_few_all_are_asked_each_time() {
-        let (survey, others) = (Survey::default(), nodes(1..=12));
+        let (survey, others) = (Survey::default(), nodes(1..=6));
         for _ in 0..3 {
-            assert_eq!(survey.next(&others, &BTreeSet::new()).len(), 12);
+            assert_eq!(survey.next(&others, &BTreeSet::new()).len(), 6);
         }
         assert_eq!(survey.next(&[], &BTreeSet::from([NodeId(7)])), BTreeSet::new());
     }
@@ -57,7 +57,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for _ in 0..1_000_usize.div_ceil(IN_TURN) {
             let asked = survey.next(&others, &close);
-            assert!(close.is_subset(&asked) && nodes(997..=1_000).iter().all(|near| asked.contains(near)));
+            assert!(close.is_subset(&asked) && nodes(999..=1_000).iter().all(|near| asked.contains(near)));
             assert_eq!(asked.len(), close.len() + NEAREST + IN_TURN);
             seen.extend(asked);
         }

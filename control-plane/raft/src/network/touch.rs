@@ -1,7 +1,8 @@
-//! Connections for votes, kept open.
+//! Connections for votes, and for the first entry after them, kept open.
 //!
 //! Followers have nothing to say to each other until their leader is gone, and then it is urgent. A candidate that had to dial first
-//! would spend two round trips on TCP and TLS: across oceans that is longer than a vote is waited for, and the election begins anew.
+//! would spend two round trips on TCP and TLS: across oceans that is longer than a vote is waited for, and the election begins anew. And
+//! a new leader that had to dial before its first entry would have nothing committed, and so make nobody fresh, for as long again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,16 +18,17 @@ use crate::types::{Node, ServerMetricsWatch};
 pub(crate) async fn keep_open(metrics: ServerMetricsWatch, peers: Arc<Peers>) {
     loop {
         let voters = other_voters(&metrics, peers.node_id());
-        future::join_all(voters.into_iter().map(|(voter, node)| touch(&peers, voter, node))).await;
+        let touches = voters.iter().flat_map(|voter| [Lane::Control, Lane::Log].map(|lane| (lane, voter)));
+        future::join_all(touches.map(|(lane, (voter, node))| touch(&peers, *voter, node, lane))).await;
         time::sleep(PERIOD).await;
     }
 }
 
-async fn touch(peers: &Arc<Peers>, voter: u64, node: Node) {
-    let client = PeerClient::new(Arc::clone(peers), voter, &node, Lane::Control);
+async fn touch(peers: &Arc<Peers>, voter: u64, node: &Node, lane: Lane) {
+    let client = PeerClient::new(Arc::clone(peers), voter, node, lane);
     let request = pb::TouchRequest { route: Some(peers.route_to(voter)) };
     // Whether it answers is noted by the client.
-    let _ = client.call(Lane::Control, LIMIT, RPCTypes::Vote, |mut raft| async move { raft.touch(request).await }).await;
+    let _ = client.call(lane, LIMIT, RPCTypes::Vote, |mut raft| async move { raft.touch(request).await }).await;
 }
 
 /// None, unless this node votes itself.
