@@ -9,6 +9,7 @@ use crate::{
     client::{ClientStatus, Scope},
     id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
     node::NodeState,
+    placement::PlacementPolicy,
     replication::NodeReport,
     schema::SchemaRange,
 };
@@ -73,6 +74,15 @@ pub enum Command {
     },
     /// An access token is good for nothing from here on. Level 4.
     RevokeToken(RevokeToken),
+    /// The operator says where assets of a client are held. Level 4.
+    SetPlacement(SetPlacement),
+    /// The operator takes that back. Level 4.
+    RemovePlacement {
+        /// Whose assets.
+        client: ClientId,
+        /// What their paths begin with, as it was set.
+        prefix: String,
+    },
 }
 
 impl Command {
@@ -82,7 +92,7 @@ impl Command {
         match self {
             Self::PatchAsset(_) => 2,
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
-            Self::RevokeToken(_) => 4,
+            Self::RevokeToken(_) | Self::SetPlacement(_) | Self::RemovePlacement { .. } => 4,
             _ => 1,
         }
     }
@@ -109,6 +119,8 @@ impl Command {
             Self::SetVoter { .. } => "set_voter",
             Self::SetRelay { .. } => "set_relay",
             Self::RevokeToken(_) => "revoke_token",
+            Self::SetPlacement(_) => "set_placement",
+            Self::RemovePlacement { .. } => "remove_placement",
         }
     }
 }
@@ -314,4 +326,15 @@ pub struct RevokeToken {
     pub token: String,
     /// When it would have ended, in Unix milliseconds: until a while after that the revocation is kept.
     pub expires_at_ms: u64,
+}
+
+/// See [`Command::SetPlacement`]. A rule of the same client and prefix is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPlacement {
+    /// Whose assets.
+    pub client: ClientId,
+    /// What their paths begin with; empty for all of them.
+    pub prefix: String,
+    /// Which nodes hold them.
+    pub policy: PlacementPolicy,
 }

@@ -42,6 +42,7 @@ mod memory;
 mod node;
 mod outcome;
 mod path;
+mod placement;
 mod proposal;
 mod purge;
 mod query;
@@ -60,7 +61,7 @@ pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
     AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, InitCluster, PatchAsset, Precondition, PurgeAssets, PutAsset,
-    RevokeToken, SetClientStatus, UpdateNode,
+    RevokeToken, SetClientStatus, SetPlacement, UpdateNode,
 };
 pub use glob::{AssetGlob, GlobError};
 pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
@@ -70,6 +71,10 @@ pub use memory::MemoryTables;
 pub use node::{Node, NodeState};
 pub use outcome::{Outcome, Rejection};
 pub use path::{AssetPath, MAX_PATH_BYTES, PathError};
+pub use placement::{
+    ClientPlacement, MAX_PLACEMENT_REGIONS, MAX_PLACEMENT_RULES, Placed, PlacementFit, PlacementMark, PlacementPolicy, PlacementRule,
+    Placements,
+};
 pub use proposal::{Idempotency, Proposal};
 pub use purge::Purge;
 pub use query::{AssetFilter, AssetPage, Query};

@@ -129,4 +129,10 @@ pub enum Rejection {
     /// As many nodes as the join token is for have joined with it.
     #[error("the join token is spent")]
     TokenSpent,
+    /// The client has as many rules of placement as it may have.
+    #[error("the client has too many rules of placement")]
+    TooManyPlacements,
+    /// The client has no rule of placement for this prefix.
+    #[error("the client has no placement for this prefix")]
+    PlacementUnknown,
 }

@@ -10,6 +10,7 @@ use crate::{
     join_token::JoinToken,
     lineage::Lineage,
     node::{Node, NodeState},
+    placement::{ClientPlacement, PlacementMark},
     purge::Purge,
     replication::NodeReport,
     revision::Revision,
@@ -225,6 +226,36 @@ pub trait Query: ReadTables {
     /// [`TableError`].
     fn report(&self, node: NodeId) -> Result<Option<NodeReport>, TableError> {
         row(self, Table::Reports, &node.0.to_be_bytes())
+    }
+
+    /// What all placements have in common; `None` if no client ever had one.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn placement_mark(&self) -> Result<Option<PlacementMark>, TableError> {
+        row(self, Table::Placements, &[])
+    }
+
+    /// Where the assets of a client are held; `None` if it never was otherwise than everywhere.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn client_placement(&self, client: &ClientId) -> Result<Option<ClientPlacement>, TableError> {
+        row(self, Table::Placements, client.as_str().as_bytes())
+    }
+
+    /// Where the assets of clients are held that have, or had, a rule for it.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn client_placements(&self) -> Result<Vec<(ClientId, ClientPlacement)>, TableError> {
+        // Every key but the empty one, which is that of the mark.
+        let rows: Vec<Row> = self.scan(Table::Placements, &[], &[0], usize::MAX)?;
+        let client = |(key, value): Row| {
+            let id = str::from_utf8(&key).map_err(|_| TableError::Key { table: Table::Placements })?;
+            Ok((ClientId::from_text(id), record(Table::Placements, &value)?))
+        };
+        rows.into_iter().map(client).collect()
     }
 
     /// Up to `limit` purges at or after an index, with their indices.

@@ -5,7 +5,7 @@
 //! | 1 | 0.1 | everything not named below |
 //! | 2 | 0.1 | `PatchAsset` |
 //! | 3 | 0.1 | `SetVoter`, `SetRelay`; the table `Relays` |
-//! | 4 | 0.1 | `RevokeToken`; the table `RevokedTokens` |
+//! | 4 | 0.1 | `RevokeToken`, `SetPlacement`, `RemovePlacement`; the tables `RevokedTokens`, `Placements` |
 //!
 //! A node announces the range of levels that it can apply. The level of the state rises one at a time, by a command, and only
 //! while every node that is not removed can apply the new one.

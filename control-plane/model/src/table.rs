@@ -24,6 +24,8 @@ use crate::codec::CodecError;
 /// | `Expiry` | log time, u64 BE, table, key | empty | 0.1 |
 /// | `Relays` | node id, u64 BE | empty | 0.1, level 3 |
 /// | `RevokedTokens` | token id | [`RevokedToken`](crate::RevokedToken) | 0.1, level 4 |
+/// | `Placements` | empty | [`PlacementMark`](crate::PlacementMark) | 0.1, level 4 |
+/// | `Placements` | client id | [`ClientPlacement`](crate::ClientPlacement) | 0.1, level 4 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -61,11 +63,13 @@ pub enum Table {
     Relays = 16,
     /// The access tokens that were revoked before their time.
     RevokedTokens = 17,
+    /// Where the assets of clients are held that are not held everywhere.
+    Placements = 18,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -83,6 +87,7 @@ impl Table {
         Self::Expiry,
         Self::Relays,
         Self::RevokedTokens,
+        Self::Placements,
     ];
 
     /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
@@ -109,6 +114,7 @@ impl Table {
             Self::Expiry => "expiry",
             Self::Relays => "relays",
             Self::RevokedTokens => "revoked_tokens",
+            Self::Placements => "placements",
         }
     }
 

@@ -5,8 +5,9 @@ mod sequence;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ncore_model::{
-    Applied, Asset, BeginLineage, BlobHash, Command, Founder, IDEMPOTENCY_RETENTION_MS, MemoryTables, NodeState, Outcome, Proposal, Query,
-    REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision, Row, Table, Tables, apply, begin_lineage, decode, state_hash,
+    Applied, Asset, BeginLineage, BlobHash, Command, CopyState, Founder, IDEMPOTENCY_RETENTION_MS, MemoryTables, Node, NodeReport,
+    NodeState, Outcome, Placements, Proposal, Query, REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision, Row, Table, Tables,
+    apply, begin_lineage, decode, state_hash,
 };
 use proptest::{
     prelude::*,
@@ -33,6 +34,7 @@ proptest! {
             let applied = apply(&mut tables, index, proposal).expect("applies");
             once.check(&before, &tables, index, proposal, &applied)?;
             check_frame(&before, &tables, proposal, &applied)?;
+            check_placements(&before, &tables, index)?;
             check_assets(&tables)?;
             check_nodes(&tables)?;
             check_forgetting(&before, &tables)?;
@@ -82,7 +84,7 @@ proptest! {
         let begun = begin_lineage(&mut tables, base + GAP, &begin).expect("applies").expect("begins");
         prop_assert_eq!(begun.removed.len(), members.len() - 1);
         for table in Table::ALL {
-            if !matches!(table, Table::Cluster | Table::Nodes | Table::Reports | Table::JoinTokens) {
+            if !matches!(table, Table::Cluster | Table::Nodes | Table::Reports | Table::JoinTokens | Table::Placements) {
                 prop_assert_eq!(rows(&before, table), rows(&tables, table), "{}", table.as_str());
             }
         }
@@ -193,9 +195,9 @@ impl Once {
 fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal, applied: &Applied) -> Result<(), TestCaseError> {
     let allowed: &[Table] = match &proposal.command {
         Command::InitCluster(_) => &[Table::Nodes],
-        Command::AddNode(_) => &[Table::Nodes, Table::JoinTokens],
-        Command::UpdateNode(_) => &[Table::Nodes],
-        Command::SetNodeState { .. } => &[Table::Nodes, Table::Reports, Table::Relays],
+        Command::AddNode(_) => &[Table::Nodes, Table::JoinTokens, Table::Placements],
+        Command::UpdateNode(_) => &[Table::Nodes, Table::Placements],
+        Command::SetNodeState { .. } => &[Table::Nodes, Table::Reports, Table::Relays, Table::Placements],
         Command::SetVoter { .. } => &[Table::Nodes],
         Command::SetRelay { .. } => &[Table::Relays],
         Command::CreateJoinToken(_) | Command::RevokeJoinToken { .. } => &[Table::JoinTokens],
@@ -209,6 +211,7 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::ReportHoldings(_) => &[Table::Reports],
         Command::RaiseSchema { .. } => &[],
         Command::RevokeToken(_) => &[Table::RevokedTokens],
+        Command::SetPlacement(_) | Command::RemovePlacement { .. } => &[Table::Placements],
     };
     let is_new = rows(after, Table::RevokedTokens).iter().any(|row| !rows(before, Table::RevokedTokens).contains(row));
     prop_assert!(!is_new || allowed.contains(&Table::RevokedTokens), "{} revoked a token", proposal.command.as_str());
@@ -283,6 +286,28 @@ fn check_nodes(tables: &MemoryTables) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Where an asset must be held does not change unless the index of the change stands in the state: what a node reported before
+/// does not count as verified then.
+fn check_placements(before: &MemoryTables, after: &MemoryTables, index: u64) -> Result<(), TestCaseError> {
+    let members = after.members().expect("reads");
+    let (mut then, mut now) = (Placements::read(before).expect("reads"), Placements::read(after).expect("reads"));
+    for (_, bytes) in rows(after, Table::Assets) {
+        let asset: Asset = decode(&bytes).expect("decodes");
+        if before.asset_at(&asset.path).expect("reads").is_none_or(|known| known.version != asset.version) {
+            continue;
+        }
+        let (was, is) = (then.of(before, &asset).expect("reads"), now.of(after, &asset).expect("reads"));
+        prop_assert!(is.since <= now.changed_at() && now.changed_at() <= index);
+        let known = |node: &&Node| before.node(node.id).expect("reads").is_some();
+        for node in members.iter().filter(known).filter(|node| is.is_on(node.id) && !was.is_on(node.id)) {
+            prop_assert_eq!(is.since, index, "{} must hold {} from now on", node.name, asset.path);
+            let report = after.report(node.id).expect("reads").map(|report| NodeReport { watermark: index - 1, ..report });
+            prop_assert!(is.state(report.as_ref(), asset.version) != CopyState::Verified);
+        }
+    }
+    Ok(())
+}
+
 /// Every answer, and every revocation, has its day, and as many of those that are due go as may go at once.
 fn check_forgetting(before: &MemoryTables, after: &MemoryTables) -> Result<(), TestCaseError> {
     let mut answers: Vec<Vec<u8>> = Vec::new();
@@ -345,7 +370,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 18);
+    assert_eq!(carried_out.len(), 20);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

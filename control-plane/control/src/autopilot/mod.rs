@@ -131,7 +131,7 @@ impl Control {
         let contenders = self.contenders(status, view, now);
         if settings.enabled && view.node(self.id()).is_some_and(|own| !own.is_to_stay()) {
             let Some(heir) = contenders.iter().find(|contender| contender.fit) else { return Ok(()) };
-            self.hand_over(heir.node).await?;
+            self.hand_over_to(heir.node).await?;
             tracing::info!(to = %heir.node, "handed over: this node is to lose its vote");
             return Ok(());
         }
@@ -146,13 +146,13 @@ impl Control {
         let Some(found) = found else { return Ok(()) };
         // Whether it works out or not: the next try is as far away as the first was.
         tending.patience.reset();
-        self.hand_over(found.node).await?;
+        self.hand_over_to(found.node).await?;
         let (now_ms, then_ms) = (found.now.as_millis(), found.then.as_millis());
         tracing::info!(to = %found.node, now_ms, then_ms, "handed over: it is nearer to a majority");
         Ok(())
     }
 
-    async fn hand_over(&self, to: NodeId) -> Result<(), UpkeepError> {
+    async fn hand_over_to(&self, to: NodeId) -> Result<(), UpkeepError> {
         let change = MembershipChange::TransferLeader(to);
         self.change_membership_here(&change, HAND_OVER_DEADLINE).await.map_err(UpkeepError::Membership)?;
         self.autopilot().handed_over();

@@ -4,7 +4,7 @@
 //! whatever level the cluster was when it lost its quorum. It is made once, offline, by the node that the lineage begins with;
 //! every other node of the lineage gets it within a checkpoint.
 
-use super::{ApplyError, cluster::members, node::is_too_long, rows::Rows};
+use super::{ApplyError, cluster::members, node::is_too_long, placement, rows::Rows};
 use crate::{
     cluster::ClusterState,
     id::NodeId,
@@ -57,6 +57,7 @@ pub fn begin_lineage(tables: &mut impl Tables, index: u64, begin: &BeginLineage)
         }
         rows.put(Table::Nodes, &node.node.0.to_be_bytes(), &Node::first(node, log_time_ms))?;
     }
+    placement::nodes_changed(&mut rows, index)?;
     let lineage = Lineage { number: begin.number, base: begin.base, node: founder, began_at_ms: log_time_ms };
     rows.put(Table::Cluster, &begin.number.to_be_bytes(), &lineage)?;
     rows.put(Table::Cluster, &[], &ClusterState { cluster_id, lineage: begin.number, log_time_ms, ..state })?;

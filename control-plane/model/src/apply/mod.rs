@@ -9,6 +9,7 @@ mod cluster;
 mod lineage;
 mod node;
 mod once;
+mod placement;
 mod rows;
 
 pub use lineage::begin_lineage;
@@ -98,8 +99,8 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::RaiseSchema { level } => cluster::raise_schema(rows, *level),
         Command::AddSigningKey(key) => cluster::add_signing_key(rows, now, key),
         Command::AddNode(node) => node::add(rows, now, state, node),
-        Command::UpdateNode(node) => node::update(rows, state, node),
-        Command::SetNodeState { node, state } => node::set_state(rows, *node, *state),
+        Command::UpdateNode(node) => node::update(rows, now, state, node),
+        Command::SetNodeState { node, state } => node::set_state(rows, now, *node, *state),
         Command::SetVoter { node, voter } => node::set_voter(rows, *node, *voter),
         Command::SetRelay { node, relay } => node::set_relay(rows, *node, *relay),
         Command::CreateJoinToken(token) => node::create_token(rows, now, token),
@@ -112,5 +113,7 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::PatchAsset(patch) => asset::patch(rows, now, patch),
         Command::PurgeAssets(purge) => asset::purge(rows, now, purge),
         Command::RevokeToken(revoke) => client::revoke_token(rows, now, revoke),
+        Command::SetPlacement(set) => placement::set(rows, now, set),
+        Command::RemovePlacement { client, prefix } => placement::remove(rows, now, client, prefix),
     }
 }

@@ -1,6 +1,6 @@
 //! Commands about nodes: joining, announcing themselves, leaving, and what they hold.
 
-use super::{Moment, Ruled, cluster::members, rows::Rows};
+use super::{Moment, Ruled, cluster::members, placement, rows::Rows};
 use crate::{
     cluster::ClusterState,
     command::{AddNode, CreateJoinToken, UpdateNode},
@@ -52,12 +52,13 @@ pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, state: &Cluster
         added_at_ms: now.log_time_ms,
     };
     rows.put(Table::Nodes, &id.0.to_be_bytes(), &node)?;
+    placement::nodes_changed(rows, now.index)?;
     // A spent token stays until it expires: a joiner that lost the answer shows its proof again, and gets the same answer.
     rows.put(Table::JoinTokens, &token.id.0, &JoinToken { uses_left: token.uses_left - 1, ..token.clone() })?;
     Ok(Ok(Outcome::NodeAdded(id)))
 }
 
-pub(super) fn update(rows: &mut Rows<'_, impl Tables>, state: &ClusterState, update: &UpdateNode) -> Ruled {
+pub(super) fn update(rows: &mut Rows<'_, impl Tables>, now: Moment, state: &ClusterState, update: &UpdateNode) -> Ruled {
     if is_too_long(update) {
         return Ok(Err(Rejection::FieldTooLong));
     }
@@ -74,6 +75,7 @@ pub(super) fn update(rows: &mut Rows<'_, impl Tables>, state: &ClusterState, upd
     if members(rows)?.iter().any(|other| other.id != node.id && other.name == update.name) {
         return Ok(Err(Rejection::NodeNameTaken));
     }
+    let moves = node.region != update.region;
     let updated = Node {
         name: update.name.clone(),
         region: update.region.clone(),
@@ -85,14 +87,20 @@ pub(super) fn update(rows: &mut Rows<'_, impl Tables>, state: &ClusterState, upd
         ..node
     };
     rows.put(Table::Nodes, &updated.id.0.to_be_bytes(), &updated)?;
+    if moves {
+        placement::nodes_changed(rows, now.index)?;
+    }
     Ok(Ok(Outcome::Done))
 }
 
-pub(super) fn set_state(rows: &mut Rows<'_, impl Tables>, id: NodeId, state: NodeState) -> Ruled {
+pub(super) fn set_state(rows: &mut Rows<'_, impl Tables>, now: Moment, id: NodeId, state: NodeState) -> Ruled {
     let node = match member(rows, id)? {
         Ok(node) => node,
         Err(rejection) => return Ok(Err(rejection)),
     };
+    if node.state != state {
+        placement::nodes_changed(rows, now.index)?;
+    }
     rows.put(Table::Nodes, &id.0.to_be_bytes(), &Node { state, ..node })?;
     if state == NodeState::Removed {
         rows.delete(Table::Reports, &id.0.to_be_bytes());

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use ncore_model::{
     AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception, ExceptionState,
-    Idempotency, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset,
-    RevokeToken, SchemaRange, Scope, SetClientStatus, UpdateNode,
+    Idempotency, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets,
+    PutAsset, RevokeToken, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateNode,
 };
 
 use super::{Golden, asset_id, client, record, request};
 
 /// How many commands there are.
-const COMMANDS: usize = 18;
+const COMMANDS: usize = 20;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -34,6 +34,8 @@ fn number(command: &Command) -> usize {
         Command::SetVoter { .. } => 15,
         Command::SetRelay { .. } => 16,
         Command::RevokeToken(_) => 17,
+        Command::SetPlacement(_) => 18,
+        Command::RemovePlacement { .. } => 19,
     }
 }
 
@@ -145,7 +147,11 @@ fn of_clients() -> Vec<(&'static str, Command)> {
         cache_ttl_s: None,
         precondition: Precondition::Present,
     };
+    let place = |policy| Command::SetPlacement(SetPlacement { client: client(), prefix: "bilder/".into(), policy });
     vec![
+        ("", place(PlacementPolicy { regions: vec!["eu-ams".into(), "us-nyc".into()], copies: Some(2) })),
+        ("-everywhere", place(PlacementPolicy { regions: Vec::new(), copies: None })),
+        ("", Command::RemovePlacement { client: client(), prefix: "bilder/".into() }),
         ("", Command::AddClient(add)),
         ("-active", status(ClientStatus::Active)),
         ("-review", status(ClientStatus::Review)),

@@ -8,7 +8,7 @@ use super::{Golden, asset, asset_id, client, record};
 
 /// How many outcomes and rejections there are.
 const OUTCOMES: usize = 9;
-const REJECTIONS: usize = 24;
+const REJECTIONS: usize = 26;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -58,6 +58,8 @@ fn rejections() -> Vec<Rejection> {
         Rejection::HolderRemoved,
         Rejection::FieldTooLong,
         Rejection::TokenSpent,
+        Rejection::TooManyPlacements,
+        Rejection::PlacementUnknown,
     ]
 }
 
@@ -103,6 +105,8 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::HolderRemoved => (21, "holder_removed"),
         Rejection::FieldTooLong => (22, "field_too_long"),
         Rejection::TokenSpent => (23, "token_spent"),
+        Rejection::TooManyPlacements => (24, "too_many_placements"),
+        Rejection::PlacementUnknown => (25, "placement_unknown"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Every row of the state.
 
 use ncore_model::{
-    Blob, BlobHash, Client, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Lineage, Node, NodeId,
-    NodeReport, NodeState, Purge, RevokedToken, SchemaRange, Scope, SigningKey,
+    Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Lineage, Node,
+    NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Purge, RevokedToken, SchemaRange, Scope, SigningKey,
 };
 
 use super::{Golden, asset, client, record};
@@ -35,6 +35,17 @@ pub(super) fn all() -> Vec<Golden> {
             &SigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83], created_at_ms: 1_700_000_000_000 },
         ),
         record("row.revoked_token", &RevokedToken { client: client(), revoked_at_ms: 1_700_000_000_000 }),
+        record("row.placement_mark", &PlacementMark { nodes_at: 300, changed_at: 70_000 }),
+        record(
+            "row.client_placement",
+            &ClientPlacement {
+                rules: vec![
+                    PlacementRule { prefix: String::new(), policy: PlacementPolicy { regions: vec!["eu-ams".into()], copies: None } },
+                    PlacementRule { prefix: "bilder/".into(), policy: PlacementPolicy { regions: Vec::new(), copies: Some(2) } },
+                ],
+                changed_at: 70_000,
+            },
+        ),
         record("row.purge", &Purge { client: client(), pattern: "bilder/*".into(), at_ms: 1_700_000_000_000 }),
         record(
             "row.node_report",

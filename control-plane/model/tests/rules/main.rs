@@ -6,6 +6,7 @@ mod cluster;
 mod lineage;
 mod node;
 mod once;
+mod placement;
 mod world;
 
 use std::collections::BTreeSet;
@@ -40,7 +41,7 @@ fn check(cases: Vec<Case>) {
 /// The tables above, and those of `once`, reach every rejection that there is.
 #[test]
 fn every_rejection_is_reached() {
-    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases()];
+    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases()];
     let reached: BTreeSet<usize> = tables
         .into_iter()
         .flatten()
@@ -54,7 +55,7 @@ fn every_rejection_is_reached() {
 }
 
 /// How many rejections there are.
-const REJECTIONS: usize = 24;
+const REJECTIONS: usize = 26;
 
 /// Each rejection's number. A new one does not compile until it stands here, and then needs a case.
 fn number(rejection: &Rejection) -> usize {
@@ -83,5 +84,7 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::HolderRemoved => 21,
         Rejection::FieldTooLong => 22,
         Rejection::TokenSpent => 23,
+        Rejection::TooManyPlacements => 24,
+        Rejection::PlacementUnknown => 25,
     }
 }

@@ -7,8 +7,8 @@
 use ncore_model::{
     AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception,
     ExceptionState, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, NodeId, NodeReport, NodeState,
-    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, Query, REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX,
-    SchemaRange, SetClientStatus, Table, UpdateNode, apply,
+    PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, Query, REQUEST_RETENTION_MS, ReadTables, RequestId,
+    RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode, apply,
 };
 use proptest::prelude::*;
 
@@ -97,6 +97,8 @@ enum Action {
     Voter { node: u8, voter: bool },
     Relay { node: u8, relay: bool },
     RevokeAccess { client: u8, token: u8, expires_in_ms: u64 },
+    Place { client: u8, prefix: u8, region: Option<u8>, copies: Option<u32> },
+    Unplace { client: u8, rule: u8 },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -162,6 +164,9 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(node, relay)| Action::Relay { node, relay }),
+        4 => (any_client(), 0u8..3, prop::option::of(0u8..3), prop::option::of(0u32..3))
+            .prop_map(|(client, prefix, region, copies)| Action::Place { client, prefix, region, copies }),
+        4 => (any_client(), any::<u8>()).prop_map(|(client, rule)| Action::Unplace { client, rule }),
     ]
 }
 
@@ -312,6 +317,20 @@ impl Script {
                 expires_at_ms: (self.now_ms + expires_in_ms).saturating_sub(2 * REQUEST_RETENTION_MS),
             }),
             Action::Purge { client } => Command::PurgeAssets(PurgeAssets { client: self.client(*client), pattern: "folder/*".into() }),
+            Action::Place { client, prefix, region, copies } => Command::SetPlacement(SetPlacement {
+                client: self.client(*client),
+                prefix: prefix_of(*prefix),
+                policy: PlacementPolicy {
+                    regions: region.iter().map(|region| ["eu", "us", "nowhere"][usize::from(*region)].into()).collect(),
+                    copies: *copies,
+                },
+            }),
+            Action::Unplace { client, rule } => {
+                let client = self.client(*client);
+                let rules = self.tables.client_placement(&client).expect("reads").unwrap_or_default().rules;
+                let prefix = pick(&rules, *rule).map_or_else(|| "none/".to_owned(), |rule| rule.prefix.clone());
+                Command::RemovePlacement { client, prefix }
+            }
             other => unreachable!("{other:?} is no command of a client"),
         }
     }
@@ -334,6 +353,11 @@ impl Script {
         let id = pick(&ids, which).filter(|_| which < 240).and_then(|(id, _)| std::str::from_utf8(id).ok());
         AssetId::from_text(id.unwrap_or("as_none"))
     }
+}
+
+/// What some of the paths begin with, or all of them.
+fn prefix_of(which: u8) -> String {
+    ["", "folder/", "folder/1"][usize::from(which)].into()
 }
 
 fn init() -> Command {
