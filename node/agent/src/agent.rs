@@ -14,6 +14,7 @@ use crate::{
     error::AgentFailure,
     metrics::AgentMetrics,
     purger::Purger,
+    removals::Removals,
     repairer::Repairer,
     replicate::{Fetcher, Holdings, Replicator, Survey},
     reporter::Reporter,
@@ -72,9 +73,15 @@ impl Agent {
         tasks.spawn("repairer", |stop| repairer.run(stop));
 
         let (held, holdings) = watch::channel(None);
-        let survey = Survey { node: control.node_id(), replica: Arc::clone(&replica), store: store.clone() };
-        let fetcher =
-            Fetcher { replica: Arc::clone(&replica), store: store.clone(), transfer: Arc::clone(&transfer), metrics: Arc::clone(&metrics) };
+        let removals = Removals::default();
+        let survey = Survey { node: control.node_id(), replica: Arc::clone(&replica), store: store.clone(), removals: removals.clone() };
+        let fetcher = Fetcher {
+            replica: Arc::clone(&replica),
+            store: store.clone(),
+            transfer: Arc::clone(&transfer),
+            metrics: Arc::clone(&metrics),
+            removals: removals.clone(),
+        };
         let replicator = Replicator::new(survey, fetcher, settings.replication, damaged, held);
         tasks.spawn("replicator", |stop| replicator.run(stop));
 
@@ -82,7 +89,7 @@ impl Agent {
         tasks.spawn("reporter", |stop| reporter.run(stop));
 
         let catalog = Arc::new(AssetCatalog::new(Arc::clone(&control), fences, entries, Arc::clone(&metrics)));
-        let collector = Collector::new(control, store.clone(), settings.collection, Arc::clone(&metrics));
+        let collector = Collector::new(control, store.clone(), settings.collection, Arc::clone(&metrics), removals);
         tasks.spawn("collector", |stop| collector.run(stop));
 
         let scrubber = Scrubber::new(store.clone(), repairs.clone(), settings.scrub, Arc::clone(&metrics));

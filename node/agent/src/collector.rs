@@ -1,4 +1,4 @@
-//! Removes what nobody refers to: blobs, pins whose time is up, and cut transfers.
+//! Removes what nobody refers to: blobs, pins whose time is up, and cut transfers; and has surplus copies let go.
 //!
 //! # Why nothing is removed that somebody needs
 //!
@@ -29,7 +29,9 @@ use crate::{
     blocking::blocking,
     error::AgentError,
     metrics::{AgentMetrics, add},
+    removals::Removals,
     settings::CollectionSettings,
+    surplus::Surplus,
 };
 
 /// The most blobs without a reference whose age is kept in mind. Those beyond it have to wait for the next pass.
@@ -43,11 +45,20 @@ pub(crate) struct Collector {
     metrics: Arc<AgentMetrics>,
     /// Since when this process knows blobs to be without a reference.
     unreferenced_since: HashMap<blake3::Hash, Instant>,
+    removals: Removals,
+    surplus: Surplus,
 }
 
 impl Collector {
-    pub(crate) fn new(control: Arc<dyn ControlPlane>, store: BlobStore, settings: CollectionSettings, metrics: Arc<AgentMetrics>) -> Self {
-        Self { control, store, settings, metrics, unreferenced_since: HashMap::new() }
+    pub(crate) fn new(
+        control: Arc<dyn ControlPlane>,
+        store: BlobStore,
+        settings: CollectionSettings,
+        metrics: Arc<AgentMetrics>,
+        removals: Removals,
+    ) -> Self {
+        let surplus = Surplus::new(Arc::clone(&control), store.clone(), settings.clone(), Arc::clone(&metrics), removals.clone());
+        Self { control, store, settings, metrics, unreferenced_since: HashMap::new(), removals, surplus }
     }
 
     /// Runs until `stop`.
@@ -63,7 +74,7 @@ impl Collector {
 
     /// One pass over pins, blobs and cut transfers. What cannot be done now is left for the next.
     async fn pass(&mut self) -> Result<(), AgentError> {
-        for outcome in [self.end_pins().await, self.remove_blobs().await, self.discard_partials().await] {
+        for outcome in [self.end_pins().await, self.remove_blobs().await, self.surplus.pass().await, self.discard_partials().await] {
             match outcome {
                 Ok(()) => {}
                 Err(PassError::Stale) => add(&self.metrics.collections_skipped, 1),
@@ -104,6 +115,7 @@ impl Collector {
             let page = self.store.iter_blobs(after, self.settings.step).await?;
             for hash in self.aged(&page).await? {
                 let replica = self.replica();
+                let _alone = self.removals.begin().await;
                 let is_unreferenced = move || matches!(replica.blob(hash.into()), Ok(None));
                 if let Collection::Removed { size } = self.store.collect(hash, self.settings.grace, is_unreferenced).await? {
                     self.unreferenced_since.remove(&hash);
@@ -181,7 +193,7 @@ impl Collector {
 }
 
 /// Why a pass ended early.
-enum PassError {
+pub(crate) enum PassError {
     /// The state is not known to be new enough.
     Stale,
     /// The store failed. The next pass tries again.

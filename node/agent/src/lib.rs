@@ -32,8 +32,8 @@ mod catalog;
 mod collector;
 mod error;
 mod metrics;
-mod placement;
 mod purger;
+mod removals;
 mod repairer;
 mod replicate;
 mod reporter;
@@ -41,6 +41,7 @@ mod scrubber;
 mod settings;
 mod slices;
 mod supervisor;
+mod surplus;
 
 pub use agent::{Agent, AgentHandle};
 pub use catalog::AssetCatalog;

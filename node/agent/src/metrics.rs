@@ -29,6 +29,10 @@ pub struct AgentMetrics {
     pub collected: AtomicU64,
     /// Bytes of these.
     pub collected_bytes: AtomicU64,
+    /// Copies that were removed because other nodes are to hold them, and do.
+    pub surplus_removed: AtomicU64,
+    /// Bytes of these.
+    pub surplus_removed_bytes: AtomicU64,
     /// Pins that were ended because their time was up.
     pub pins_ended: AtomicU64,
     /// Cut transfers that were discarded because nobody refers to their blob.

@@ -13,6 +13,7 @@ use crate::{
     blocking::blocking,
     error::AgentError,
     metrics::{AgentMetrics, add},
+    removals::Removals,
 };
 
 /// What jobs need.
@@ -22,6 +23,7 @@ pub(crate) struct Fetcher {
     pub(crate) store: BlobStore,
     pub(crate) transfer: Arc<Transfer>,
     pub(crate) metrics: Arc<AgentMetrics>,
+    pub(crate) removals: Removals,
 }
 
 /// The end of a job.
@@ -72,7 +74,12 @@ impl Fetcher {
     }
 
     async fn is_referenced(&self, blob: BlobHash) -> Result<bool, AgentError> {
-        let replica = Arc::clone(&self.replica);
-        blocking(move || replica.blob(blob).map(|blob| blob.is_some()).map_err(AgentError::Row)).await
+        let (replica, removals) = (Arc::clone(&self.replica), self.removals.clone());
+        let look = move || {
+            let is_referenced = replica.blob(blob).map_err(AgentError::Row)?.is_some();
+            removals.settle();
+            Ok(is_referenced)
+        };
+        blocking(look).await
     }
 }

@@ -10,6 +10,8 @@
 //! * The *cursor* is the watermark that is reported. It passes a version when its blob is held, or when fetching it has failed so
 //!   often that it becomes a fault, which is an exception of the report.
 //! * *Work* is kept by blob, because several versions may have the same one: it is fetched once for all of them.
+//! * A *change of placement* has an index in the log too. What lies below it was looked at under another placement, so the cursor
+//!   does not reach the change before an audit has gone through all of it anew. What is to be held from now on becomes a fault.
 //! * When there would be more faults than a report may carry, the cursor waits. When they are found below the cursor, as after the
 //!   loss of a disk, it falls back behind the first that is too many, and what lies beyond is walked anew. So the report is
 //!   never better than the truth, and memory is bounded.
@@ -25,7 +27,7 @@ use ncore_model::{BlobHash, Exception, ExceptionState};
 /// What this node holds, as it is reported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holdings {
-    /// Every version up to here that must be held is held and verified, but for the exceptions.
+    /// Every version up to here that must be held, by the placement as of here, is held and verified, but for the exceptions.
     pub watermark: u64,
     /// The versions up to the watermark that are not, ascending.
     pub exceptions: Vec<Exception>,
@@ -36,6 +38,10 @@ pub(crate) struct Ledger {
     limits: Limits,
     cursor: u64,
     walked: u64,
+    /// The index of the last change of placement that was heard of.
+    placement: u64,
+    /// Whether what is below that change is still to be looked at anew.
+    is_unsettled: bool,
     ahead: BTreeMap<u64, Ahead>,
     faults: BTreeMap<u64, Fault>,
     work: HashMap<BlobHash, Work>,
@@ -129,8 +135,16 @@ struct Work {
 impl Ledger {
     /// A ledger that goes on where a report stood. `faults` are the versions that the report excepted and that are still there.
     pub(crate) fn resume(limits: Limits, watermark: u64, faults: &[Version], now: Instant) -> Self {
-        let mut ledger =
-            Self { limits, cursor: watermark, walked: watermark, ahead: BTreeMap::new(), faults: BTreeMap::new(), work: HashMap::new() };
+        let mut ledger = Self {
+            limits,
+            cursor: watermark,
+            walked: watermark,
+            placement: 0,
+            is_unsettled: false,
+            ahead: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            work: HashMap::new(),
+        };
         for fault in faults {
             ledger.add_fault(fault, now);
         }
@@ -156,6 +170,32 @@ impl Ledger {
     /// Blobs that are wanted.
     pub(crate) fn wanted(&self) -> usize {
         self.work.len()
+    }
+
+    /// Hears of the last change of placement, which the rows that come from now on have taken place. True if everything below it is
+    /// to be looked at anew: by an audit that begins after this call.
+    pub(crate) fn hear_of_placement(&mut self, changed_at: u64) -> bool {
+        if changed_at <= self.placement {
+            return false;
+        }
+        self.placement = changed_at;
+        // A cursor beyond it is that of a report which had taken it up.
+        self.is_unsettled = changed_at > self.cursor;
+        self.is_unsettled
+    }
+
+    /// An audit that began when `placement` was the last change has gone through everything.
+    pub(crate) fn settle_placement(&mut self, placement: u64) {
+        if placement >= self.placement {
+            self.is_unsettled = false;
+            self.advance();
+        }
+    }
+
+    /// There is no version that was not walked in a state whose last change of placement is `placement`.
+    pub(crate) fn walked_all(&mut self, placement: u64) {
+        self.walked = self.walked.max(placement);
+        self.advance();
     }
 
     /// Takes in the versions that follow [`Ledger::walked`], ascending.
@@ -184,16 +224,21 @@ impl Ledger {
         for version in versions.iter().filter(|version| version.version <= walked) {
             let is_held = version.presence == Presence::Held && !self.is_reported(version.blob);
             match self.ahead.get_mut(&version.version) {
-                Some(ahead) if ahead.is_held && !is_held => {
-                    ahead.is_held = false;
-                    self.want(version, now);
+                Some(ahead) if ahead.is_held == is_held => {}
+                Some(ahead) => {
+                    ahead.is_held = is_held;
+                    match is_held {
+                        true => self.unwant(version.blob, version.version),
+                        false => self.want(version, now),
+                    }
                 }
-                Some(_) => {}
                 None if is_held => self.clear_fault(version.version),
                 None => self.add_fault(version, now),
             }
         }
-        self.shed()
+        let has_shed = self.shed();
+        self.advance();
+        has_shed
     }
 
     /// Takes in that a blob is damaged: it no longer counts as held. Which versions have it shows the next audit.
@@ -256,6 +301,9 @@ impl Ledger {
     fn advance(&mut self) {
         while let Some(first) = self.ahead.first_entry() {
             let version = *first.key();
+            if self.is_unsettled && version > self.placement {
+                break;
+            }
             if !first.get().is_held {
                 let blob = first.get().blob;
                 let Some(work) = self.work.get(&blob) else { break };
@@ -267,9 +315,10 @@ impl Ledger {
             self.ahead.remove(&version);
             self.cursor = version;
         }
-        if self.ahead.is_empty() {
-            self.cursor = self.cursor.max(self.walked);
-        }
+        let clear =
+            self.ahead.first_key_value().map_or(self.walked, |(version, _)| if *version > self.placement { self.placement } else { 0 });
+        let bound = if self.is_unsettled { self.placement.saturating_sub(1) } else { u64::MAX };
+        self.cursor = self.cursor.max(clear.min(self.walked).min(bound));
     }
 
     /// Lets the cursor fall back behind the faults that are too many. True if it did.
@@ -308,10 +357,14 @@ impl Ledger {
 
     fn clear_fault(&mut self, version: u64) {
         let Some(fault) = self.faults.remove(&version) else { return };
-        if let Some(work) = self.work.get_mut(&fault.blob) {
+        self.unwant(fault.blob, version);
+    }
+
+    fn unwant(&mut self, blob: BlobHash, version: u64) {
+        if let Some(work) = self.work.get_mut(&blob) {
             work.versions.remove(&version);
             if !work.is_needed() && !work.is_running {
-                self.work.remove(&fault.blob);
+                self.work.remove(&blob);
             }
         }
     }

@@ -127,18 +127,62 @@ fn exceptions_whose_asset_is_gone_are_dropped() {
     assert_eq!((ledger.holdings().exceptions.len(), ledger.wanted()), (0, 0));
 }
 
+#[test]
+fn a_change_of_placement_holds_the_mark_until_all_is_looked_at_anew() {
+    let now = Instant::now();
+    let mut ledger = Ledger::resume(limits(), 0, &[], now);
+    ledger.walk(&[version(3, 1, Presence::Held), version(5, 2, Presence::Held)], now);
+    assert!(ledger.hear_of_placement(7));
+    assert!(!ledger.hear_of_placement(7), "once is enough");
+    ledger.walk(&[version(9, 3, Presence::Held)], now);
+    ledger.walked_all(7);
+    assert_eq!(ledger.holdings().watermark, 6, "what was held of version 3 and 5 is not what must be");
+    ledger.audit(0..=3, &[version(3, 1, Presence::Absent)], now);
+    ledger.audit(4..=u64::MAX, &[version(5, 2, Presence::Held), version(9, 3, Presence::Held)], now);
+    ledger.settle_placement(6);
+    assert_eq!(ledger.holdings().watermark, 6, "an audit that began before the change says nothing");
+    ledger.settle_placement(7);
+    let missing = Exception { version: 3, state: ExceptionState::Missing };
+    assert_eq!(ledger.holdings(), Holdings { watermark: 9, exceptions: vec![missing] });
+    // Placed elsewhere after all.
+    assert!(ledger.hear_of_placement(10));
+    ledger.audit(0..=u64::MAX, &[version(3, 1, Presence::Held), version(5, 2, Presence::Held), version(9, 3, Presence::Held)], now);
+    ledger.walked_all(10);
+    ledger.settle_placement(10);
+    assert_eq!(ledger.holdings(), Holdings { watermark: 10, exceptions: vec![] });
+    assert_eq!(ledger.wanted(), 0);
+}
+
+#[test]
+fn a_report_that_had_taken_up_the_placement_is_gone_on_with() {
+    let mut ledger = Ledger::resume(limits(), 9, &[], Instant::now());
+    assert!(!ledger.hear_of_placement(7));
+    assert!(ledger.hear_of_placement(10));
+}
+
 /// What happens to a node.
 #[derive(Debug, Clone)]
 enum Event {
     Put(u8),
     Delete(prop::sample::Index),
     Walk(usize),
-    Fetch { succeeds: bool },
+    Fetch {
+        succeeds: bool,
+    },
     Lose(u8),
     Damage(u8),
     Audit,
+    /// The next part of an audit.
+    Stretch,
+    /// The contents with these numbers are to be held elsewhere, those of the others that may be placed here.
+    Place(u8),
+    /// A content that need not be held is removed.
+    LetGo(u8),
     Restart,
 }
+
+/// Contents below are to be held everywhere; where the others are to be held changes.
+const FREE: u8 = 6;
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
@@ -148,7 +192,10 @@ fn event() -> impl Strategy<Value = Event> {
         6 => any::<bool>().prop_map(|succeeds| Event::Fetch { succeeds }),
         1 => (0..12_u8).prop_map(Event::Lose),
         1 => (0..12_u8).prop_map(Event::Damage),
-        2 => Just(Event::Audit),
+        1 => Just(Event::Audit),
+        4 => Just(Event::Stretch),
+        1 => any::<u8>().prop_map(Event::Place),
+        2 => (FREE..12_u8).prop_map(Event::LetGo),
         1 => Just(Event::Restart),
     ]
 }
@@ -163,9 +210,18 @@ struct World {
     damaged: HashSet<u8>,
     /// Blobs that were lost and whose loss no audit has seen yet.
     unseen: HashSet<u8>,
+    /// The contents that are to be held elsewhere, by bits from [`FREE`] on, and since when.
+    elsewhere: u8,
+    placement: u64,
+    /// The audit that is under way: where it goes on, and the placement when it began.
+    audit: (u64, u64),
 }
 
 impl World {
+    fn must_hold(&self, content: u8) -> bool {
+        content < FREE || self.elsewhere & (1 << (content - FREE)) == 0
+    }
+
     fn new() -> Self {
         let now = Instant::now();
         Self {
@@ -176,11 +232,15 @@ impl World {
             held: HashSet::new(),
             damaged: HashSet::new(),
             unseen: HashSet::new(),
+            elsewhere: 0,
+            placement: 0,
+            audit: (0, 0),
         }
     }
 
     fn row(&self, number: u64, content: u8) -> Version {
         let presence = match content {
+            content if !self.must_hold(content) => Presence::Held,
             content if self.held.contains(&content) => Presence::Held,
             content if self.damaged.contains(&content) => Presence::Damaged,
             _ => Presence::Absent,
@@ -203,7 +263,11 @@ impl World {
                 let limit = (*limit).min(self.ledger.room());
                 let rows = self.versions.range(self.ledger.walked() + 1..).take(limit);
                 let rows: Vec<Version> = rows.map(|(number, content)| self.row(*number, *content)).collect();
+                self.hear_of_placement();
                 self.ledger.walk(&rows, self.now);
+                if rows.len() < limit {
+                    self.ledger.walked_all(self.placement);
+                }
             }
             Event::Fetch { succeeds } => self.fetch(*succeeds),
             Event::Lose(content) => {
@@ -220,8 +284,22 @@ impl World {
             }
             Event::Audit => {
                 let rows: Vec<Version> = self.versions.iter().map(|(number, content)| self.row(*number, *content)).collect();
+                self.hear_of_placement();
                 self.ledger.audit(0..=u64::MAX, &rows, self.now);
+                self.ledger.settle_placement(self.placement);
                 self.unseen.clear();
+                self.audit = (0, 0);
+            }
+            Event::Stretch => self.stretch(),
+            Event::Place(elsewhere) => {
+                self.elsewhere = *elsewhere;
+                self.placement = self.next;
+                self.next += 1;
+            }
+            Event::LetGo(content) => {
+                if !self.must_hold(*content) {
+                    self.held.remove(content);
+                }
             }
             Event::Restart => {
                 let Holdings { watermark, exceptions } = self.ledger.holdings();
@@ -231,6 +309,31 @@ impl World {
                 };
                 let faults: Vec<Version> = exceptions.iter().filter_map(still_there).collect();
                 self.ledger = Ledger::resume(limits(), watermark, &faults, self.now);
+                self.audit = (0, 0);
+            }
+        }
+    }
+
+    fn hear_of_placement(&mut self) {
+        if self.ledger.hear_of_placement(self.placement) {
+            self.audit = (0, self.placement);
+        }
+    }
+
+    fn stretch(&mut self) {
+        self.hear_of_placement();
+        if self.audit.0 == 0 {
+            self.audit.1 = self.placement;
+        }
+        let (from, placement) = self.audit;
+        let rows: Vec<Version> = self.versions.range(from..).take(3).map(|(number, content)| self.row(*number, *content)).collect();
+        let last = rows.last().map(|row| row.version).filter(|_| rows.len() == 3);
+        self.ledger.audit(from..=last.unwrap_or(u64::MAX), &rows, self.now);
+        match last {
+            Some(last) => self.audit.0 = last + 1,
+            None => {
+                self.ledger.settle_placement(placement);
+                self.audit = (0, 0);
             }
         }
     }
@@ -267,7 +370,9 @@ proptest! {
             prop_assert!(world.ledger.ahead.len() <= limits().window);
             let excepted: HashSet<u64> = exceptions.iter().map(|exception| exception.version).collect();
             for (number, content) in world.versions.range(..=watermark) {
-                let is_right = world.held.contains(content) || world.unseen.contains(content) || excepted.contains(number);
+                // Of what is placed, a report says nothing before it has taken up the last change.
+                let is_claimed = *content < FREE || (world.must_hold(*content) && world.placement <= watermark);
+                let is_right = !is_claimed || world.held.contains(content) || world.unseen.contains(content) || excepted.contains(number);
                 prop_assert!(is_right, "version {number} with blob {content} is reported as held");
             }
         }
@@ -284,6 +389,7 @@ proptest! {
         prop_assert_eq!(exceptions, vec![]);
         prop_assert_eq!(world.ledger.wanted(), 0);
         prop_assert!(world.versions.keys().all(|number| *number <= watermark));
-        prop_assert!(world.versions.values().all(|content| world.held.contains(content)));
+        prop_assert!(world.placement <= watermark);
+        prop_assert!(world.versions.values().all(|content| !world.must_hold(*content) || world.held.contains(content)));
     }
 }

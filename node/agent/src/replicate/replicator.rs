@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     job::{Fetcher, JobEnd},
     ledger::{Holdings, Ledger, Limits, Obtained},
-    survey::Survey,
+    survey::{Stretch, Survey},
 };
 use crate::{
     error::AgentError,
@@ -73,6 +73,14 @@ struct Audit {
     due: Instant,
     /// Begin anew when this pass is over.
     again: bool,
+    /// The last change of placement when this pass began.
+    placement: u64,
+}
+
+impl Audit {
+    fn anew(due: Instant) -> Self {
+        Self { next: 0, due, again: false, placement: 0 }
+    }
 }
 
 impl Replicator {
@@ -95,7 +103,7 @@ impl Replicator {
             holdings,
             lineage: None,
             is_behind: true,
-            audit: Audit { next: 0, due: now, again: false },
+            audit: Audit::anew(now),
             tickets: HashMap::new(),
             jobs: JoinSet::new(),
             resting_until: now,
@@ -137,7 +145,7 @@ impl Replicator {
         self.ledger = Ledger::resume(limits(&self.settings), standing.watermark, &standing.faults, now);
         self.lineage = Some(standing.lineage);
         self.is_behind = true;
-        self.audit = Audit { next: 0, due: now, again: false };
+        self.audit = Audit::anew(now);
         tracing::info!(
             lineage = standing.lineage,
             watermark = standing.watermark,
@@ -153,9 +161,13 @@ impl Replicator {
         if !self.is_behind || limit == 0 {
             return Ok(());
         }
-        let versions = self.survey.versions(self.ledger.walked() + 1, limit).await?;
+        let Stretch { placement, versions } = self.survey.versions(self.ledger.walked() + 1, limit).await?;
+        self.take_up(placement);
         self.is_behind = versions.len() == limit;
         self.ledger.walk(&versions, Instant::now());
+        if !self.is_behind {
+            self.ledger.walked_all(placement);
+        }
         Ok(())
     }
 
@@ -165,7 +177,13 @@ impl Replicator {
             return Ok(());
         }
         let from = self.audit.next;
-        let versions = self.survey.versions(from, CHUNK).await?;
+        let Stretch { placement, versions } = self.survey.versions(from, CHUNK).await?;
+        if self.take_up(placement) && from > 0 {
+            return Ok(());
+        }
+        if from == 0 {
+            self.audit.placement = placement;
+        }
         let last = versions.last().map(|version| version.version);
         // The last stretch reaches to the end, so that exceptions of versions that are gone are dropped there too.
         let to = last.filter(|last| versions.len() == CHUNK && *last < self.ledger.walked());
@@ -181,11 +199,23 @@ impl Replicator {
             }
             None => {
                 self.audit.next = 0;
+                self.ledger.settle_placement(self.audit.placement);
                 if std::mem::take(&mut self.audit.again) { AUDIT_PACE } else { self.settings.audit }
             }
         };
         self.audit.due = Instant::now() + pause;
         Ok(())
+    }
+
+    /// Hears of the last change of placement. True if it is a new one: the audit then begins at once, at the start.
+    fn take_up(&mut self, placement: u64) -> bool {
+        let is_new = self.ledger.hear_of_placement(placement);
+        if is_new {
+            tracing::info!(placement, "the placement of assets has changed: what this node must hold is gone through");
+            self.audit = Audit::anew(Instant::now());
+            self.is_behind = true;
+        }
+        is_new
     }
 
     fn start_jobs(&mut self) {
