@@ -43,7 +43,7 @@ pub trait Fan: Send {
 }
 
 /// What a [`Fan`] is to do.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct FanOrder {
     /// The pin that each node takes when it has everything.
     pub pin: PinId,
@@ -51,6 +51,8 @@ pub struct FanOrder {
     pub size_hint: Option<u64>,
     /// How many nodes: in other regions first.
     pub wanted: usize,
+    /// Nodes that come before all others, as far as they answer.
+    pub prefer: Vec<NodeId>,
 }
 
 /// A blob and its length.

@@ -15,6 +15,7 @@ use crate::{
     copies::Copies,
     credentials::{Clients, Gate, Tokens},
     error::StateError,
+    placement::PlacementRules,
     settings::Settings,
     status::{self, NodeStatus},
     upload::Uploads,
@@ -45,6 +46,7 @@ pub struct Domain {
     settings: Settings,
     clients: Clients,
     tokens: Tokens,
+    placement: PlacementRules,
     assets: Assets,
     uploads: Uploads,
 }
@@ -60,6 +62,7 @@ impl Domain {
         Self {
             clients: Clients::new(cluster.clone(), gate.clone()),
             tokens: Tokens::new(cluster.clone(), gate, cluster_key, Arc::clone(&clock)),
+            placement: PlacementRules::new(cluster.clone()),
             assets: Assets::new(cluster.clone(), fences, store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
             uploads: Uploads::new(cluster.clone(), store, copies, Arc::clone(&clock), &settings, public_url),
             cluster,
@@ -78,6 +81,12 @@ impl Domain {
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// Where their assets are held.
+    #[must_use]
+    pub fn placement(&self) -> &PlacementRules {
+        &self.placement
     }
 
     /// Their assets.

@@ -33,6 +33,7 @@ mod credentials;
 mod domain;
 mod error;
 mod once;
+mod placement;
 mod settings;
 mod status;
 mod upload;
@@ -49,6 +50,7 @@ pub use error::{
     UploadError,
 };
 pub use once::{OnceKey, OnceKeyError};
+pub use placement::{PlacementRules, RuleStatus};
 pub use settings::Settings;
 pub use status::{NodeStatus, Standing};
 pub use upload::{MediaType, MediaTypeError, PINS_HOLD_MS, UploadMeta, UploadSession, UploadStart, Uploaded, Uploads};

@@ -26,7 +26,7 @@ pub use session::{UploadMeta, UploadSession, UploadStart, Uploaded};
 
 use std::{sync::Arc, time::Duration};
 
-use ncore_model::{ClientId, Query};
+use ncore_model::{ClientId, Node, NodeId, Query, ReadTables, TableError};
 use ncore_store::{BlobStore, PinId, WriteOptions};
 use tokio::sync::Semaphore;
 
@@ -94,12 +94,26 @@ impl Uploads {
     /// [`UploadError`]: before a byte was taken.
     pub async fn begin(&self, client: &ClientId, start: UploadStart) -> Result<UploadSession, UploadError> {
         let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| UploadError::Busy)?;
-        let members = self.parts.cluster.read(|view| view.members()).await.map_err(UploadError::State)?.value.len();
+        let owner = client.clone();
+        let seen = self.parts.cluster.read(move |view| {
+            let members = view.members()?;
+            let prefer = preferred(view, &owner, &members)?;
+            Ok((members.len(), prefer))
+        });
+        let (members, prefer) = seen.await.map_err(UploadError::State)?.value;
         let copies_needed = self.parts.write_copies.min(members).max(1);
         let writer = self.parts.store.writer(WriteOptions { expected_size: None, max_size: self.parts.max_upload_bytes })?;
         let pin = PinId(rand::random());
-        let order = FanOrder { pin, size_hint: start.size_hint, wanted: copies_needed - 1 };
+        let order = FanOrder { pin, size_hint: start.size_hint, wanted: copies_needed - 1, prefer };
         let fan = self.parts.copies.open(order);
         Ok(UploadSession::new(Arc::clone(&self.parts), client.clone(), turn, pin, copies_needed, writer, fan))
     }
+}
+
+/// The nodes that copies of an upload of `client` had best go to while it comes in: those of the regions that its rule for all paths
+/// names. Neither path nor content is known yet, so which of them will have to hold it is not either.
+fn preferred(view: &impl ReadTables, client: &ClientId, members: &[Node]) -> Result<Vec<NodeId>, TableError> {
+    let Some(placement) = view.client_placement(client)? else { return Ok(Vec::new()) };
+    let regions = placement.rule_for("").map_or(&[][..], |rule| &rule.policy.regions);
+    Ok(members.iter().filter(|node| regions.contains(&node.region)).map(|node| node.id).collect())
 }

@@ -1,6 +1,7 @@
 //! The service behind `<data dir>/admin.sock`: what operators do, over gRPC.
 
 mod backup;
+mod placement;
 mod status;
 
 use std::{fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
@@ -262,6 +263,18 @@ impl Admin for AdminService {
             RevokeError::Behind(_) | RevokeError::Change(_) => Status::failed_precondition(one_line(&error)),
         })?;
         Ok(Response::new(reached(&revoked.acknowledged)))
+    }
+
+    async fn set_placement(&self, request: Request<wire::SetPlacementRequest>) -> Result<Response<wire::Done>, Status> {
+        placement::set(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_placement(&self, request: Request<wire::RemovePlacementRequest>) -> Result<Response<wire::Done>, Status> {
+        placement::remove(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_placements(&self, _: Request<wire::ListPlacementsRequest>) -> Result<Response<wire::ListPlacementsReply>, Status> {
+        placement::list(&self.domain).await.map(Response::new)
     }
 
     type BackupStream = backup::Pieces;

@@ -9,6 +9,7 @@ mod init;
 mod join_token;
 mod operator;
 mod output;
+mod placement;
 mod server;
 
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ enum Command {
     /// See and change who may use the API
     #[command(subcommand)]
     Client(client::Client),
+    /// See and change which nodes hold the assets of a client
+    #[command(subcommand)]
+    Placement(placement::Placement),
     /// Put, get and list assets, over the API
     #[command(subcommand)]
     Asset(asset::Asset),
@@ -66,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::JoinToken(command) => block_on(command.run()),
         Command::Cluster(command) => block_on(command.run()),
         Command::Client(command) => block_on(command.run()),
+        Command::Placement(command) => block_on(command.run()),
         Command::Asset(command) => block_on(command.run()),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");

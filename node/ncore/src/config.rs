@@ -203,11 +203,22 @@ pub(crate) struct StorageConfig {
     /// How long a blob stays after the last asset that referred to it is gone.
     #[serde(deserialize_with = "load::duration")]
     pub(crate) grace: Duration,
+    /// Bytes a second at which what is held is read again to find damage; 0 for never.
+    pub(crate) scrub_rate: ByteSize,
+    /// How long ago a blob was last found good when it is read again.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) scrub_age: Duration,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { memory: ByteSize::mib(256), reserve: ByteSize::mib(256), grace: Duration::from_secs(3_600) }
+        Self {
+            memory: ByteSize::mib(256),
+            reserve: ByteSize::mib(256),
+            grace: Duration::from_secs(3_600),
+            scrub_rate: ByteSize::mib(8),
+            scrub_age: Duration::from_secs(7 * 24 * 3_600),
+        }
     }
 }
 

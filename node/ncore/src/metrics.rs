@@ -241,6 +241,9 @@ impl Source for AgentFigures {
         figures.counter("blobs_quarantined", "Blobs that were found damaged and set aside", load(&metrics.quarantined))?;
         figures.counter("blobs_repaired", "Damaged blobs that were replaced by a good copy", load(&metrics.repaired))?;
         figures.counter("blobs_scrubbed", "Blobs that were read again", load(&metrics.scrubbed))?;
+        figures.counter("blobs_scrub_damaged", "Blobs that were found damaged by reading them again", load(&metrics.scrub_damaged))?;
+        figures.counter("surplus_removed", "Copies that were removed because other nodes hold them", load(&metrics.surplus_removed))?;
+        figures.counter("surplus_removed_bytes", "Bytes of these", load(&metrics.surplus_removed_bytes))?;
         figures.counter("blobs_collected", "Blobs that were removed because nothing refers to them", load(&metrics.collected))?;
         figures.counter("blobs_collected_bytes", "Bytes of these", load(&metrics.collected_bytes))?;
         figures.counter("purges", "Purges that were carried out here", load(&metrics.purges))?;

@@ -319,6 +319,11 @@ fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
     let mut settings = AgentSettings::new(incarnation);
     settings.replication.fetches = config.transfer.concurrency;
     settings.collection.grace = config.storage.grace;
+    settings.scrub.bytes_s = config.storage.scrub_rate.as_u64();
+    settings.scrub.age = config.storage.scrub_age;
+    // Whoever wants things gone, or read again, within seconds does not want to wait for the next pass either.
+    settings.collection.every = settings.collection.every.min(config.storage.grace.max(Duration::from_secs(1)));
+    settings.scrub.every = settings.scrub.every.min(config.storage.scrub_age.max(Duration::from_secs(1)));
     settings
 }
 

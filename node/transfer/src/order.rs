@@ -24,20 +24,19 @@ pub(crate) fn for_fetch(mut peers: Vec<Peer>, holders: &[NodeId]) -> Vec<NodeId>
 
 /// The order in which peers are offered a copy: first one peer of each region that has none yet, then the others, each nearest
 /// first; peers that did not answer lately come last. `taken` have a copy already, or are not to get one; their regions count as
-/// having one.
-pub(crate) fn for_copies(peers: &[Peer], taken: &[NodeId]) -> Vec<NodeId> {
+/// having one. Those in `prefer` come before the others that answer.
+pub(crate) fn for_copies(peers: &[Peer], taken: &[NodeId], prefer: &[NodeId]) -> Vec<NodeId> {
     let is_taken = |peer: &&Peer| taken.contains(&peer.node);
     let mut regions: HashSet<&str> = peers.iter().filter(is_taken).map(|peer| peer.region.as_str()).collect();
-    let mut ranked: Vec<(u8, NodeId)> = peers
+    let mut ranked: Vec<((bool, bool, u8), NodeId)> = peers
         .iter()
         .filter(|peer| !is_taken(peer) && peer.takes_copies)
         .map(|peer| {
             let rank = match peer {
-                Peer { reachable: false, .. } => 2,
-                Peer { same_region: false, region, .. } if regions.insert(region) => 0,
+                Peer { reachable: true, same_region: false, region, .. } if regions.insert(region) => 0,
                 _ => 1,
             };
-            (rank, peer.node)
+            ((!peer.reachable, !prefer.contains(&peer.node), rank), peer.node)
         })
         .collect();
     ranked.sort_by_key(|(rank, _)| *rank);
@@ -72,8 +71,9 @@ mod tests {
         let mut draining = peer(8, "d");
         draining.takes_copies = false;
         let peers = [away, draining, peer(2, "here"), peer(3, "b"), peer(4, "b"), peer(5, "c")];
-        assert_eq!(ids(&for_copies(&peers, &[])), [3, 5, 2, 4, 9]);
-        assert_eq!(ids(&for_copies(&peers, &[NodeId(4)])), [5, 2, 3, 9], "region b has its copy");
-        assert_eq!(ids(&for_copies(&peers, &[NodeId(2), NodeId(3), NodeId(4), NodeId(5), NodeId(9)])), [0_u64; 0]);
+        assert_eq!(ids(&for_copies(&peers, &[], &[])), [3, 5, 2, 4, 9]);
+        assert_eq!(ids(&for_copies(&peers, &[NodeId(4)], &[])), [5, 2, 3, 9], "region b has its copy");
+        assert_eq!(ids(&for_copies(&peers, &[NodeId(2), NodeId(3), NodeId(4), NodeId(5), NodeId(9)], &[])), [0_u64; 0]);
+        assert_eq!(ids(&for_copies(&peers, &[], &[NodeId(2), NodeId(9)])), [2, 3, 5, 4, 9], "as far as they answer");
     }
 }

@@ -78,7 +78,13 @@ impl Transfer {
     /// while the first bytes are gathered. `size_hint` lets a peer without that much room refuse at once; another size may come.
     #[must_use = "dropping the copies aborts them"]
     pub fn start_copy(&self, pin: PinId, size_hint: Option<u64>, wanted: usize) -> CopyFan {
-        CopyFan::start(self, pin, size_hint, wanted)
+        self.start_copy_to(&[], pin, size_hint, wanted)
+    }
+
+    /// As [`Transfer::start_copy`], with peers that come before all others, as far as they answer.
+    #[must_use = "dropping the copies aborts them"]
+    pub fn start_copy_to(&self, prefer: &[NodeId], pin: PinId, size_hint: Option<u64>, wanted: usize) -> CopyFan {
+        CopyFan::start(self, prefer, pin, size_hint, wanted)
     }
 
     /// Copies a blob that the store has to `wanted` peers, none of them in `exclude`, of other regions first. Gives those that made
@@ -126,7 +132,7 @@ impl Transfer {
     }
 
     /// The peers in the order in which they are offered a copy.
-    pub(crate) fn copy_targets(&self, taken: &[NodeId]) -> Vec<NodeId> {
-        order::for_copies(&self.peers.nearest_first(), taken)
+    pub(crate) fn copy_targets(&self, taken: &[NodeId], prefer: &[NodeId]) -> Vec<NodeId> {
+        order::for_copies(&self.peers.nearest_first(), taken, prefer)
     }
 }

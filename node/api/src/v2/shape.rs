@@ -86,6 +86,7 @@ impl From<Seen<NodeStatus>> for Status {
 pub(super) struct Replicas {
     asset_id: String,
     replicated: bool,
+    placement: &'static str,
     revision: String,
     nodes: Vec<Replica>,
 }
@@ -95,6 +96,7 @@ impl From<Replication> for Replicas {
         Self {
             asset_id: replication.asset.to_string(),
             replicated: replication.replicated,
+            placement: replication.placement.as_str(),
             revision: replication.revision.to_string(),
             nodes: replication.nodes.into_iter().map(Replica::from).collect(),
         }

@@ -16,7 +16,7 @@ pub struct AssetDetails {
     pub url: String,
     /// The name of the node that accepted its content.
     pub node: String,
-    /// Whether every node of the cluster holds it, verified.
+    /// Whether every node that must hold it does, verified.
     pub replicated: bool,
     /// How many nodes are known to hold it.
     pub copies: usize,
@@ -44,13 +44,14 @@ pub(crate) fn describe(view: &View<'_>, public_url: Arc<str>, asset: Asset) -> R
 }
 
 impl<V: ReadTables> Describer<'_, V> {
-    pub(crate) fn describe(&self, asset: Asset) -> Result<AssetDetails, TableError> {
+    pub(crate) fn describe(&mut self, asset: Asset) -> Result<AssetDetails, TableError> {
         let blob = self.view.blob(asset.blob)?;
+        let placed = self.holdings.placed(self.view, &asset)?;
         Ok(AssetDetails {
             url: address::of_asset(&self.public_url, &asset.path),
             node: self.names.get(&asset.node).cloned().unwrap_or_else(|| asset.node.to_string()),
-            replicated: self.holdings.replicated(asset.version),
-            copies: self.holdings.copies(&asset, blob.as_ref()),
+            replicated: self.holdings.replicated(&placed, asset.version),
+            copies: self.holdings.copies(&placed, &asset, blob.as_ref()),
             revision: Revision { lineage: self.lineage, index: asset.version },
             asset,
         })

@@ -46,7 +46,7 @@ impl Assets {
         let list = self.cluster.read(move |view| {
             let filter = AssetFilter { prefix: &request.prefix, mime: request.mime.as_deref() };
             let page = view.assets_of(&client, &filter, request.after.as_deref(), request.limit)?;
-            let describer = describer(view, public_url)?;
+            let mut describer = describer(view, public_url)?;
             let assets = page.assets.into_iter().map(|asset| describer.describe(asset));
             Ok(AssetList { assets: assets.collect::<Result<_, _>>()?, has_more: page.has_more })
         });

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use ncore_model::{Asset, AssetId, ClientId, CopyState, Node, NodeId, NodeReport, Query, Revision, copy_state};
+use ncore_model::{Asset, AssetId, ClientId, CopyState, Node, NodeId, NodeReport, Placed, PlacementFit, Query, Revision};
 use ncore_store::BlobStatus;
 use tokio::time::timeout;
 
@@ -25,8 +25,10 @@ pub struct Replication {
     pub asset: AssetId,
     /// The revision at which its content was put.
     pub revision: Revision,
-    /// Whether every member holds it, verified.
+    /// Whether every member that must hold it does, verified.
     pub replicated: bool,
+    /// How far the members that there are can meet what was decided about where it is held.
+    pub placement: PlacementFit,
     /// The members, in the order of joining.
     pub nodes: Vec<NodeCopy>,
 }
@@ -40,7 +42,7 @@ pub struct NodeCopy {
     pub name: String,
     /// Where it stands.
     pub region: String,
-    /// What its last report says.
+    /// Whether it must hold the asset, and what its last report says of it.
     pub state: CopyStatus,
     /// Bytes that it has now, by its own answer; `None` if it gave none.
     pub bytes: Option<u64>,
@@ -59,6 +61,8 @@ pub enum CopyStatus {
     Reported(CopyState),
     /// The node has not reported yet, in all its life.
     Unknown,
+    /// The node need not hold it, whether or not it does.
+    NotPlaced,
 }
 
 impl CopyStatus {
@@ -68,6 +72,7 @@ impl CopyStatus {
         match self {
             Self::Reported(state) => state.as_str(),
             Self::Unknown => "unknown",
+            Self::NotPlaced => "not_placed",
         }
     }
 }
@@ -84,24 +89,27 @@ impl Assets {
                 Ok(asset) => asset,
                 Err(error) => return Ok(Err(error)),
             };
-            Holdings::read(view).map(|holdings| Ok((asset, holdings)))
+            let mut holdings = Holdings::read(view)?;
+            let placed = holdings.placed(view, &asset)?;
+            Ok(Ok((asset, holdings, placed)))
         });
         let Seen { revision, value } = seen.await.map_err(AssetError::State)?;
-        let (asset, holdings) = value?;
+        let (asset, holdings, placed) = value?;
         let hash = blake3::Hash::from(asset.blob);
-        let replicated = holdings.replicated(asset.version);
+        let replicated = holdings.replicated(&placed, asset.version);
         let nodes = stream::iter(holdings.members)
             .map(|(node, report)| {
-                let asset = &asset;
+                let (asset, placed) = (&asset, &placed);
                 async move {
                     let held = self.ask(node.id, hash).await;
-                    node_copy(asset, revision.lineage, node, report.as_ref(), held)
+                    node_copy(asset, placed, revision.lineage, node, report.as_ref(), held)
                 }
             })
             .buffered(ASKED_AT_ONCE);
         let value = Replication {
             revision: Revision { lineage: revision.lineage, index: asset.version },
             replicated,
+            placement: placed.fit,
             nodes: nodes.collect().await,
             asset: asset.id,
         };
@@ -127,8 +135,12 @@ fn held_here(status: BlobStatus) -> HeldCopy {
     }
 }
 
-fn node_copy(asset: &Asset, lineage: u32, node: Node, report: Option<&NodeReport>, held: Option<HeldCopy>) -> NodeCopy {
-    let state = report.map_or(CopyStatus::Unknown, |report| CopyStatus::Reported(copy_state(Some(report), asset.version)));
+fn node_copy(asset: &Asset, placed: &Placed, lineage: u32, node: Node, report: Option<&NodeReport>, held: Option<HeldCopy>) -> NodeCopy {
+    let state = match report {
+        _ if !placed.is_on(node.id) => CopyStatus::NotPlaced,
+        Some(report) => CopyStatus::Reported(placed.state(Some(report), asset.version)),
+        None => CopyStatus::Unknown,
+    };
     let verified_at_ms = held.and_then(|held| held.verified_at_ms);
     let is_held = verified_at_ms.is_some() || state == CopyStatus::Reported(CopyState::Verified);
     NodeCopy {

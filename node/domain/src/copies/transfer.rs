@@ -11,7 +11,7 @@ use super::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
 
 impl Copies for Transfer {
     fn open(&self, order: FanOrder) -> Box<dyn Fan> {
-        Box::new(self.start_copy(order.pin, order.size_hint, order.wanted))
+        Box::new(self.start_copy_to(&order.prefer, order.pin, order.size_hint, order.wanted))
     }
 
     fn copy_existing<'a>(

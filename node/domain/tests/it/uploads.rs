@@ -159,7 +159,7 @@ async fn a_cluster_of_one_asks_for_one_copy() {
     let client = rig.bare_client();
     let uploaded = upload(&rig, &client, b"x", meta("a")).await.expect("uploaded");
     assert_eq!(uploaded.asset.value.copies, 1);
-    assert_eq!(rig.copies.ordered.lock().expect("a fan").wanted, 0);
+    assert_eq!(rig.copies.ordered.lock().as_ref().expect("a fan").wanted, 0);
 }
 
 #[tokio::test]

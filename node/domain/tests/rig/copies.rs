@@ -46,7 +46,7 @@ impl TestCopies {
 
 impl Copies for TestCopies {
     fn open(&self, order: FanOrder) -> Box<dyn Fan> {
-        *self.ordered.lock() = Some(order);
+        *self.ordered.lock() = Some(order.clone());
         let peers = *self.peers.lock();
         let takes = order.wanted > 0 && peers == Peers::Willing;
         let is_silent = order.wanted > 0 && peers == Peers::Silent;

@@ -44,7 +44,7 @@ enum CopyError {
 impl ExistingCopy<'_> {
     /// Copies to `wanted` peers that are not in `exclude`. Gives those that have it in time.
     pub(crate) async fn to_peers(&self, exclude: &[NodeId], wanted: usize) -> Vec<NodeId> {
-        let candidates = Candidates::new(self.transfer.copy_targets(exclude));
+        let candidates = Candidates::new(self.transfer.copy_targets(exclude, &[]));
         let mut running: FuturesUnordered<_> = (0..wanted).map(|_| self.to_one_of(&candidates)).collect();
         let mut stored = Vec::new();
         let all = async {

@@ -31,8 +31,8 @@ pub struct CopyFan {
 }
 
 impl CopyFan {
-    pub(crate) fn start(transfer: &Transfer, pin: PinId, size_hint: Option<u64>, wanted: usize) -> Self {
-        let candidates = Candidates::new(transfer.copy_targets(&[]));
+    pub(crate) fn start(transfer: &Transfer, prefer: &[NodeId], pin: PinId, size_hint: Option<u64>, wanted: usize) -> Self {
+        let candidates = Candidates::new(transfer.copy_targets(&[], prefer));
         let lanes = wanted.min(candidates.len());
         let call = transfer.settings.call;
         let lane = |_| {
