@@ -1,6 +1,12 @@
 //! The replica itself: apply, read, announce, checkpoint, install.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use ncore_model::{
@@ -36,6 +42,7 @@ pub struct Replica {
     writing: Mutex<()>,
     revision: watch::Sender<Revision>,
     observers: Mutex<Vec<Arc<dyn Observer>>>,
+    syncs: AtomicU64,
 }
 
 impl Replica {
@@ -57,6 +64,7 @@ impl Replica {
             writing: Mutex::new(()),
             revision: watch::Sender::new(revision),
             observers: Mutex::new(Vec::new()),
+            syncs: AtomicU64::new(0),
         })
     }
 
@@ -163,7 +171,14 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`]: the sync is not to be tried again.
     pub fn sync(&self) -> Result<(), ReplicaError> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         self.database.load().sync()
+    }
+
+    /// How often the state was synced since it was opened.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     /// Writes a checkpoint of the present state to `dir`, which must not exist.

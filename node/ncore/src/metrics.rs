@@ -79,6 +79,8 @@ impl Source for ControlFigures {
             "Bytes of the newest checkpoint of this voter: what a node that is far behind has to take",
             self.0.raft().map_or(0, RaftNode::snapshot_bytes),
         )?;
+        figures.counter("raft_log_syncs", "Syncs of the log to disk", self.0.raft().map_or(0, RaftNode::log_syncs))?;
+        figures.counter("state_syncs", "Syncs of the state to disk", self.0.replica().syncs())?;
         let children = self.0.children();
         let following = children.iter().filter(|child| child.following).count() as u64;
         let behind = children.iter().filter(|child| child.following).map(|child| child.next).min();

@@ -1,101 +1,50 @@
-//! The data plane beside nginx: the same files over HTTP/1.1, plain and with TLS, in one run on one machine.
-//!
-//! Each server is pinned to the first core and runs alone; the load (`wrk`) is pinned to the second. Per file and protocol the
-//! run prints requests a second, CPU seconds of the server per request and per GB sent, and our ratio to nginx. Nothing is
-//! asserted: figures are for people. Needs `nginx`, `wrk` and `taskset`.
+//! Measurements beside other programs, each in one run on one machine: the servers on the first core, the load on the second, the
+//! same load for both, one after the other. Nothing is asserted: figures are for people. `docs/benchmarks.md` says what is
+//! compared and what the figures do not say.
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
-mod load;
+mod clients;
+mod data_plane;
+mod etcd;
+mod followers;
+mod learner;
+mod member;
 mod million;
-mod servers;
+mod process;
+mod reader;
+mod summary;
+mod voters;
+mod writes;
 
-use std::{fs, path::PathBuf, time::Duration};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use rand::{Rng, SeedableRng, rngs::SmallRng};
-use tempfile::TempDir;
-
-use load::{Figures, measure};
-use servers::{Ncore, Nginx, Server};
-
-/// Measure the data plane beside nginx.
+/// Measure beside other programs
 #[derive(Parser)]
+#[command(name = "cluster-bench", max_term_width = 100)]
 struct Bench {
-    /// The binary to measure
-    #[arg(long)]
-    ncore: PathBuf,
-    /// How long each measurement takes
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Connections of the load
-    #[arg(long, default_value_t = 32)]
-    connections: u32,
-    /// How often each measurement is made; the median is printed
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[command(subcommand)]
+    what: What,
 }
 
-/// Name and size in bytes of the files that are served.
-const FILES: [(&str, usize); 3] = [("1KB", 1_000), ("100KB", 100_000), ("10MB", 10_000_000)];
+#[derive(Subcommand)]
+enum What {
+    /// The data plane beside nginx: requests a second and what they cost
+    DataPlane(data_plane::DataPlane),
+    /// Committed metadata writes beside etcd: 3 voters, mutual TLS, every write durable on a majority
+    Writes(writes::Writes),
+    /// The rate of writes that 50 followers of a hub leave, beside that which 50 learners of Raft leave
+    Followers(followers::Followers),
+    /// One node with very many small assets: memory, listing, restart, checkpoint
+    Million(million::Million),
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    if std::env::args_os().nth(1).is_some_and(|word| word == "million") {
-        return million::Million::parse_from(std::env::args_os().skip(1)).run().await;
+    match Bench::parse().what {
+        What::DataPlane(bench) => data_plane::run(&bench).await,
+        What::Writes(bench) => writes::run(&bench).await,
+        What::Followers(bench) => followers::run(&bench).await,
+        What::Million(bench) => bench.run().await,
     }
-    let bench = Bench::parse();
-    ensure!(bench.rounds > 0 && bench.seconds > 0, "--rounds and --seconds must be at least 1");
-    let dir = TempDir::new()?;
-    let files = dir.path().join("www/assets/bench");
-    fs::create_dir_all(&files)?;
-    let mut random = SmallRng::seed_from_u64(1);
-    for (name, size) in FILES {
-        let mut content = vec![0; size];
-        random.fill_bytes(&mut content);
-        fs::write(files.join(name), content)?;
-    }
-    servers::certificate(dir.path())?;
-    let nginx = Nginx::start(dir.path()).context("cannot start nginx; is it installed?")?;
-    let ncore = Ncore::start(&bench.ncore, dir.path(), &files).await.context("cannot start ncore")?;
-
-    println!("one core for the server, one for the load; wrk -t1 -c{} -d{}s; median of {}", bench.connections, bench.seconds, bench.rounds);
-    println!(
-        "{:<6} {:<6} {:>12} {:>12} {:>7}   {:>21} {:>7}   {:>19} {:>7}",
-        "proto", "file", "ncore req/s", "nginx req/s", "ratio", "CPU µs/req (us/nginx)", "ratio", "CPU s/GB (us/nginx)", "ratio"
-    );
-    for tls in [false, true] {
-        for (name, _) in FILES {
-            let ours = bench.median(&ncore, tls, name)?;
-            let theirs = bench.median(&nginx, tls, name)?;
-            print(if tls { "TLS" } else { "HTTP" }, name, ours, theirs);
-        }
-    }
-    Ok(())
-}
-
-impl Bench {
-    fn median(&self, server: &impl Server, tls: bool, file: &str) -> Result<Figures> {
-        let url = format!("{}/assets/bench/{file}", server.base(tls));
-        let mut rounds = Vec::with_capacity(self.rounds);
-        for _ in 0..self.rounds {
-            rounds.push(measure(server, &url, self.connections, Duration::from_secs(self.seconds))?);
-        }
-        rounds.sort_by(|a, b| a.requests_s.total_cmp(&b.requests_s));
-        Ok(rounds[rounds.len() / 2])
-    }
-}
-
-fn print(proto: &str, file: &str, ours: Figures, theirs: Figures) {
-    let [our_us, their_us] = [ours, theirs].map(|figures| figures.cpu_s_per_request * 1e6);
-    println!(
-        "{proto:<6} {file:<6} {:>12.0} {:>12.0} {:>7.2}   {our_us:>10.1}/{their_us:<10.1} {:>7.2}   {:>9.2}/{:<9.2} {:>7.2}",
-        ours.requests_s,
-        theirs.requests_s,
-        ours.requests_s / theirs.requests_s,
-        our_us / their_us,
-        ours.cpu_s_per_gb,
-        theirs.cpu_s_per_gb,
-        ours.cpu_s_per_gb / theirs.cpu_s_per_gb,
-    );
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::Args;
 use cluster_tests::{Cluster, Node};
 use hdrhistogram::Histogram;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -26,7 +26,7 @@ use load::{Client, GROUP};
 use process::{Memory, disk_bytes, memory, reset_peak};
 
 /// Fill one node with small assets, and measure it.
-#[derive(Parser)]
+#[derive(Args)]
 pub(crate) struct Million {
     /// How many assets
     #[arg(long, default_value_t = 1_000_000)]

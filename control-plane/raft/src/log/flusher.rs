@@ -6,7 +6,14 @@
 //! After a failed sync nothing is ever synced again. What the kernel threw away is unknown, and a second fsync that
 //! succeeds would prove nothing, so every request from then on fails and the node stops.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
 
 use openraft::storage::IOFlushed;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +33,7 @@ pub(crate) trait DiskSync: Send + 'static {
 #[derive(Debug, Clone)]
 pub(crate) struct Flusher {
     queue: mpsc::Sender<Request>,
+    syncs: Arc<AtomicU64>,
 }
 
 enum Request {
@@ -39,8 +47,15 @@ impl Flusher {
     /// Starts the thread.
     pub(crate) fn start(disk: impl DiskSync, fatal: FatalCell) -> io::Result<Self> {
         let (queue, requests) = mpsc::channel(QUEUE);
-        thread::Builder::new().name("raft-log-sync".to_owned()).spawn(move || run(&disk, requests, &fatal))?;
-        Ok(Self { queue })
+        let syncs = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&syncs);
+        thread::Builder::new().name("raft-log-sync".to_owned()).spawn(move || run(&disk, requests, &fatal, &counter))?;
+        Ok(Self { queue, syncs })
+    }
+
+    /// How often the disk was told to sync.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     /// Has `flushed` completed once everything written before is durable. Waits only while the queue is full.
@@ -56,13 +71,16 @@ impl Flusher {
     }
 }
 
-fn run(disk: &impl DiskSync, mut requests: mpsc::Receiver<Request>, fatal: &FatalCell) {
+fn run(disk: &impl DiskSync, mut requests: mpsc::Receiver<Request>, fatal: &FatalCell, syncs: &AtomicU64) {
     let mut group = Vec::with_capacity(GROUP);
     let mut healthy = true;
     while requests.blocking_recv_many(&mut group, GROUP) > 0 {
-        if healthy && let Err(error) = disk.sync() {
-            healthy = false;
-            fatal.raise(FatalReason::LogSync(Arc::new(error)));
+        if healthy {
+            syncs.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = disk.sync() {
+                healthy = false;
+                fatal.raise(FatalReason::LogSync(Arc::new(error)));
+            }
         }
         for request in group.drain(..) {
             let result = if healthy { Ok(()) } else { Err(not_durable()) };

@@ -110,6 +110,11 @@ impl LogStore {
         self.shared.appended_bytes.load(Ordering::Relaxed)
     }
 
+    /// How often the disk was told to sync since the store was opened.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.shared.flusher.syncs()
+    }
+
     /// The smallest index such that the entries from it to `end` take at most about `limit` bytes of disk, or `None` if
     /// all entries do. Blocking.
     pub(crate) fn index_within(&self, end: u64, limit: u64) -> Option<u64> {

@@ -297,6 +297,11 @@ impl RaftNode {
         self.inner.snapshots.sent()
     }
 
+    /// How often the log was synced to disk since the start; 0 after the shutdown.
+    pub fn log_syncs(&self) -> u64 {
+        self.inner.resources.lock().as_ref().map_or(0, |resources| resources.log.syncs())
+    }
+
     /// Resolves with the reason when the node must stop: the process should end then. Never resolves after a clean
     /// shutdown. Cancel safe.
     pub async fn fatal(&self) -> FatalReason {

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -12,7 +11,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-const SERVER_CORE: &str = "0";
+use crate::process::{free_port, pinned, stop};
+
 const READY: Duration = Duration::from_secs(20);
 
 /// A server that runs.
@@ -145,19 +145,8 @@ pub(crate) fn certificate(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn pinned(program: &str) -> Command {
-    let mut command = Command::new("taskset");
-    // taskset replaces itself by the program, so its process id is the program's.
-    command.args(["-c", SERVER_CORE, program]).stdin(Stdio::null()).stdout(Stdio::null());
-    command
-}
-
 fn base([http, https]: [u16; 2], tls: bool) -> String {
     if tls { format!("https://127.0.0.1:{https}") } else { format!("http://127.0.0.1:{http}") }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn wait_for_port(port: u16) -> Result<()> {
@@ -169,21 +158,4 @@ fn wait_for_port(port: u16) -> Result<()> {
         thread::sleep(Duration::from_millis(20));
     }
     bail!("nothing listens on port {port}")
-}
-
-/// SIGTERM, so that a server can end its own children; and a kill if that does not do.
-fn stop(child: &mut Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-    let end = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < end {
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }

@@ -1,13 +1,11 @@
 //! Putting load on a server, and reading what it cost.
 
-use std::{fs, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
 use super::servers::Server;
-
-/// The core of the load.
-const LOAD_CORE: &str = "1";
+use crate::process::{LOAD_CORE, cpu_seconds};
 
 /// What a measurement gave.
 #[derive(Debug, Clone, Copy)]
@@ -39,21 +37,6 @@ fn wrk(url: &str, connections: u32, duration: Duration) -> Result<String> {
         .context("cannot run wrk under taskset; are both installed?")?;
     ensure!(output.status.success(), "wrk failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// User and system time of these processes so far.
-fn cpu_seconds(processes: &[u32]) -> Result<f64> {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let mut ticks = 0.0;
-    for process in processes {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The name, in brackets, may hold anything; the fields after it are numbers. utime and stime are the 14th and 15th.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        for field in fields.split_whitespace().skip(11).take(2) {
-            ticks += field.parse::<f64>()?;
-        }
-    }
-    Ok(ticks / TICKS_PER_SECOND)
 }
 
 /// `12 requests in 5.00s, 1.23MB read`.

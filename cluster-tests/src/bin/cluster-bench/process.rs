@@ -1,0 +1,71 @@
+//! Processes that are measured: each on the first core, ended with the benchmark, and what they cost.
+
+use std::{
+    fs,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// The core of the servers.
+pub(crate) const SERVER_CORE: &str = "0";
+/// The core of the load.
+pub(crate) const LOAD_CORE: &str = "1";
+/// How long a server has to end by itself.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// A command that runs `program` on the core of the servers, without input and output.
+pub(crate) fn pinned(program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    // taskset replaces itself by the program, so its process id is the program's.
+    command.args(["-c", SERVER_CORE, program]).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Moves this process to the core of the load. Threads that it makes later are there too.
+pub(crate) fn pin_this_process() -> Result<()> {
+    let own = std::process::id().to_string();
+    let moved = Command::new("taskset").args(["-acp", LOAD_CORE, &own]).stdout(Stdio::null()).status();
+    ensure!(moved.context("cannot run taskset; is it installed?")?.success(), "taskset failed");
+    Ok(())
+}
+
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// User and system time of these processes so far.
+pub(crate) fn cpu_seconds(processes: &[u32]) -> Result<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let mut ticks = 0.0;
+    for process in processes {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // The name, in brackets, may hold anything; the fields after it are numbers. utime and stime are the 14th and 15th.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        for field in fields.split_whitespace().skip(11).take(2) {
+            ticks += field.parse::<f64>()?;
+        }
+    }
+    Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// SIGTERM, so that a server can end its own children; and a kill if that does not do.
+pub(crate) fn stop(child: &mut Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    let end = Instant::now() + ENDING;
+    while Instant::now() < end {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
