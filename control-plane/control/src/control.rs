@@ -25,7 +25,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
+    arrivals::Arrivals,
     autopilot::{AutopilotCounts, AutopilotSettings, Report},
+    forward::Forwarder,
     freshness::{self, BarrierError, BarrierProgress, Pulse},
     hub::{ChildStatus, FollowerStatus, Hub, HubParts, HubService, Leadership},
     listener::Listener,
@@ -54,6 +56,8 @@ pub struct Control {
     leadership: Arc<Leadership>,
     follower_status: Arc<FollowerStatus>,
     pulse: Arc<Pulse>,
+    arrivals: Arc<Arrivals>,
+    forwarder: Forwarder,
     /// What follows a hub, as long as the slot of Raft is empty.
     following: Mutex<Option<Following>>,
     fatal: watch::Sender<Option<FatalReason>>,
@@ -109,6 +113,7 @@ impl Control {
             settings: config.hub.clone(),
             stop: stop.clone(),
         });
+        let arrivals = Arrivals::of(&replica);
         let control = Arc::new(Self {
             id,
             started: Instant::now(),
@@ -120,6 +125,8 @@ impl Control {
             leadership,
             follower_status: Arc::default(),
             pulse,
+            arrivals,
+            forwarder: Forwarder::default(),
             following: Mutex::new(None),
             fatal: watch::Sender::new(None),
             peers,
@@ -202,6 +209,7 @@ impl Control {
     /// Stops taking part, cleanly. Bounded in time.
     pub async fn shutdown(&self) {
         self.stop.cancel();
+        self.forwarder.close();
         self.tasks.close();
         self.tasks.wait().await;
         if let Some(following) = self.following.lock().await.take() {
@@ -332,22 +340,28 @@ impl Control {
         &self.follower_status
     }
 
+    pub(crate) fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    /// Is cancelled when this node stops.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stop
+    }
+
     pub(crate) async fn wait_applied(&self, wanted: Revision, deadline: Duration) -> Result<(), ReadError> {
-        let mut revisions = self.replica.watch();
-        // The revision, and not the guard of the channel that comes with it: to look at the channel again while the guard is held, with a
-        // writer in between, is to wait for oneself.
-        let reached = timeout(deadline, async { revisions.wait_for(|revision| *revision >= wanted).await.map(|revision| *revision) }).await;
+        let reached = timeout(deadline, self.arrivals.wait(&self.replica, wanted)).await;
         let now = self.replica.revision();
         match reached {
-            Ok(Ok(_)) if now.lineage == wanted.lineage => Ok(()),
+            Ok(()) if now.lineage == wanted.lineage => Ok(()),
             // Later than the revision, which is not yet to say that it went through it.
-            Ok(Ok(_)) => match self.replica.includes(wanted) {
+            Ok(()) => match self.replica.includes(wanted) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(ReadError::Lost { wanted }),
                 // The node is about to stop for it.
                 Err(_) => Err(ReadError::Behind { wanted, reached: now }),
             },
-            Ok(Err(_)) | Err(_) => Err(ReadError::Behind { wanted, reached: now }),
+            Err(_) => Err(ReadError::Behind { wanted, reached: now }),
         }
     }
 }

@@ -11,9 +11,11 @@
 //! A node that votes takes part in Raft; every other node is an *edge* and follows a hub. Both apply the same entries with the same
 //! `apply`. It does not know what a command means, what a blob is, or HTTP as customers see it.
 
+mod arrivals;
 mod autopilot;
 mod clock;
 mod control;
+mod forward;
 mod freshness;
 mod hub;
 mod join;

@@ -147,6 +147,13 @@ impl Peers {
         self.connect(id, node.as_ref().map_or(joined_at, |node| &node.cluster_address))
     }
 
+    /// A connection to a node of the state that is not shared.
+    pub(crate) fn private_channel(&self, id: NodeId) -> Result<Channel, PeerError> {
+        let node = self.replica.node(id).map_err(PeerError::State)?;
+        let node = node.filter(|node| node.state != NodeState::Removed).ok_or(PeerError::Unknown(id))?;
+        self.connect(id, &node.cluster_address)
+    }
+
     fn shared_channel(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {
         let mut channels = self.channels.lock();
         if let Some((known, channel)) = channels.get(&id)

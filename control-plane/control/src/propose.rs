@@ -11,18 +11,18 @@
 //!                                                                            on the end can only be Committed or Unknown
 //! ```
 //!
-//! Trying again is safe at any time because the request id is the same: the state answers it at most once.
+//! Proposals of one node that are under way to the leader at the same time go over one stream, and into Raft together: see
+//! [`Forwarder`](crate::forward::Forwarder). Trying again is safe at any time because the request id is the same: the state answers it at most once.
 
 use std::time::Duration;
 
 use ncore_model::{NodeId, Outcome, Proposal, Revision, decode, encode};
-use ncore_proto::cluster::v1::{self as wire, cluster_client::ClusterClient, propose_reply::Result as Reply};
+use ncore_proto::cluster::v1::{self as wire, propose_reply::Result as Reply};
 use tokio::time::{Instant, timeout};
 
 use crate::{
     control::Control,
     machine::Answer,
-    peers::ConnectFailed,
     plane::{Change, Committed, ProposeError},
 };
 
@@ -31,6 +31,7 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The waits between tries, from the first to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
+const TOO_LARGE: &str = "the command is too large";
 const NO_QUORUM: &str = "the leader has no quorum";
 /// Goes over the wire as it stands here.
 const CLOCK_AHEAD: &str = "the leader's clock is ahead of a majority of the voters'";
@@ -92,45 +93,51 @@ impl Control {
     }
 
     /// As the leader: stamps the time and gives the proposal to Raft.
-    pub(crate) async fn propose_here(&self, mut proposal: Proposal, patience: Duration) -> Try {
+    pub(crate) async fn propose_here(&self, proposal: Proposal, patience: Duration) -> Try {
+        let result = self.propose_together(vec![proposal], patience).await.pop();
+        result.unwrap_or(Try::NoAnswer("the answer is missing"))
+    }
+
+    /// As the leader: stamps one time on all of them and gives them to Raft as one write. One result for each.
+    pub(crate) async fn propose_together(&self, proposals: Vec<Proposal>, patience: Duration) -> Vec<Try> {
+        let count = proposals.len();
         let Some(now_ms) = self.stamp() else {
-            return Try::NotAppended(CLOCK_AHEAD);
-        };
-        proposal.log_time_ms = now_ms;
-        let Ok(bytes) = encode(&proposal) else {
-            return Try::NotAppended("the command is too large");
+            return all(count, || Try::NotAppended(CLOCK_AHEAD));
         };
         let Some(raft) = self.raft() else {
-            return Try::NotAppended("the node that was asked takes no part in Raft");
+            return all(count, || Try::NotAppended("the node that was asked takes no part in Raft"));
         };
-        match raft.propose(bytes.into(), Instant::now() + patience).await {
-            Ok(proposed) => Answer::decode(&proposed.outcome).map_or(Try::NoAnswer("the answer is not readable"), Try::Applied),
-            Err(ncore_raft::ProposeError::NotLeader { .. }) => Try::NotAppended("the leader has changed"),
-            Err(ncore_raft::ProposeError::Unavailable) => Try::NotAppended(NO_QUORUM),
-            Err(ncore_raft::ProposeError::TooLarge { .. }) => Try::NotAppended("the command is too large"),
-            Err(ncore_raft::ProposeError::Unknown) => Try::NoAnswer("the quorum did not confirm in time"),
-            Err(ncore_raft::ProposeError::Stopped) => Try::NotAppended("this node is stopping"),
+        let (mut results, mut commands, mut places) = (all(count, || Try::NotAppended(TOO_LARGE)), Vec::new(), Vec::new());
+        for (place, mut proposal) in proposals.into_iter().enumerate() {
+            proposal.log_time_ms = now_ms;
+            if let Ok(bytes) = encode(&proposal) {
+                commands.push(bytes.into());
+                places.push(place);
+            }
         }
+        match raft.propose_many(commands, Instant::now() + patience).await {
+            Ok(proposed) => {
+                for (place, proposed) in places.into_iter().zip(proposed) {
+                    results[place] = match proposed {
+                        Ok(proposed) => Answer::decode(&proposed.outcome).map_or(Try::NoAnswer("the answer is not readable"), Try::Applied),
+                        Err(error) => not_proposed(&error),
+                    };
+                }
+            }
+            Err(error) => {
+                for place in places {
+                    results[place] = not_proposed(&error);
+                }
+            }
+        }
+        results
     }
 
     async fn propose_at(&self, leader: NodeId, proposal: &Proposal, patience: Duration) -> Try {
         let Ok(bytes) = encode(proposal) else {
-            return Try::NotAppended("the command is too large");
+            return Try::NotAppended(TOO_LARGE);
         };
-        let Ok(channel) = self.peers().channel(leader) else {
-            return Try::NotAppended("the leader's address is not known");
-        };
-        let deadline_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        let request = wire::ProposeRequest { proposal: bytes.into(), deadline_ms };
-        match timeout(patience, ClusterClient::new(channel).propose(request)).await {
-            Err(_) => Try::NoAnswer("the leader did not answer in time"),
-            Ok(Err(status)) if ConnectFailed::is_cause_of(&status) => Try::NotAppended("the leader is out of reach"),
-            Ok(Err(status)) => {
-                tracing::debug!(%leader, code = ?status.code(), message = status.message(), "proposing at the leader failed");
-                Try::NoAnswer("the connection to the leader broke")
-            }
-            Ok(Ok(reply)) => from_wire(reply.into_inner()),
-        }
+        self.forwarder().propose(self.peers(), leader, bytes.into(), patience).await
     }
 
     /// The outcome, once this node has applied it too, so that whoever asked reads what it wrote. If this node lags behind, the
@@ -144,6 +151,20 @@ impl Control {
     }
 }
 
+fn all(count: usize, result: impl Fn() -> Try) -> Vec<Try> {
+    (0..count).map(|_| result()).collect()
+}
+
+fn not_proposed(error: &ncore_raft::ProposeError) -> Try {
+    match error {
+        ncore_raft::ProposeError::NotLeader { .. } => Try::NotAppended("the leader has changed"),
+        ncore_raft::ProposeError::Unavailable => Try::NotAppended(NO_QUORUM),
+        ncore_raft::ProposeError::TooLarge { .. } => Try::NotAppended(TOO_LARGE),
+        ncore_raft::ProposeError::Unknown => Try::NoAnswer("the quorum did not confirm in time"),
+        ncore_raft::ProposeError::Stopped => Try::NotAppended("this node is stopping"),
+    }
+}
+
 /// A try's result for the node that asked.
 pub(crate) fn to_wire(result: Try) -> wire::ProposeReply {
     let reply = match result {
@@ -154,7 +175,8 @@ pub(crate) fn to_wire(result: Try) -> wire::ProposeReply {
     wire::ProposeReply { result: Some(reply) }
 }
 
-fn from_wire(reply: wire::ProposeReply) -> Try {
+/// What the leader said.
+pub(crate) fn from_wire(reply: wire::ProposeReply) -> Try {
     match reply.result {
         Some(Reply::Applied(wire::Applied { lineage, index, outcome })) => Try::Applied(Answer { lineage, index, outcome }),
         Some(Reply::NotLeader(_)) => Try::NotAppended("the leader has changed"),

@@ -1,21 +1,57 @@
 //! The rows that a batch has written so far, over the database that does not have them yet.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use ncore_model::{ReadTables, Row, Table, TableError, Tables};
 
-/// How many rows are read from below at least, when any are.
+/// How many rows are read from below at least, when any are,
 const SHORTEST_LOOK: usize = 16;
+/// and at most ahead of what is asked for.
+const LONGEST_LOOK: usize = 256;
 
 /// Tables whose writes stay in memory until the whole batch is written.
 pub(crate) struct Overlay<'a, T> {
     below: &'a T,
     rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    /// The last look at each table below. Nothing changes there as long as this lives, and every entry of a batch scans for the same
+    /// rows: to open the table for each of them would cost more than all the rest of applying it.
+    looks: RefCell<BTreeMap<Table, Look>>,
+}
+
+/// Rows that were read from below.
+struct Look {
+    prefix: Vec<u8>,
+    from: Vec<u8>,
+    rows: Vec<Row>,
+    /// Whether there are rows behind these.
+    more: bool,
 }
 
 impl<'a, T: ReadTables> Overlay<'a, T> {
     pub(crate) fn new(below: &'a T) -> Self {
-        Self { below, rows: BTreeMap::new() }
+        Self { below, rows: BTreeMap::new(), looks: RefCell::default() }
+    }
+
+    /// So many rows below from `from` on, as far as there are, and whether there may be more.
+    fn look(&self, table: Table, prefix: &[u8], from: &[u8], wanted: usize) -> Result<(Vec<Row>, bool), TableError> {
+        let mut looks = self.looks.borrow_mut();
+        let mut length = wanted;
+        if let Some(look) = looks.get(&table).filter(|look| look.prefix == prefix && look.from.as_slice() <= from) {
+            let seen = &look.rows[look.rows.partition_point(|(key, _)| key.as_slice() < from)..];
+            if seen.len() >= wanted {
+                return Ok((seen[..wanted].to_vec(), true));
+            }
+            if !look.more {
+                return Ok((seen.to_vec(), false));
+            }
+            // Whoever comes for more of them is likely to come again.
+            length = wanted.max((look.rows.len() * 4).min(LONGEST_LOOK));
+        }
+        let rows = self.below.scan(table, prefix, from, length)?;
+        let (found, more) = (rows[..rows.len().min(wanted)].to_vec(), rows.len() == length);
+        let enough = rows.len() >= wanted;
+        looks.insert(table, Look { prefix: prefix.to_vec(), from: from.to_vec(), rows, more });
+        Ok((found, enough))
     }
 
     /// What was written; `None` for a row that was deleted.
@@ -44,8 +80,7 @@ impl<T: ReadTables> ReadTables for Overlay<'_, T> {
         while rows.len() < limit {
             // Rows below may be hidden, so it can take more than one look. Never many at once: a batch scans for each entry.
             let wanted = (limit - rows.len()).max(SHORTEST_LOOK);
-            let below = self.below.scan(table, prefix, &from, wanted)?;
-            let more = below.len() == wanted;
+            let (below, more) = self.look(table, prefix, &from, wanted)?;
             if let Some((last, _)) = below.last() {
                 from = [last, [0].as_slice()].concat();
             }

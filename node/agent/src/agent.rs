@@ -63,8 +63,9 @@ impl Agent {
         let mut tasks = Supervisor::new();
 
         let entries = Arc::new(EntryCache::new(settings.catalog_bytes));
-        let bell = Arc::new(Notify::new());
-        replica.observe(Arc::new(Watcher { entries: Arc::clone(&entries), purges: Arc::clone(&bell) }));
+        let (bell, versions) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let watcher = Watcher { entries: Arc::clone(&entries), purges: Arc::clone(&bell), versions: Arc::clone(&versions) };
+        replica.observe(Arc::new(watcher));
         let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), store.clone(), bell, Arc::clone(&metrics));
         tasks.spawn("purger", |stop| purger.run(stop));
 
@@ -82,7 +83,7 @@ impl Agent {
             metrics: Arc::clone(&metrics),
             removals: removals.clone(),
         };
-        let replicator = Replicator::new(survey, fetcher, settings.replication, damaged, held);
+        let replicator = Replicator::new(survey, fetcher, settings.replication, damaged, held, versions);
         tasks.spawn("replicator", |stop| replicator.run(stop));
 
         let reporter = Reporter::new(Arc::clone(&control), settings.incarnation, settings.reports, Arc::clone(&metrics), holdings.clone());

@@ -8,6 +8,7 @@ mod data_plane;
 mod etcd;
 mod followers;
 mod learner;
+mod machine;
 mod member;
 mod million;
 mod process;

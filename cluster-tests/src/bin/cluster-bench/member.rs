@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long joining, and one change, may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Three voters, and this process as the edge through which they are written to.
 pub(crate) struct Ours {

@@ -57,7 +57,7 @@ pub(crate) async fn run(bench: &Writes) -> Result<()> {
         bench.rounds, bench.seconds
     );
     println!(
-        "{:>7} {:<6} {:>9} {:>9} {:>9} {:>13} {:>13}",
+        "{:>7} {:<16} {:>9} {:>9} {:>9} {:>13} {:>13}",
         "clients", "system", "writes/s", "p50 ms", "p99 ms", "syncs/write", "CPU µs/write"
     );
     for clients in &bench.clients {
@@ -73,7 +73,7 @@ pub(crate) async fn run(bench: &Writes) -> Result<()> {
         if etcd.is_some() {
             let others = median(&others);
             print(*clients, "etcd", others);
-            println!("{clients:>7} {:<6} {:>9.2}", "ratio", own.writes_s / others.writes_s);
+            println!("{clients:>7} {:<16} {:>9.2}", "ratio", own.writes_s / others.writes_s);
         }
     }
     ours.end().await;
@@ -88,7 +88,7 @@ impl Writes {
 
 pub(crate) fn print(clients: usize, system: &str, figures: Summary) {
     println!(
-        "{clients:>7} {system:<6} {:>9.0} {:>9.2} {:>9.2} {:>13.2} {:>13.1}",
+        "{clients:>7} {system:<16} {:>9.0} {:>9.2} {:>9.2} {:>13.2} {:>13.1}",
         figures.writes_s, figures.p50_ms, figures.p99_ms, figures.syncs_per_write, figures.cpu_us_per_write
     );
 }

@@ -100,6 +100,13 @@ impl Hub {
         &self.settings
     }
 
+    /// The least time between two runs of entries to one child.
+    fn pace(&self) -> std::time::Duration {
+        let places = u32::try_from(self.settings.children.max(1)).unwrap_or(u32::MAX);
+        let free = u32::try_from(self.children.room()).unwrap_or(u32::MAX);
+        self.settings.coalesce * places.saturating_sub(free) / places
+    }
+
     /// How far this node is from the log; `None` if it passes nothing on.
     pub(crate) fn depth(&self) -> Option<u32> {
         match (self.raft.get(), self.settings.relay) {

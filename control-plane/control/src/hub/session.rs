@@ -210,7 +210,7 @@ impl Session {
             tokio::select! {
                 changed = ring.changed(), if next.is_some() => {
                     changed.map_err(|_| End::Away("this node is stopping"))?;
-                    sleep_until(sent_at + self.hub.settings.coalesce).await;
+                    sleep_until(sent_at + self.hub.pace()).await;
                 }
                 changed = leader.changed() => changed.map_err(|_| End::Away("this node is stopping"))?,
                 changed = follow.changed(), if next.is_none() => changed.map_err(|_| End::Left)?,

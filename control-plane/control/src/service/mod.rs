@@ -1,6 +1,7 @@
 //! What other nodes, and machines that want to become nodes, may ask of this one.
 
 mod guard;
+mod proposals;
 
 pub(crate) use guard::{Guard, PeerCertificates};
 
@@ -16,6 +17,8 @@ use ncore_proto::cluster::v1::{
 };
 use ncore_raft::PeerIdentity;
 use ncore_replica::ReplicaError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -31,7 +34,7 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 /// The longest that a forwarded proposal may ask this node to wait.
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(30);
 /// The largest request and reply, in bytes.
-const MAX_MESSAGE: usize = 16 << 20;
+pub(crate) const MAX_MESSAGE: usize = 16 << 20;
 
 /// The service `Cluster`, over the control plane of this node.
 #[derive(Clone)]
@@ -150,6 +153,15 @@ impl Cluster for ClusterService {
         let patience = Duration::from_millis(request.deadline_ms).min(PROPOSE_PATIENCE);
         let result = self.control.propose_here(proposal, patience).await;
         Ok(Response::new(propose::to_wire(result)))
+    }
+
+    type ProposeManyStream = ReceiverStream<Result<wire::Answers, Status>>;
+
+    async fn propose_many(&self, request: Request<tonic::Streaming<wire::Proposals>>) -> Result<Response<Self::ProposeManyStream>, Status> {
+        let peer = caller(&request)?;
+        let (answers, receiver) = mpsc::channel(proposals::UNDER_WAY);
+        tokio::spawn(proposals::attend(Arc::clone(&self.control), peer, request.into_inner(), answers));
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn change_membership(&self, request: Request<wire::MembershipRequest>) -> Result<Response<wire::MembershipReply>, Status> {

@@ -13,6 +13,8 @@ pub(crate) struct Watcher {
     pub(crate) entries: Arc<EntryCache>,
     /// Rung when there may be new purges.
     pub(crate) purges: Arc<Notify>,
+    /// Rung when there may be new versions of assets.
+    pub(crate) versions: Arc<Notify>,
 }
 
 impl Observer for Watcher {
@@ -26,6 +28,7 @@ impl Observer for Watcher {
                     }
                 }
                 Table::Purges => self.purges.notify_one(),
+                Table::Versions => self.versions.notify_one(),
                 _ => {}
             }
         }
@@ -34,5 +37,6 @@ impl Observer for Watcher {
     fn replaced(&self, _: Revision) {
         self.entries.clear();
         self.purges.notify_one();
+        self.versions.notify_one();
     }
 }

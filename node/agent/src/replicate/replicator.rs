@@ -6,7 +6,7 @@
 //!        ▼
 //!   walk what is new ─► audit a stretch of what is old ─► start jobs ─► publish holdings ─┐
 //!        ▲                                                                                │
-//!        └── woken by: a new revision, the end of a job, damage, a retry that is due, time ┘
+//!        └── woken by: new versions, the end of a job, damage, a retry that is due, time ┘
 //! ```
 //!
 //! There is one path for boot, restart and steady state. Nothing is persisted here: the report in the replica says where to begin,
@@ -22,7 +22,7 @@ use std::{
 use ncore_model::{BlobHash, MAX_EXCEPTIONS};
 use ncore_transfer::Repair;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::{JoinError, JoinSet},
     time::sleep_until,
 };
@@ -52,6 +52,8 @@ pub(crate) struct Replicator {
     metrics: Arc<AgentMetrics>,
     damage: mpsc::Receiver<Repair>,
     holdings: watch::Sender<Option<Holdings>>,
+    /// Rung when there may be new versions.
+    versions: Arc<Notify>,
     ledger: Ledger,
     /// The history that the ledger is about.
     lineage: Option<u32>,
@@ -91,6 +93,7 @@ impl Replicator {
         settings: ReplicationSettings,
         damage: mpsc::Receiver<Repair>,
         holdings: watch::Sender<Option<Holdings>>,
+        versions: Arc<Notify>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -101,6 +104,7 @@ impl Replicator {
             settings,
             damage,
             holdings,
+            versions,
             lineage: None,
             is_behind: true,
             audit: Audit::anew(now),
@@ -115,8 +119,7 @@ impl Replicator {
         let mut revisions = self.survey.replica.watch();
         let mut wake = tokio::time::interval(self.settings.wake.max(Duration::from_millis(1)));
         loop {
-            let revision = *revisions.borrow_and_update();
-            if self.lineage != Some(revision.lineage) {
+            if self.lineage != Some(self.survey.replica.revision().lineage) {
                 self.stand().await?;
             }
             self.walk().await?;
@@ -124,10 +127,13 @@ impl Replicator {
             self.start_jobs();
             self.publish();
             let next = tokio::time::Instant::from_std(self.next_wake());
+            let lineage = self.lineage;
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                // The replica outlives its watchers, so this does not end.
-                _ = revisions.changed() => self.is_behind = true,
+                // Not for every revision: most changes concern no version, and each look reads the state.
+                () = self.versions.notified() => self.is_behind = true,
+                // The replica outlives its watchers, so this does not end in vain.
+                _ = revisions.wait_for(|revision| Some(revision.lineage) != lineage) => {}
                 Some(end) = self.jobs.join_next() => self.finish_job(end)?,
                 Some(repair) = self.damage.recv() => self.take_damage(repair),
                 () = sleep_until(next) => {}
