@@ -17,15 +17,15 @@ const POSITION_LEN: usize = 24;
 pub(crate) struct ReplicaMachine {
     replica: Arc<Replica>,
     ring: Arc<Ring>,
-    /// Where the last applied entry stands.
-    last: Mutex<Option<LogPosition>>,
+    /// That of the state, so that it is not read for each batch.
+    mark: Mutex<AppliedMark>,
 }
 
 impl ReplicaMachine {
     pub(crate) fn new(replica: Arc<Replica>) -> Result<Self, Fatal> {
         let mark = mark_of(&replica)?;
         let ring = Arc::new(Ring::new(next_after(mark.position)));
-        Ok(Self { replica, ring, last: Mutex::new(mark.position) })
+        Ok(Self { replica, ring, mark: Mutex::new(mark) })
     }
 
     /// Index of the first entry that was not applied.
@@ -35,7 +35,7 @@ impl ReplicaMachine {
 
     /// Where the last applied entry stands.
     pub(crate) fn position(&self) -> Option<LogPosition> {
-        *self.last.lock()
+        self.mark.lock().position
     }
 
     pub(crate) fn ring(&self) -> &Arc<Ring> {
@@ -59,7 +59,7 @@ impl StateMachine for ReplicaMachine {
     }
 
     fn apply(&self, batch: Vec<CommittedEntry>) -> Result<Vec<Bytes>, Fatal> {
-        let mut mark = self.applied()?;
+        let mut mark = self.mark.lock().clone();
         for entry in &batch {
             mark.position = Some(entry.position);
             if let CommittedPayload::Membership(membership) = &entry.payload {
@@ -77,7 +77,7 @@ impl StateMachine for ReplicaMachine {
             })
             .collect();
         let applied = self.replica.apply(&entries, &write_mark(&mark)).map_err(|error| Fatal::new("apply entries", error))?;
-        *self.last.lock() = mark.position;
+        *self.mark.lock() = mark;
         self.ring.push(&batch);
         applied
             .into_iter()
@@ -96,8 +96,9 @@ impl StateMachine for ReplicaMachine {
 
     fn install(&self, dir: &Path) -> Result<(), Fatal> {
         self.replica.install(dir).map_err(|error| Fatal::new("install a checkpoint", error))?;
-        let position = self.applied()?.position;
-        *self.last.lock() = position;
+        let mark = self.applied()?;
+        let position = mark.position;
+        *self.mark.lock() = mark;
         self.ring.reset(next_after(position));
         Ok(())
     }

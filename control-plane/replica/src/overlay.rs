@@ -15,8 +15,12 @@ pub(crate) struct Overlay<'a, T> {
     rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     /// The last look at each table below. Nothing changes there as long as this lives, and every entry of a batch scans for the same
     /// rows: to open the table for each of them would cost more than all the rest of applying it.
-    looks: RefCell<BTreeMap<Table, Look>>,
+    looks: RefCell<Looks>,
 }
+
+/// The last looks at tables.
+#[derive(Default)]
+pub(crate) struct Looks(BTreeMap<Table, Look>);
 
 /// Rows that were read from below.
 struct Look {
@@ -28,13 +32,14 @@ struct Look {
 }
 
 impl<'a, T: ReadTables> Overlay<'a, T> {
-    pub(crate) fn new(below: &'a T) -> Self {
-        Self { below, rows: BTreeMap::new(), looks: RefCell::default() }
+    /// Over tables that are as they were when `looks` were taken.
+    pub(crate) fn with(below: &'a T, looks: Looks) -> Self {
+        Self { below, rows: BTreeMap::new(), looks: RefCell::new(looks) }
     }
 
     /// So many rows below from `from` on, as far as there are, and whether there may be more.
     fn look(&self, table: Table, prefix: &[u8], from: &[u8], wanted: usize) -> Result<(Vec<Row>, bool), TableError> {
-        let mut looks = self.looks.borrow_mut();
+        let Looks(looks) = &mut *self.looks.borrow_mut();
         let mut length = wanted;
         if let Some(look) = looks.get(&table).filter(|look| look.prefix == prefix && look.from.as_slice() <= from) {
             let seen = &look.rows[look.rows.partition_point(|(key, _)| key.as_slice() < from)..];
@@ -54,9 +59,20 @@ impl<'a, T: ReadTables> Overlay<'a, T> {
         Ok((found, enough))
     }
 
-    /// What was written; `None` for a row that was deleted.
-    pub(crate) fn into_rows(self) -> BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>> {
-        self.rows
+    /// What was written, `None` for a row that was deleted; and the looks that show the tables as they are once that is written.
+    pub(crate) fn into_parts(self) -> (BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>, Looks) {
+        let (rows, Looks(mut looks)) = (self.rows, self.looks.into_inner());
+        looks.retain(|table, look| {
+            let first = rows.range((*table, look.from.clone())..).next().filter(|((of, _), _)| of == table);
+            let last = look.rows.last().filter(|_| look.more);
+            let beyond = match (first, last) {
+                (None, _) => true,
+                (Some(((_, first), _)), Some((last, _))) => first > last,
+                (Some(_), None) => false,
+            };
+            beyond && look.rows.len() <= LONGEST_LOOK
+        });
+        (rows, Looks(looks))
     }
 }
 
@@ -117,11 +133,14 @@ impl<T: ReadTables> Tables for Overlay<'_, T> {
 mod tests {
     use std::cell::Cell;
 
-    use super::{Overlay, SHORTEST_LOOK};
+    use super::{Looks, Overlay, SHORTEST_LOOK};
     use ncore_model::{MemoryTables, ReadTables, Row, Table, TableError, Tables};
     use proptest::prelude::*;
 
     const TABLES: [Table; 3] = [Table::Assets, Table::AssetIds, Table::ClientAssets];
+
+    /// Writes of one batch, and where to look before, between and after them.
+    type Batch = (Vec<((Table, Vec<u8>), Option<u8>)>, Vec<((Table, Vec<u8>), usize)>);
 
     /// Keys of two letters, few enough to meet.
     fn keys() -> impl Strategy<Value = (Table, Vec<u8>)> {
@@ -129,6 +148,55 @@ mod tests {
     }
 
     proptest! {
+        /// What is kept of a batch's looks shows the tables that the next batch is made on.
+        #[test]
+        fn looks_that_are_kept_are_true(
+            first in prop::collection::vec((keys(), any::<u8>()), 0..150),
+            batches in prop::collection::vec(
+                (
+                    prop::collection::vec((keys(), prop::option::of(any::<u8>())), 0..6),
+                    prop::collection::vec((keys(), 0usize..30), 0..6),
+                ),
+                1..12,
+            ),
+        ) {
+            let mut base = MemoryTables::default();
+            for ((table, key), value) in first {
+                base.put(table, &key, vec![value]);
+            }
+            let (mut flat, mut looks) = (base.clone(), Looks::default());
+            let batches: Vec<Batch> = batches;
+            for (writes, scans) in batches {
+                let mut overlay = Overlay::with(&base, looks);
+                let check = |overlay: &Overlay<'_, MemoryTables>, flat: &MemoryTables| {
+                    for ((table, from), limit) in &scans {
+                        let [seen, true_ones] = [
+                            overlay.scan(*table, &[], from, *limit).expect("scans"),
+                            flat.scan(*table, &[], from, *limit).expect("scans"),
+                        ];
+                        prop_assert_eq!(seen, true_ones);
+                    }
+                    Ok(())
+                };
+                check(&overlay, &flat)?;
+                for ((table, key), value) in &writes {
+                    match value {
+                        Some(value) => {
+                            flat.put(*table, key, vec![*value]);
+                            overlay.put(*table, key, vec![*value]);
+                        }
+                        None => {
+                            flat.delete(*table, key);
+                            overlay.delete(*table, key);
+                        }
+                    }
+                }
+                check(&overlay, &flat)?;
+                looks = overlay.into_parts().1;
+                base = flat.clone();
+            }
+        }
+
         /// Reads through an overlay are those of one map with the same writes.
         #[test]
         fn an_overlay_reads_like_one_map(
@@ -141,7 +209,7 @@ mod tests {
                 base.put(table, &key, vec![value]);
             }
             let mut flat = base.clone();
-            let mut overlay = Overlay::new(&base);
+            let mut overlay = Overlay::with(&base, Looks::default());
             for ((table, key), value) in above {
                 match value {
                     Some(value) => {
@@ -190,7 +258,7 @@ mod tests {
         for row in 0u16..2_000 {
             below.tables.put(Table::Expiry, &row.to_be_bytes(), Vec::new());
         }
-        let mut overlay = Overlay::new(&below);
+        let mut overlay = Overlay::with(&below, Looks::default());
         for row in 2_000u16..4_000 {
             overlay.put(Table::Expiry, &row.to_be_bytes(), Vec::new());
         }

@@ -21,7 +21,7 @@ use crate::{
     directory::{Directory, Present},
     error::ReplicaError,
     observer::{Change, Observer},
-    overlay::Overlay,
+    overlay::{Looks, Overlay},
     view::View,
 };
 
@@ -38,8 +38,8 @@ pub struct Entry<'a> {
 pub struct Replica {
     directory: Directory,
     database: ArcSwap<Database>,
-    /// Held while a batch is applied or a checkpoint installed: there is one writer.
-    writing: Mutex<()>,
+    /// Held while a batch is applied or a checkpoint installed: there is one writer. It keeps what it read and did not change.
+    writing: Mutex<Looks>,
     revision: watch::Sender<Revision>,
     observers: Mutex<Vec<Arc<dyn Observer>>>,
     syncs: AtomicU64,
@@ -61,7 +61,7 @@ impl Replica {
         Ok(Self {
             directory,
             database: ArcSwap::from_pointee(database),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
             revision: watch::Sender::new(revision),
             observers: Mutex::new(Vec::new()),
             syncs: AtomicU64::new(0),
@@ -74,10 +74,10 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`]: then nothing of the batch was written, and the node must stop.
     pub fn apply(&self, entries: &[Entry<'_>], mark: &[u8]) -> Result<Vec<Option<Applied>>, ReplicaError> {
-        let _writing = self.writing.lock();
+        let mut looks = self.writing.lock();
         let database = self.database.load_full();
-        let mut reached = index_of(database.mark()?.as_deref())?;
-        let mut overlay = Overlay::new(&*database);
+        let Revision { lineage, index: mut reached } = self.revision();
+        let mut overlay = Overlay::with(&*database, std::mem::take(&mut looks));
         let mut applied = Vec::with_capacity(entries.len());
         for entry in entries {
             let new = entry.index > reached;
@@ -87,11 +87,13 @@ impl Replica {
                 None => None,
             });
         }
-        let rows = overlay.into_rows();
+        let (rows, unchanged) = overlay.into_parts();
         let changes: Vec<Change> = rows.keys().map(|(table, key)| Change { table: *table, key: key.clone() }).collect();
         let mark = [reached.to_be_bytes().as_slice(), mark].concat();
         database.write(rows, &mark)?;
-        self.announce(&database, reached, Announcement::Changes(&changes))?;
+        *looks = unchanged;
+        // No entry begins a lineage.
+        self.announce(Revision { lineage, index: reached }, Announcement::Changes(&changes));
         Ok(applied)
     }
 
@@ -101,17 +103,18 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`]: then nothing was written.
     pub fn begin_lineage(&self, index: u64, begin: &BeginLineage, mark: &[u8]) -> Result<Begun, ReplicaError> {
-        let _writing = self.writing.lock();
+        let mut looks = self.writing.lock();
         let database = self.database.load_full();
         let reached = index_of(database.mark()?.as_deref())?;
         if begin.base != reached || index <= reached {
             return Err(ReplicaError::Lineage(NotBegun::NotAfter { index, base: reached }));
         }
-        let mut overlay = Overlay::new(&*database);
+        *looks = Looks::default();
+        let mut overlay = Overlay::with(&*database, Looks::default());
         let begun = begin_lineage(&mut overlay, index, begin).map_err(ReplicaError::Begin)?.map_err(ReplicaError::Lineage)?;
-        database.write(overlay.into_rows(), &[index.to_be_bytes().as_slice(), mark].concat())?;
+        database.write(overlay.into_parts().0, &[index.to_be_bytes().as_slice(), mark].concat())?;
         database.sync()?;
-        self.announce(&database, index, Announcement::Replaced)?;
+        self.announce(Revision { lineage: lineage_of(&*database)?, index }, Announcement::Replaced);
         Ok(begun)
     }
 
@@ -194,18 +197,20 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`]: then the state is the old one.
     pub fn install(&self, checkpoint: &Path) -> Result<(), ReplicaError> {
-        let _writing = self.writing.lock();
+        let mut looks = self.writing.lock();
         let prepared = self.directory.prepare(checkpoint)?;
         // Opened before it takes over: a checkpoint that cannot be opened must not become the state.
         let database = Arc::new(Database::open(prepared.path())?);
         let index = index_of(database.mark()?.as_deref())?;
+        let revision = Revision { lineage: lineage_of(&*database)?, index };
         self.directory.take_over(&prepared)?;
-        self.database.swap(Arc::clone(&database)).retire();
-        self.announce(&database, index, Announcement::Replaced)
+        *looks = Looks::default();
+        self.database.swap(database).retire();
+        self.announce(revision, Announcement::Replaced);
+        Ok(())
     }
 
-    fn announce(&self, database: &Database, index: u64, announcement: Announcement<'_>) -> Result<(), ReplicaError> {
-        let revision = Revision { lineage: lineage_of(database)?, index };
+    fn announce(&self, revision: Revision, announcement: Announcement<'_>) {
         for observer in self.observers.lock().iter() {
             match announcement {
                 Announcement::Changes(changes) => observer.changed(revision, changes),
@@ -213,7 +218,6 @@ impl Replica {
             }
         }
         self.revision.send_replace(revision);
-        Ok(())
     }
 }
 

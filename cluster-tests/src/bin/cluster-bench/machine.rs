@@ -1,7 +1,5 @@
 //! Machines of this process that have joined the cluster and are nothing but one end of a protocol.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use cluster_tests::wait;
 use hyper_util::rt::TokioIo;

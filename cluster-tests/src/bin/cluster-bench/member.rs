@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use cluster_tests::wait;
 use ncore_control::{
-    Change, Control, ControlConfig, ControlPlane, HubSettings, Joiner, Peers, SelfDescription, SystemClock, join, new_request_id,
+    Change, Control, ControlConfig, ControlPlane, HubSettings, Joiner, MembershipChange, Peers, SelfDescription, SystemClock, join,
+    new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinToken};
 use ncore_model::{AddClient, Command, NodeId, Outcome, SchemaRange};
@@ -23,6 +24,8 @@ use crate::{
     voters::{REGION, Voters},
 };
 
+/// How long the way to the leader may take to be the shortest.
+const READY: Duration = Duration::from_secs(30);
 /// How long joining, and one change, may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,23 @@ impl Ours {
     pub(crate) async fn start(binary: &Path, dir: &Path) -> Result<Self> {
         let voters = Voters::start(binary, dir).await?;
         let control = enter(&voters, &dir.join("edge")).await?;
-        Ok(Self { voters, control })
+        let ours = Self { voters, control };
+        ours.shorten().await?;
+        Ok(ours)
+    }
+
+    /// Has the voter lead that the edge follows, so that a change goes to one node and comes back from it.
+    async fn shorten(&self) -> Result<()> {
+        wait::until(READY, "the load to follow the leader", || async {
+            let hub = self.control.status().parent.context("the load follows nobody")?.node;
+            if self.control.leader() != Some(hub.0) {
+                self.control.change_membership(MembershipChange::TransferLeader(hub), DEADLINE).await?;
+            }
+            ensure!(self.control.leader() == Some(hub.0), "{hub} does not lead yet");
+            Ok(())
+        })
+        .await?;
+        Ok(())
     }
 
     /// Ends the edge. The voters end when this is dropped.

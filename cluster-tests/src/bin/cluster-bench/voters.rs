@@ -1,6 +1,7 @@
 //! Three voters: real nodes, on the core of the servers, without proxies between them.
 
 use std::{
+    fs::File,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Child,
@@ -47,7 +48,8 @@ impl Voters {
             let (file, url) = configure(dir, at, &mut ports)?;
             let operator = Operator::new(binary.to_owned(), file.clone());
             let mut command = pinned(binary.to_str().context("a path that is text")?);
-            command.args(["server", "--config"]).arg(&file).process_group(reaper.group());
+            let log = File::create(file.with_extension("log"))?;
+            command.args(["server", "--config"]).arg(&file).stderr(log).process_group(reaper.group());
             match nodes.first() {
                 None => operator.init().await?,
                 Some(first) => drop(command.args(["--join-token", &token(&first.operator, true).await?])),

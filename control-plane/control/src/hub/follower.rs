@@ -54,6 +54,8 @@ const UNFINISHED: Duration = Duration::from_secs(30);
 /// Entries, and bytes of them, that are applied at once at most.
 const BATCH_ENTRIES: usize = 1_024;
 const BATCH_BYTES: usize = 4 << 20;
+/// So many entries are applied where they are met: the way to another thread and back takes longer.
+const SMALL_BATCH: usize = 8;
 
 /// What a follower is made from.
 pub(crate) struct FollowerParts {
@@ -235,8 +237,13 @@ impl Follower {
             return Ok(());
         }
         let machine = Arc::clone(&self.parts.machine);
-        let applied = task::spawn_blocking(move || machine.apply(batch)).await;
-        let applied = applied.unwrap_or_else(|error| Err(Fatal::new("apply entries", error)));
+        let applied = match batch.len() <= SMALL_BATCH {
+            true => machine.apply(batch),
+            false => {
+                let applied = task::spawn_blocking(move || machine.apply(batch)).await;
+                applied.unwrap_or_else(|error| Err(Fatal::new("apply entries", error)))
+            }
+        };
         applied.map_err(|fatal| End::Fatal(FatalReason::Machine(fatal)))?;
         self.parts.status.applied(self.parts.machine.next());
         Ok(())

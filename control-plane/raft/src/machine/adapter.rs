@@ -1,11 +1,12 @@
 //! Presents a [`StateMachine`] to openraft.
 //!
-//! Applying takes whatever is ready from openraft's stream, up to a bound, hands it to the machine as one batch on a
-//! blocking thread, and answers the waiting proposals. Snapshots are checkpoints kept by the [`SnapshotStore`]; the gate
+//! Applying takes whatever is ready from openraft's stream, up to a bound, hands it to the machine as one batch, on a
+//! blocking thread unless it is small, and answers the waiting proposals. Snapshots are checkpoints kept by the [`SnapshotStore`]; the gate
 //! keeps a checkpoint and an installation apart, because openraft builds snapshots beside everything else.
 
 use std::{io, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
@@ -56,24 +57,28 @@ impl MachineAdapter {
     }
 
     async fn apply_batch(&self, entries: Vec<Entry>, responders: Vec<Option<ApplyResponder<TypeConfig>>>) -> io::Result<()> {
-        let outcomes = self
-            .blocking(move |adapter| {
-                let batch: Vec<CommittedEntry> = entries.into_iter().map(committed).collect();
-                let expected = batch.len();
-                let outcomes = adapter.machine.apply(batch).map_err(|fatal| adapter.machine_failed(fatal))?;
-                if outcomes.len() != expected {
-                    let fatal = Fatal::new("answer every entry", MissingOutcomes { expected, found: outcomes.len() });
-                    return Err(adapter.machine_failed(fatal));
-                }
-                Ok(outcomes)
-            })
-            .await?;
+        let outcomes = match entries.len() <= SMALL_BATCH {
+            true => self.apply_entries(entries)?,
+            false => self.blocking(move |adapter| adapter.apply_entries(entries)).await?,
+        };
         for (responder, outcome) in responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {
                 responder.send(Outcome(outcome));
             }
         }
         Ok(())
+    }
+
+    /// Blocking.
+    fn apply_entries(&self, entries: Vec<Entry>) -> io::Result<Vec<Bytes>> {
+        let batch: Vec<CommittedEntry> = entries.into_iter().map(committed).collect();
+        let expected = batch.len();
+        let outcomes = self.machine.apply(batch).map_err(|fatal| self.machine_failed(fatal))?;
+        if outcomes.len() != expected {
+            let fatal = Fatal::new("answer every entry", MissingOutcomes { expected, found: outcomes.len() });
+            return Err(self.machine_failed(fatal));
+        }
+        Ok(outcomes)
     }
 
     /// Blocking. Builds a snapshot of the present state, or returns the current one if it is of the same position.
@@ -192,6 +197,9 @@ fn payload_bytes(entry: &Entry) -> usize {
     }
 }
 
+/// So many entries are applied where they are met, as an append to the log is written where it is met: it takes some ten
+/// microseconds each, and the way to another thread and back takes longer than that.
+const SMALL_BATCH: usize = 8;
 /// One batch is one write of the state machine; these keep its memory and its latency bounded.
 const BATCH_ENTRIES: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;

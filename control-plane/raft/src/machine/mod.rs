@@ -13,7 +13,7 @@ pub(crate) use adapter::{MachineAdapter, committed};
 
 /// The replicated state. Implemented elsewhere; here it is driven.
 ///
-/// Every call blocks and runs on a thread made for that. Calls that change the state never overlap each other, and
+/// Every call blocks and runs on a thread made for that, unless it applies a few entries only: that is made on the runtime. Calls that change the state never overlap each other, and
 /// `checkpoint` never overlaps `install`; it does overlap `apply`.
 ///
 /// The state need not be fsynced by `apply`: a crash may lose the newest entries as long as what remains is a state that
