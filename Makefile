@@ -37,8 +37,8 @@ licences: ## Check licences, banned crates and sources
 	@deploy/setup cargo-deny
 	cargo deny --workspace check bans licenses sources
 
-bench: build ## Measure the data plane beside nginx
-	@$(CARGO_TARGET_DIR)/release/cluster-bench --ncore $(NCORE)
+bench: build ## Measure beside nginx and etcd, and followers beside learners
+	@for what in data-plane writes followers; do $(CARGO_TARGET_DIR)/release/cluster-bench $$what --ncore $(NCORE) || exit 1; done
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev

@@ -79,10 +79,10 @@
 //! command line and API that can be told to be faulty in ways that are known: `check-the-tests` runs the properties
 //! against each fault and expects them to fail. A test that a planted fault passes is not a test.
 //!
-//! # Not here yet
+//! # Measurements
 //!
-//! `cluster-bench`, the measurements beside other programs, has its place in `src/bin/cluster-bench.rs`; [`Cluster`]
-//! gives it the clusters, [`link::Links::round_trip`] the distances.
+//! The program `cluster-bench` (`src/bin/cluster-bench`) measures the product beside other programs; `docs/benchmarks.md` says what
+//! is compared. Its load is a node of the cluster, which is why this package depends on the control plane. Tests do not.
 
 pub mod client;
 pub mod cluster;

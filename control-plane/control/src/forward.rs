@@ -14,6 +14,9 @@
 //! An order is either withdrawn by its caller or sent, never both: so a caller whose patience ends while the order is in the queue knows
 //! that nothing was appended.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{

@@ -15,12 +15,15 @@ use ncore_model::{NodeId, NodeState};
 use ncore_proto::hub::v1::{self as wire, down::Message as Down, up::Message as Up};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Duration, Instant, sleep_until, timeout},
 };
 use tonic::{Status, Streaming};
 
 use super::{Hub, children::Place, leadership::Leader, source::Supply};
 use crate::freshness::{Membership, wire as convert};
+
+/// Shorter times between two runs of entries are not kept.
+const SHORTEST_PACE: Duration = Duration::from_millis(1);
 
 /// A child's stream.
 pub(super) struct Session {
@@ -210,7 +213,11 @@ impl Session {
             tokio::select! {
                 changed = ring.changed(), if next.is_some() => {
                     changed.map_err(|_| End::Away("this node is stopping"))?;
-                    sleep_until(sent_at + self.hub.pace()).await;
+                    let pace = self.hub.pace();
+                    // The clock of the runtime has no shorter times.
+                    if pace >= SHORTEST_PACE {
+                        sleep_until(sent_at + pace).await;
+                    }
                 }
                 changed = leader.changed() => changed.map_err(|_| End::Away("this node is stopping"))?,
                 changed = follow.changed(), if next.is_none() => changed.map_err(|_| End::Left)?,

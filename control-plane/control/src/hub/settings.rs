@@ -20,8 +20,9 @@ pub struct HubSettings {
     /// Bytes of frames read for a child at once. Default 2 MiB.
     pub read_bytes: usize,
     /// Entries within this are sent together, once a first one has gone out, by a hub whose places are all taken; by one with fewer
-    /// children within a shorter time, in proportion. Default 3 ms: a busy log costs a hub 20 000 messages a second at most, and a
-    /// change that was asked for at one of a few children is there within a fraction of a millisecond.
+    /// children within a shorter time, in proportion, and not at all below a millisecond. Default 3 ms: a busy log costs a hub with many
+    /// children 20 000 messages a second at most, and one with few children sends each run at once, since whoever asked for the change
+    /// may be waiting there.
     pub coalesce: Duration,
     /// How often a child looks whether it has the best parent and a warm one. Default 1 s.
     pub review: Duration,

@@ -4,7 +4,8 @@
 //! ```text
 //!   append ──► write batch, unsynced ──► ring ──► queue ──► flusher: drain, fsync once, complete all
 //!   save_vote, truncate ──► write, unsynced ──────► queue ──► the same fsync, awaited
-//!   save_committed, purge ─► write, unsynced (rides on the next fsync)
+//!   purge ────────────────► write, unsynced (rides on the next fsync)
+//!   save_committed ───────► kept in memory, written with the next append
 //! ```
 //!
 //! All writes go through one write-ahead log in the order they were made, so a vote and an entry can never become durable

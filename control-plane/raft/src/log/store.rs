@@ -65,6 +65,8 @@ struct Shared {
 struct State {
     vote: Option<Vote>,
     committed: Option<LogId>,
+    /// Whether `committed` is still to be written.
+    committed_waits: bool,
     purged: Option<LogId>,
     last: Option<LogId>,
     ring: Ring,
@@ -78,7 +80,7 @@ impl LogStore {
         let vote = read_meta::<pb::Vote>(&db, MetaKey::Vote)?.map(convert::vote_from);
         let newest = db.last_entry().map_err(read_failed)?.map(|record| decode_entry(&record)).transpose()?;
         let last = newest.map(|entry| entry.log_id).or(purged);
-        let state = State { vote, committed, purged, last, ring: Ring::new(limits.ring_bytes) };
+        let state = State { vote, committed, committed_waits: false, purged, last, ring: Ring::new(limits.ring_bytes) };
         let shared = Shared { db, flusher, fatal, limits, state: RwLock::new(state), appended_bytes: AtomicU64::new(0) };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -160,6 +162,7 @@ impl LogStore {
     /// Writes entries and remembers them. They are readable at once and durable after the next sync.
     fn write_entries(&self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
         let mut batch = WriteBatch::default();
+        self.shared.put_committed(&mut batch);
         let mut next = self.shared.state.read().last.map(|last| last.index + 1);
         let mut written = Vec::new();
         for entry in entries {
@@ -195,6 +198,16 @@ impl LogStore {
 }
 
 impl Shared {
+    /// Adds the position of the last committed entry, if it waits to be written.
+    fn put_committed(&self, batch: &mut WriteBatch) -> bool {
+        let mut state = self.state.write();
+        let Some(committed) = state.committed.filter(|_| state.committed_waits) else { return false };
+        state.committed_waits = false;
+        drop(state);
+        self.db.put_meta(batch, MetaKey::Committed, &record::encode(Kind::Committed, &convert::log_id_to(&committed)));
+        true
+    }
+
     fn read_from_disk(&self, start: u64, end: u64, max_bytes: usize) -> Result<Vec<Entry>, FatalReason> {
         let (mut entries, mut bytes) = (Vec::<Entry>::new(), 0);
         for record in self.db.entries(start, end) {
@@ -212,6 +225,17 @@ impl Shared {
             entries.push(entry);
         }
         Ok(entries)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let mut batch = WriteBatch::default();
+        if self.put_committed(&mut batch)
+            && let Err(error) = self.db.write(batch)
+        {
+            tracing::warn!(%error, "how far the log is committed could not be kept; the leader will tell it anew");
+        }
     }
 }
 
@@ -272,10 +296,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(())
     }
 
+    /// Written with the next entries, or when the store is closed: a write of its own would cost as much as one of entries, for what
+    /// the state, which is written at once, tells as well.
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         let Some(committed) = committed else { return Ok(()) };
-        self.put_meta(MetaKey::Committed, &record::encode(Kind::Committed, &convert::log_id_to(&committed)))?;
-        self.shared.state.write().committed = Some(committed);
+        let mut state = self.shared.state.write();
+        state.committed = Some(committed);
+        state.committed_waits = true;
         Ok(())
     }
 
