@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use cluster_tests::wait;
 use ncore_control::{
-    Change, Control, ControlConfig, ControlPlane, HubSettings, Joiner, MembershipChange, Peers, SelfDescription, SystemClock, join,
-    new_request_id,
+    AutopilotSettings, Change, Control, ControlConfig, ControlPlane, HubSettings, Joiner, MembershipChange, Peers, SelfDescription,
+    SystemClock, join, new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinToken};
 use ncore_model::{AddClient, Command, NodeId, Outcome, SchemaRange};
@@ -136,6 +136,7 @@ async fn enter(voters: &Voters, dir: &Path) -> Result<Arc<Control>> {
         election: (Duration::from_millis(300), Duration::from_millis(600)),
         snapshot_rate: 64 << 20,
         clock: Arc::new(SystemClock),
+        autopilot: AutopilotSettings::default(),
     };
     let control = Control::start(config, replica, identity, store, peers, Routes::default()).await?;
     wait::until(DEADLINE, "the load to know the leader", || async { control.leader().filter(|leader| *leader != 0) }).await?;
