@@ -40,6 +40,13 @@ impl Health {
 
     /// Ready: the state is there, a leader is known whose commits it follows, and it is not about to stop.
     fn ready(&self) -> Response<String> {
+        // Before the revision: what it is then is at least that new.
+        let fresh = self.control.fresh_state();
+        let fence = match &fresh {
+            FreshState::Fresh { .. } => None,
+            FreshState::Fenced(fence) => Some(fence.reason.as_str()),
+        };
+        let staleness_ms = self.control.staleness().map(|staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX));
         let status = self.control.status();
         let initialised = self.control.replica().cluster().is_ok_and(|cluster| cluster.is_some());
         let revision = self.control.replica().revision();
@@ -51,12 +58,6 @@ impl Health {
             (true, Some(_), true) if self.leaving.is_cancelled() => Some("the node is about to stop"),
             (true, Some(_), true) => None,
         };
-        let fresh = self.control.fresh_state();
-        let fence = match &fresh {
-            FreshState::Fresh { .. } => None,
-            FreshState::Fenced(fence) => Some(fence.reason.as_str()),
-        };
-        let staleness_ms = self.control.staleness().map(|staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX));
         let body = json!({
             "ready": reason.is_none(), "reason": reason, "revision": revision.to_string(), "role": status.role.as_str(),
             "parent": status.parent.map(|parent| parent.node.0), "freshness": fresh.as_str(), "fence_reason": fence,
