@@ -40,7 +40,7 @@ pub struct Replication {
     pub asset_id: String,
     /// Whether all nodes that should hold it do, verified.
     pub replicated: bool,
-    /// One entry for each node that should.
+    /// One entry for each node of the cluster.
     pub nodes: Vec<Holding>,
 }
 
@@ -49,7 +49,7 @@ pub struct Replication {
 pub struct Holding {
     /// The node; its name or its id.
     pub node: serde_json::Value,
-    /// `verified`, `pending`, `missing`, `corrupt` or `unknown`.
+    /// `verified`, `pending`, `missing`, `corrupt`, `unknown`, or `not_placed` if it need not hold it.
     pub state: String,
     /// How many bytes it has, if it says so.
     #[serde(default)]
