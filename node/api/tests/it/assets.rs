@@ -123,6 +123,7 @@ async fn replication() {
     let expected = json!({
         "asset_id": asset["id"],
         "replicated": false,
+        "placement": "met",
         "revision": asset["revision"],
         "nodes": [
             {"node": "eu-03", "node_id": 1, "region": "eu-ams", "state": "verified", "bytes": 4, "digest": digest,
