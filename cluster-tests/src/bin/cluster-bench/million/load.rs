@@ -21,6 +21,10 @@ use serde_json::{Value, json};
 
 use super::{record, spread};
 
+/// Attempts at an upload that a busy machine does not get done in time, and the pause before the next.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Assets below one prefix: a page.
 pub(crate) const GROUP: u64 = 1_000;
 
@@ -58,9 +62,21 @@ impl Client {
         let mut content = vec![0; size.max(8)];
         SmallRng::seed_from_u64(number).fill_bytes(&mut content);
         content[..8].copy_from_slice(&number.to_le_bytes());
-        let form = Form::new().text("path", path_of(number)).part("file", Part::bytes(content).file_name("content"));
-        let request = self.http.post(format!("{}/api/v2/assets/upload", self.base)).bearer_auth(&self.token).multipart(form);
-        self.send(request).await.map(|(time, _)| time)
+        let began = Instant::now();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let form = Form::new().text("path", path_of(number)).part("file", Part::bytes(content.clone()).file_name("content"));
+            let request = self.http.post(format!("{}/api/v2/assets/upload", self.base)).bearer_auth(&self.token).multipart(form);
+            match self.send(request).await {
+                // What is put again is the same, whether or not it was done before.
+                Err(error) if attempt < ATTEMPTS => {
+                    println!("  asset {number}, attempt {attempt}: {error:#}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => return answer.map(|_| began.elapsed()),
+            }
+        }
     }
 
     /// Lists one page and returns its length in bytes.
