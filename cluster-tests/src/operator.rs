@@ -106,7 +106,7 @@ impl Operator {
         self.json(&["cluster", "status"], &["--json", "--state-hash"]).await
     }
 
-    /// Runs `ncore cluster <verb> <node id>`: `promote`, `drain`, `remove`, `transfer-leader`.
+    /// Runs `ncore cluster <verb> <node id>`: `promote`, `demote`, `drain`, `remove`, `transfer-leader`.
     ///
     /// # Errors
     /// [`OperatorError`]

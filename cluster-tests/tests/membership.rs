@@ -1,4 +1,4 @@
-//! A node joins, votes, leads, is drained and removed, and does not come back.
+//! A node joins, votes, leads, loses its vote and gets it back, is drained and removed, and does not come back.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cluster_tests::client::{Api, Outcome, Upload};
@@ -44,6 +44,15 @@ async fn membership(run: Run) -> Result<()> {
         Ok(())
     })
     .await?;
+    operate(&cluster, "demote", &fourth).await?;
+    wait::throughout(Duration::from_secs(3), || async {
+        ensure!(!is_voter(&cluster, &fourth).await?, "it votes although an operator took its vote");
+        Ok(())
+    })
+    .await?;
+    operate(&cluster, "promote", &fourth).await?;
+    ensure!(is_voter(&cluster, &fourth).await?, "it does not vote again");
+    run.say("it was demoted and promoted");
     operate(&cluster, "drain", &fourth).await?;
     operate(&cluster, "remove", &fourth).await?;
     cluster.forget(&fourth);

@@ -19,12 +19,12 @@ pub struct RaftConfig {
     pub dir: PathBuf,
 
     /// Time between heartbeats, and the longest wait for the answer to one. Must exceed the longest round trip between
-    /// voters. Default 100 ms, which suits one continent; 200 ms for voters around the world.
+    /// voters. Default 100 ms, which suits one continent; 250 ms for voters around the world.
     pub heartbeat: Duration,
-    /// Shortest silence after which a node stands for election. Default 300 ms (800 ms around the world).
+    /// Shortest silence after which a node stands for election. Default 300 ms, around the world too: the lease comes first.
     pub election_min: Duration,
     /// Longest silence of that kind, and the leader's lease. A failed leader is replaced after about this and a random
-    /// time between the two: one second with the default of 600 ms (1500 ms around the world).
+    /// time between the two: one second with the default of 600 ms (800 ms around the world).
     pub election_max: Duration,
 
     /// Longest wait for a follower's answer to entries, including its fsync. Default 2 s.
