@@ -38,9 +38,9 @@ pub(crate) struct Followers {
     /// How many slices each of the two gets in turn; the median is printed
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Clients, each of which waits for an answer before it asks again
-    #[arg(long, default_value_t = 256)]
-    clients: usize,
+    /// Numbers of clients, each of which waits for an answer before it asks again
+    #[arg(long, value_delimiter = ',', default_values_t = [16, 256])]
+    clients: Vec<usize>,
 }
 
 /// Measures, and prints the figures.
@@ -61,26 +61,29 @@ pub(crate) async fn run(bench: &Followers) -> Result<()> {
         "{:>7} {:<16} {:>9} {:>9} {:>9} {:>13} {:>13}",
         "clients", "followers", "writes/s", "p50 ms", "p99 ms", "syncs/write", "CPU µs/write"
     );
-    let mut without = Vec::new();
-    for _ in 0..bench.rounds {
-        without.push(bench.slice(&followed).await?);
+    for clients in &bench.clients {
+        let mut without = Vec::new();
+        for _ in 0..bench.rounds {
+            without.push(bench.slice(&followed, *clients).await?);
+        }
+        print(*clients, "none", median(&without));
     }
-    print(bench.clients, "none", median(&without));
-
     let mut streams = bench.follow(&followed).await.context("the followers")?;
     bench.teach(&taught).await.context("the learners")?;
-    let (mut hub, mut learners) = (Vec::new(), Vec::new());
-    for _ in 0..bench.rounds {
-        hub.push(bench.slice(&followed).await?);
-        learners.push(bench.slice(&taught).await?);
+    for clients in &bench.clients {
+        let (mut hub, mut learners) = (Vec::new(), Vec::new());
+        for _ in 0..bench.rounds {
+            hub.push(bench.slice(&followed, *clients).await?);
+            learners.push(bench.slice(&taught, *clients).await?);
+        }
+        let (hub, learners) = (median(&hub), median(&learners));
+        print(*clients, &format!("{} of a hub", bench.followers), hub);
+        print(*clients, &format!("{} learners", bench.followers), learners);
+        println!("{clients:>7} {:<16} {:>9.2}", "ratio", hub.writes_s / learners.writes_s);
     }
     for stream in &mut streams {
         ensure!(!stream.is_finished(), "a follower lost its hub: {:?}", stream.await);
     }
-    let (hub, learners) = (median(&hub), median(&learners));
-    print(bench.clients, &format!("{} of a hub", bench.followers), hub);
-    print(bench.clients, &format!("{} learners", bench.followers), learners);
-    println!("{:>7} {:<16} {:>9.2}", bench.clients, "ratio", hub.writes_s / learners.writes_s);
     followed.end().await;
     taught.end().await;
     Ok(())
@@ -89,8 +92,8 @@ pub(crate) async fn run(bench: &Followers) -> Result<()> {
 type Stream = tokio::task::JoinHandle<Result<()>>;
 
 impl Followers {
-    async fn slice(&self, cluster: &Arc<Ours>) -> Result<Slice> {
-        measure(cluster, self.clients, Duration::from_secs(self.seconds)).await
+    async fn slice(&self, cluster: &Arc<Ours>, clients: usize) -> Result<Slice> {
+        measure(cluster, clients, Duration::from_secs(self.seconds)).await
     }
 
     /// Has the machines follow a voter that does not lead.

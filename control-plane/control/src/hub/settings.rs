@@ -20,8 +20,8 @@ pub struct HubSettings {
     /// Bytes of frames read for a child at once. Default 2 MiB.
     pub read_bytes: usize,
     /// Entries within this are sent together, once a first one has gone out, by a hub whose places are all taken; by one with fewer
-    /// children within a shorter time, in proportion, and not at all below a millisecond. Default 3 ms: a busy log costs a hub with many
-    /// children 20 000 messages a second at most, and one with few children sends each run at once, since whoever asked for the change
+    /// children within a shorter time, in proportion, and not at all below a millisecond. Default 10 ms: a busy log costs a hub with many
+    /// children 6 000 messages a second at most, and one with few children sends each run at once, since whoever asked for the change
     /// may be waiting there.
     pub coalesce: Duration,
     /// How often a child looks whether it has the best parent and a warm one. Default 1 s.
@@ -38,7 +38,7 @@ impl Default for HubSettings {
             children: 60,
             slow_after: Duration::from_secs(10),
             read_bytes: 2 << 20,
-            coalesce: Duration::from_millis(3),
+            coalesce: Duration::from_millis(10),
             review: Duration::from_secs(1),
             avoid: Duration::from_secs(10),
         }
