@@ -164,7 +164,7 @@ fn take_away(view: &View, voters: &BTreeSet<NodeId>, because: Leaving, node: Nod
     let by_hand = matches!(because, Leaving::NotMeant | Leaving::Removed);
     match is_safe(view, voters, &left) {
         false => Decision::Hold(Hold::TooFew),
-        true if left.len() % 2 == 0 && !by_hand && leavers < 2 => Decision::Hold(Hold::EvenNumber),
+        true if left.len().is_multiple_of(2) && !by_hand && leavers < 2 => Decision::Hold(Hold::EvenNumber),
         true => Decision::Demote { node, because },
     }
 }
@@ -199,7 +199,7 @@ fn add(view: &View, voters: &BTreeSet<NodeId>) -> Decision {
     let mut more = voters.clone();
     more.insert(node);
     // One alone stays alone only until there is a second: with two, each write is on two disks.
-    let even = more.len() % 2 == 0 && voters.len() > 1 && candidates.len() < 2;
+    let even = more.len().is_multiple_of(2) && voters.len() > 1 && candidates.len() < 2;
     match is_safe(view, voters, &more) {
         false => Decision::Hold(Hold::TooFew),
         true if even => Decision::Hold(Hold::EvenNumber),
