@@ -9,10 +9,13 @@ const SHORTEST_LOOK: usize = 16;
 /// and at most ahead of what is asked for.
 const LONGEST_LOOK: usize = 256;
 
+/// Rows that were written, by table and key; `None` for one that was deleted.
+pub(crate) type Written = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
 /// Tables whose writes stay in memory until the whole batch is written.
 pub(crate) struct Overlay<'a, T> {
     below: &'a T,
-    rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    rows: Written,
     /// The last look at each table below. Nothing changes there as long as this lives, and every entry of a batch scans for the same
     /// rows: to open the table for each of them would cost more than all the rest of applying it.
     looks: RefCell<Looks>,
@@ -60,7 +63,7 @@ impl<'a, T: ReadTables> Overlay<'a, T> {
     }
 
     /// What was written, `None` for a row that was deleted; and the looks that show the tables as they are once that is written.
-    pub(crate) fn into_parts(self) -> (BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>, Looks) {
+    pub(crate) fn into_parts(self) -> (Written, Looks) {
         let (rows, Looks(mut looks)) = (self.rows, self.looks.into_inner());
         looks.retain(|table, look| {
             let first = rows.range((*table, look.from.clone())..).next().filter(|((of, _), _)| of == table);
