@@ -32,7 +32,7 @@ fn distance(a: &str, b: &str) -> Duration {
 async fn leader_kills(run: Run) -> Result<()> {
     let cluster = Cluster::builder().edges("eu-ams", 1).edges("us-nyc", 1).edges("ap-sin", 1).seed(run.seed());
     // As `docs/operations.md` says for voters across oceans.
-    let cluster = cluster.setting("cluster", "heartbeat", "250ms").setting("cluster", "election_min", "300ms");
+    let cluster = cluster.setting("cluster", "heartbeat", "250ms").setting("cluster", "election_min", "500ms");
     let cluster = cluster.setting("cluster", "election_max", "800ms").start().await?;
     let api = cluster.api("leader-kills").await?;
     cluster.distances(distance);

@@ -18,7 +18,7 @@ async fn leadership_goes_to_the_voter_that_is_nearest_to_a_majority() -> Result<
 async fn near_leader(run: Run) -> Result<()> {
     let settle = Duration::from_secs(10);
     let cluster = Cluster::builder().setting("cluster", "leader_settle", "10s").setting("cluster", "heartbeat", "250ms");
-    let cluster = cluster.setting("cluster", "election_min", "300ms").setting("cluster", "election_max", "800ms");
+    let cluster = cluster.setting("cluster", "election_min", "500ms").setting("cluster", "election_max", "800ms");
     let cluster = cluster.seed(run.seed()).start().await?;
     let api = cluster.api("near-leader").await?;
     cluster.distances(|from, to| Duration::from_millis(if [from, to].contains(&"ap-sin") { 90 } else { 10 }));

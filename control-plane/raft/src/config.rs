@@ -21,7 +21,7 @@ pub struct RaftConfig {
     /// Time between heartbeats, and the longest wait for the answer to one. Must exceed the longest round trip between
     /// voters. Default 100 ms, which suits one continent; 250 ms for voters around the world.
     pub heartbeat: Duration,
-    /// Shortest silence after which a node stands for election. Default 300 ms, around the world too: the lease comes first.
+    /// Shortest silence after which a node stands for election. Default 300 ms (500 ms around the world).
     pub election_min: Duration,
     /// Longest silence of that kind, and the leader's lease. A failed leader is replaced after about this and a random
     /// time between the two: one second with the default of 600 ms (800 ms around the world).

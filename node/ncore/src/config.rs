@@ -330,10 +330,8 @@ impl Config {
             return Err("cluster.write_copies must be at least 1");
         }
         let ClusterConfig { heartbeat, election_min, election_max, .. } = self.cluster;
-        // Whoever stands for election has heard nothing for election_max, and for a time between election_min and election_max on top of
-        // it. The wider that range is beside the round trips, the more seldom two stand at once.
-        if heartbeat.is_zero() || heartbeat >= election_min || heartbeat * 3 > election_max || election_min >= election_max {
-            return Err("cluster: heartbeat < election_min < election_max and heartbeat × 3 ≤ election_max must hold");
+        if heartbeat.is_zero() || heartbeat * 2 > election_min || election_min >= election_max {
+            return Err("cluster: heartbeat × 2 ≤ election_min < election_max must hold");
         }
         if self.cluster.freshness_bound < election_max * 2 + Duration::from_secs(2) {
             return Err("cluster.freshness_bound must be at least 2s + 2 × election_max, or the loss of a leader fences every node");
