@@ -105,5 +105,7 @@ async fn without_a_leader_time_completes_a_barrier() {
     let revision = first.control.replica().revision();
     let progress = first.control.barrier(revision, PATIENCE).await.expect("is answered");
     assert_eq!(progress, BarrierProgress::Complete { by: CompleteBy::Time });
+    // It stands for election without a pause: the process is not to end while it writes a vote.
+    first.stop().await;
     drop((second, third));
 }
