@@ -89,6 +89,30 @@ async fn the_death_of_a_leader_loses_nothing() {
     cluster.stop().await;
 }
 
+/// Across oceans it is what decides for how long a lost leader holds up writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(debug_assertions, ignore = "not done in debug builds")]
+async fn a_new_leader_sends_nothing_that_its_voters_have() {
+    let mut cluster = Cluster::formed(3, 3, defaults).await;
+    let old = cluster.leader().await;
+    let mut last = 0;
+    for _ in 0..50 {
+        let commands = (0..10).map(|n| command(&format!("k{n}"), &[b'x'; 10_000])).collect();
+        let written = cluster.nodes[&old].raft.propose_many(commands, soon()).await.unwrap();
+        last = written.last().unwrap().as_ref().unwrap().position.index;
+    }
+    cluster.all_applied(last).await;
+    assert!(cluster.sent(old) > 5_000_000);
+
+    cluster.stop_node(old).await;
+    let new = cluster.leader().await;
+    let first = cluster.put("after", b"x").await;
+    cluster.all_applied(first.position.index).await;
+    let sent = cluster.sent(new);
+    assert!(sent < 100_000, "{sent} bytes of a log that all have");
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_without_a_quorum_answers_nothing() {
     let cluster = Cluster::formed(3, 3, defaults).await;

@@ -43,7 +43,7 @@ pub(crate) struct LogStore {
     shared: Arc<Shared>,
 }
 
-/// Bounds of memory and of single reads, in bytes of records.
+/// Bounds of memory and of single reads. Bytes are those of records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogLimits {
     /// The newest entries kept in memory.
@@ -149,6 +149,11 @@ impl LogStore {
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
+    /// Entries of `start..end` as [`Self::read`] gives them, as many as fit one message.
+    pub(crate) async fn read_batch(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, self.shared.limits.read_bytes).await
+    }
+
     fn put_meta(&self, key: MetaKey, record: &[u8]) -> io::Result<()> {
         let mut batch = WriteBatch::default();
         self.shared.db.put_meta(&mut batch, key, record);
@@ -250,7 +255,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start, end, self.shared.limits.read_bytes).await
+        self.read_batch(start, end).await
     }
 
     /// Reads piece by piece, so that applying a long stretch of log does not bring it all into memory.

@@ -24,18 +24,22 @@ use tonic::{Code, Status, transport::Channel};
 use super::{Lane, append, peers::Peers};
 use crate::{
     convert,
+    log::LogStore,
     snapshot::{SnapshotData, StoredSnapshot},
     types::{Node, RpcError, TypeConfig, Vote},
 };
 
 /// Makes a [`PeerClient`] for each of openraft's purposes.
+#[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) peers: Arc<Peers>,
+    pub(crate) log: LogStore,
 }
 
 /// Talks to one peer over one lane.
 pub(crate) struct PeerClient {
     peers: Arc<Peers>,
+    log: LogStore,
     target: u64,
     address: String,
     lane: Lane,
@@ -58,16 +62,12 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 }
 
 impl Network {
-    fn client(&self, target: u64, node: &Node, lane: Lane) -> PeerClient {
-        PeerClient::new(Arc::clone(&self.peers), target, node, lane)
+    pub(super) fn client(&self, target: u64, node: &Node, lane: Lane) -> PeerClient {
+        PeerClient { peers: Arc::clone(&self.peers), log: self.log.clone(), target, address: node.addr.clone(), lane }
     }
 }
 
 impl PeerClient {
-    pub(super) fn new(peers: Arc<Peers>, target: u64, node: &Node, lane: Lane) -> Self {
-        Self { peers, target, address: node.addr.clone(), lane }
-    }
-
     /// Connects within `limit`, or finds that the peer is out of reach.
     async fn connect(&self, lane: Lane, limit: Duration, action: RPCTypes) -> Result<RaftClient<Channel>, RpcError> {
         match time::timeout(limit, self.peers.client(self.target, &self.address, lane)).await {
@@ -135,6 +135,27 @@ impl PeerClient {
         }
     }
 
+    /// `request`, or the one that continues where the peer's log ends, if the peer has said so and this log agrees with it.
+    ///
+    /// The answer then goes beyond what openraft asked for. It takes that as it is (in version 0.10.0-alpha.37), but a debug build of it
+    /// asserts otherwise.
+    async fn continued(&self, request: AppendEntriesRequest<TypeConfig>) -> AppendEntriesRequest<TypeConfig> {
+        if cfg!(debug_assertions) || self.lane != Lane::Log || request.entries.is_empty() {
+            return request;
+        }
+        let Some(end) = self.peers.granted.take(self.target, &request.vote).filter(|end| Some(end) > request.prev_log_id.as_ref()) else {
+            return request;
+        };
+        // An entry that cannot be read was purged, or stops this node by itself.
+        let Ok(mut entries) = self.log.read_batch(end.index, u64::MAX).await else { return request };
+        if entries.first().is_none_or(|entry| entry.log_id != end) {
+            return request;
+        }
+        entries.remove(0);
+        tracing::debug!(target = self.target, index = end.index, "the peer's log is known from its vote");
+        AppendEntriesRequest { prev_log_id: Some(end), entries, ..request }
+    }
+
     fn vote_request(&self, request: &VoteRequest<TypeConfig>) -> pb::VoteRequest {
         pb::VoteRequest {
             route: Some(self.peers.route_to(self.target)),
@@ -192,6 +213,7 @@ impl NetStreamAppend<TypeConfig> for PeerClient {
             if self.lane == Lane::Control && !self.peers.pauses.are_over(self.target) {
                 return Err(RPCError::Unreachable(Unreachable::from_string("the peer took no connection a moment ago")));
             }
+            let first = self.continued(first).await;
             let input = stream::once(future::ready(first)).chain(input);
             let limit = self.peers.timeouts.append;
             let (requests, outstanding) = append::requests(input, self.peers.route_to(self.target));
@@ -211,7 +233,11 @@ impl NetVote<TypeConfig> for PeerClient {
         let message = self.vote_request(&request);
         let limit = option.soft_ttl();
         let reply = self.call(Lane::Control, limit, RPCTypes::Vote, |mut client| async move { client.vote(message).await }).await?;
-        vote_response(reply)
+        let response = vote_response(reply)?;
+        if response.vote_granted && response.vote.leader_id == request.vote.leader_id {
+            self.peers.granted.note(self.target, &request.vote, response.last_log_id);
+        }
+        Ok(response)
     }
 
     async fn pre_vote(&mut self, request: VoteRequest<TypeConfig>, option: RPCOption) -> Result<VoteResponse<TypeConfig>, RpcError> {

@@ -6,6 +6,7 @@
 
 mod append;
 mod client;
+mod granted;
 mod pauses;
 mod peers;
 mod reach;

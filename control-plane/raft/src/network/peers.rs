@@ -7,7 +7,7 @@ use ncore_proto::raft::v1::{self as pb, raft_client::RaftClient};
 use parking_lot::Mutex;
 use tonic::{Status, transport::Channel};
 
-use super::{ConnectError, Lane, MAX_MESSAGE, PeerConnector, PeerIdentity, pauses::Pauses, reach::Reach};
+use super::{ConnectError, Lane, MAX_MESSAGE, PeerConnector, PeerIdentity, granted::Granted, pauses::Pauses, reach::Reach};
 use crate::config::RaftConfig;
 
 /// Shared by everything that talks to other nodes.
@@ -21,6 +21,8 @@ pub(crate) struct Peers {
     pub(crate) reach: Reach,
     /// When heartbeats to those that take no connection may be tried again.
     pub(crate) pauses: Pauses,
+    /// Where the logs of those ended that voted for this node.
+    pub(crate) granted: Granted,
     /// Channels in use. A peer that moved to another address has another entry; there are few peers.
     open: Mutex<HashMap<(u64, String, Lane), Channel>>,
 }
@@ -44,7 +46,7 @@ impl Peers {
         let reach = Reach::new(config.election_max);
         // A peer that is back hears from its leader before it stands for election.
         let pauses = Pauses::new(config.election_min);
-        Self { connector, cluster_id, node_id, address, timeouts, reach, pauses, open: Mutex::default() }
+        Self { connector, cluster_id, node_id, address, timeouts, reach, pauses, granted: Granted::default(), open: Mutex::default() }
     }
 
     pub(crate) fn node_id(&self) -> u64 {

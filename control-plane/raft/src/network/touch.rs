@@ -4,29 +4,29 @@
 //! would spend two round trips on TCP and TLS: across oceans that is longer than a vote is waited for, and the election begins anew. And
 //! a new leader that had to dial before its first entry would have nothing committed, and so make nobody fresh, for as long again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::future;
 use ncore_proto::raft::v1 as pb;
 use openraft::{RPCTypes, async_runtime::watch::WatchReceiver};
 use tokio::time;
 
-use super::{Lane, client::PeerClient, peers::Peers};
+use super::{Lane, Network};
 use crate::types::{Node, ServerMetricsWatch};
 
 /// Calls every other voter now and then, as long as this node is one. Ends with the task.
-pub(crate) async fn keep_open(metrics: ServerMetricsWatch, peers: Arc<Peers>) {
+pub(crate) async fn keep_open(metrics: ServerMetricsWatch, network: Network) {
     loop {
-        let voters = other_voters(&metrics, peers.node_id());
+        let voters = other_voters(&metrics, network.peers.node_id());
         let touches = voters.iter().flat_map(|voter| [Lane::Control, Lane::Log].map(|lane| (lane, voter)));
-        future::join_all(touches.map(|(lane, (voter, node))| touch(&peers, *voter, node, lane))).await;
+        future::join_all(touches.map(|(lane, (voter, node))| touch(&network, *voter, node, lane))).await;
         time::sleep(PERIOD).await;
     }
 }
 
-async fn touch(peers: &Arc<Peers>, voter: u64, node: &Node, lane: Lane) {
-    let client = PeerClient::new(Arc::clone(peers), voter, node, lane);
-    let request = pb::TouchRequest { route: Some(peers.route_to(voter)) };
+async fn touch(network: &Network, voter: u64, node: &Node, lane: Lane) {
+    let client = network.client(voter, node, lane);
+    let request = pb::TouchRequest { route: Some(network.peers.route_to(voter)) };
     // Whether it answers is noted by the client.
     let _ = client.call(lane, LIMIT, RPCTypes::Vote, |mut raft| async move { raft.touch(request).await }).await;
 }

@@ -40,9 +40,9 @@ pub(crate) async fn open(
     claim(&log, &config, &fatal).await?;
 
     let peers = Arc::new(Peers::new(connector, &config));
-    let network = Network { peers: Arc::clone(&peers) };
+    let network = Network { peers: Arc::clone(&peers), log: log.clone() };
     let adapter = MachineAdapter::new(machine, Arc::clone(&snapshots), fatal.clone(), machine_signal);
-    let raft = Raft::new(config.node_id, engine, network, log.clone(), adapter).await;
+    let raft = Raft::new(config.node_id, engine, network.clone(), log.clone(), adapter).await;
     let raft = raft.map_err(|error| OpenError::Data(reason_of(&fatal, error)))?;
     cover_purged(&raft, &log, &snapshots).await;
 
@@ -55,7 +55,7 @@ pub(crate) async fn open(
     let tasks = vec![
         tokio::spawn(schedule.run(raft.clone(), log.clone(), Arc::clone(&snapshots))),
         tokio::spawn(watch_engine(raft.metrics(), fatal.clone())),
-        tokio::spawn(keep_open(raft.server_metrics(), Arc::clone(&peers))),
+        tokio::spawn(keep_open(raft.server_metrics(), network)),
     ];
     let resources = Mutex::new(Some(Resources { log, tasks, closed: [log_closed, machine_closed] }));
     let inner = Inner { config, raft, peers, snapshots, reception: Reception::default(), fatal, resources };

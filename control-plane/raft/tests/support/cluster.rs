@@ -134,6 +134,11 @@ impl Cluster {
         }
     }
 
+    /// Bytes that `from` has sent so far over the connections that it dialled.
+    pub(crate) fn sent(&self, from: u64) -> u64 {
+        self.links.iter().filter(|((who, ..), _)| *who == from).map(|(_, link)| link.sent()).sum()
+    }
+
     /// How often `from` has dialled `to` so far, over `lane`.
     pub(crate) fn dials(&self, from: u64, to: u64, lane: Lane) -> u64 {
         self.dials.lock().get(&(from, to, lane)).copied().unwrap_or(0)

@@ -30,6 +30,8 @@ struct State {
     /// Bytes towards the dialling end after which the link is cut once; 0 for never.
     cut_after: AtomicU64,
     carried: AtomicU64,
+    /// Bytes towards the dialled end.
+    sent: AtomicU64,
     /// Counts the cuts; connections end when it changes.
     cuts: watch::Sender<u64>,
 }
@@ -43,6 +45,7 @@ impl Link {
             up: AtomicBool::new(true),
             cut_after: AtomicU64::new(0),
             carried: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
         });
         let accepting = Mutex::new(Some(tokio::spawn(accept(listener, Arc::clone(&state)))));
@@ -90,9 +93,25 @@ impl Link {
         self.state.cut_after.store(bytes, Ordering::SeqCst);
     }
 
+    /// Bytes that were sent to the dialled end so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.state.sent.load(Ordering::SeqCst)
+    }
+
     /// How often the link was cut.
     pub(crate) fn cuts(&self) -> u64 {
         *self.state.cuts.borrow()
+    }
+}
+
+impl State {
+    /// Counts bytes towards the dialling end, and cuts the link when there were enough.
+    fn carry(&self, read: u64) {
+        let carried = self.carried.fetch_add(read, Ordering::SeqCst) + read;
+        let limit = self.cut_after.load(Ordering::SeqCst);
+        if limit > 0 && carried > limit && self.cut_after.compare_exchange(limit, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.cuts.send_modify(|cuts| *cuts += 1);
+        }
     }
 }
 
@@ -122,24 +141,18 @@ async fn carry(near: TcpStream, target: SocketAddr, state: Arc<State>) {
     far.set_nodelay(true).unwrap();
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     tokio::select! {
-        () = copy(near_in, far_out, None) => {}
-        () = copy(far_in, near_out, Some(&state)) => {}
+        () = copy(near_in, far_out, |read| _ = state.sent.fetch_add(read, Ordering::SeqCst)) => {}
+        () = copy(far_in, near_out, |read| state.carry(read)) => {}
         _ = cuts.changed() => {}
     }
 }
 
-async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, counted: Option<&State>) {
+async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, count: impl Fn(u64)) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read) = from.read(&mut buffer).await
         && read > 0
         && to.write_all(&buffer[..read]).await.is_ok()
     {
-        if let Some(state) = counted {
-            let carried = state.carried.fetch_add(read as u64, Ordering::SeqCst) + read as u64;
-            let limit = state.cut_after.load(Ordering::SeqCst);
-            if limit > 0 && carried > limit && state.cut_after.compare_exchange(limit, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                state.cuts.send_modify(|cuts| *cuts += 1);
-            }
-        }
+        count(read as u64);
     }
 }
