@@ -17,6 +17,7 @@ use ncore_store::BlobStore;
 
 use crate::{cluster::Cluster, copies::Copies};
 
+pub(crate) use address::of_asset;
 pub(crate) use details::describe;
 pub(crate) use holdings::Holdings;
 

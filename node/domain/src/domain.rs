@@ -16,6 +16,7 @@ use crate::{
     credentials::{Clients, Gate, Tokens},
     error::StateError,
     placement::PlacementRules,
+    public::Public,
     settings::Settings,
     status::{self, NodeStatus},
     upload::Uploads,
@@ -49,6 +50,7 @@ pub struct Domain {
     placement: PlacementRules,
     assets: Assets,
     uploads: Uploads,
+    public: Public,
 }
 
 impl Domain {
@@ -63,6 +65,7 @@ impl Domain {
             clients: Clients::new(cluster.clone(), gate.clone()),
             tokens: Tokens::new(cluster.clone(), gate, cluster_key, Arc::clone(&clock)),
             placement: PlacementRules::new(cluster.clone()),
+            public: Public::new(cluster.clone(), store.clone(), Arc::clone(&public_url)),
             assets: Assets::new(cluster.clone(), fences, store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
             uploads: Uploads::new(cluster.clone(), store, copies, Arc::clone(&clock), &settings, public_url),
             cluster,
@@ -99,6 +102,12 @@ impl Domain {
     #[must_use]
     pub fn uploads(&self) -> &Uploads {
         &self.uploads
+    }
+
+    /// What anybody may know.
+    #[must_use]
+    pub fn public(&self) -> &Public {
+        &self.public
     }
 
     /// What this node says of itself.

@@ -10,6 +10,7 @@
 //!    ├─ tokens()    access tokens, their end, and the keys that sign them
 //!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
 //!    ├─ assets()    list, get, patch, delete, purge, and which node holds what
+//!    ├─ public()    what anybody may know: the public index, and the directory of clients
 //!    └─ status()    what this node says of itself
 //! ```
 //!
@@ -34,6 +35,7 @@ mod domain;
 mod error;
 mod once;
 mod placement;
+mod public;
 mod settings;
 mod status;
 mod upload;
@@ -51,6 +53,7 @@ pub use error::{
 };
 pub use once::{OnceKey, OnceKeyError};
 pub use placement::{PlacementRules, RuleStatus};
+pub use public::{Directory, DirectoryEntry, Public, PublicAsset, PublicIndex};
 pub use settings::Settings;
 pub use status::{NodeStatus, Standing};
 pub use upload::{MediaType, MediaTypeError, PINS_HOLD_MS, UploadMeta, UploadSession, UploadStart, Uploaded, Uploads};

@@ -7,6 +7,7 @@ mod admin;
 mod cli;
 mod config;
 mod ending;
+mod machine;
 mod metrics;
 mod node;
 

@@ -5,6 +5,7 @@ mod tests;
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +21,8 @@ use ncore_store::BlobStore;
 use ncore_telemetry::{Figures, Source};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
 
+use crate::machine;
+
 /// The parts that have figures.
 pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
@@ -29,10 +32,17 @@ pub(crate) struct Parts {
     pub(crate) transfer: Arc<TransferMetrics>,
     pub(crate) service: Arc<ServiceMetrics>,
     pub(crate) agent: Arc<AgentMetrics>,
+    pub(crate) machine: MachineParts,
+}
+
+/// What is known of the machine and of this node's share of it.
+pub(crate) struct MachineParts {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) connections_max: usize,
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, serving, transfer, service, agent } = parts;
+    let Parts { control, fences, store, serving, transfer, service, agent, machine } = parts;
     vec![
         Arc::new(ControlFigures(control)),
         Arc::new(FenceFigures(fences)),
@@ -41,6 +51,7 @@ pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
         Arc::new(TransferFigures(transfer)),
         Arc::new(ServiceFigures(service)),
         Arc::new(AgentFigures(agent)),
+        Arc::new(MachineFigures(machine)),
     ]
 }
 
@@ -167,6 +178,14 @@ impl Source for ServingFigures {
         let metrics = &self.0;
         let outcomes: Vec<_> = Outcome::ALL.iter().map(|outcome| (outcome.as_str(), metrics.requests(*outcome))).collect();
         figures.counters("requests", "Requests by outcome", "outcome", &outcomes)?;
+        let [informed, ok, redirected, refused, failed] = metrics.statuses();
+        let statuses = [("1xx", informed), ("2xx", ok), ("3xx", redirected), ("4xx", refused), ("5xx", failed)];
+        figures.counters("responses", "Responses by their status", "class", &statuses)?;
+        figures.latency(
+            "response_head_seconds",
+            "Time from the head of a GET or HEAD to the head of its response",
+            &metrics.latency.counts(),
+        )?;
         figures.counter("cache_hits", "Assets whose first bytes were on this node", load(&metrics.hits))?;
         figures.counter("cache_misses", "Assets whose first bytes came from another node", load(&metrics.misses))?;
         figures.counter("sent_bytes", "Bytes of bodies sent to viewers", load(&metrics.bytes_out))?;
@@ -251,6 +270,23 @@ impl Source for AgentFigures {
         figures.counter("purges", "Purges that were carried out here", load(&metrics.purges))?;
         let lookups = [("hit", load(&metrics.catalog_hits)), ("miss", load(&metrics.catalog_misses))];
         figures.counters("catalog_lookups", "Lookups of an asset by path, in memory or in the state", "result", &lookups)
+    }
+}
+
+struct MachineFigures(MachineParts);
+
+impl Source for MachineFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let MachineParts { data_dir, connections_max } = &self.0;
+        figures.gauge("connections_max", "The most open connections of viewers and API clients", *connections_max as u64)?;
+        let machine = machine::machine().unwrap_or_default();
+        let ticks = [("busy", machine.cpu_busy), ("idle", machine.cpu_all - machine.cpu_busy)];
+        figures.counters("machine_cpu_ticks", "Ticks of all processors of the machine", "state", &ticks)?;
+        figures.gauge("machine_memory_bytes", "Memory of the machine", machine.memory.total)?;
+        figures.gauge("machine_memory_used_bytes", "Memory of the machine that programs cannot have any more", machine.memory.used)?;
+        let storage = machine::storage(data_dir).unwrap_or_default();
+        figures.gauge("storage_bytes", "Size of the file system of the data", storage.total)?;
+        figures.gauge("storage_used_bytes", "Bytes of it that cannot be had any more", storage.used)
     }
 }
 

@@ -17,6 +17,7 @@ mod near;
 mod rebuilt;
 mod recovery;
 mod tls;
+mod watcher;
 
 pub(crate) use founding::mark_founding;
 pub(crate) use recovery::{EmptyNode, Expected, Prepared};
@@ -30,6 +31,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use ncore_agent::{Agent, AgentHandle, AgentSettings};
 use ncore_api::{Api, ApiParts};
+use ncore_console::{Console, ConsoleParts, NodeInfo};
 use ncore_control::{AutopilotSettings, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
 use ncore_freshness::Fences;
@@ -37,7 +39,7 @@ use ncore_model::NodeId;
 use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
 use ncore_store::{BlobStore, StoreConfig};
-use ncore_telemetry::{LogFormat, Metrics, init_logging};
+use ncore_telemetry::{Events, History, LogFormat, Metrics, init_logging};
 use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -50,12 +52,14 @@ use tonic::service::Routes;
 use crate::{
     admin,
     config::{self, Config},
-    ending, metrics,
+    ending,
+    metrics::{self, MachineParts},
 };
 use data_dir::DataDir;
 use gateway::Gateway;
 use health::Health;
 use near::NearestNodes;
+use watcher::Watcher;
 
 /// The id of the node that makes a cluster. Every other id is a log index, and those are greater.
 pub(crate) const FIRST_NODE: u64 = 1;
@@ -183,6 +187,7 @@ impl Node {
             transfer: transfer_metrics,
             service: service_metrics,
             agent: Arc::clone(agent.metrics()),
+            machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
         }));
         let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
         let health = Arc::new(Health::new(Arc::clone(&control), figures, leaving.clone()));
@@ -191,7 +196,29 @@ impl Node {
             node = %id, name = config.node.name, region = config.node.region, http = %listener.http_addr(),
             https = listener.https_addr().map(tracing::field::display), cluster = %control.listening(), "the node is up"
         );
-        let api = Gateway::new(health, Api::new(ApiParts { domain: Arc::clone(&domain) }));
+        let (history, events) = (Arc::new(History::default()), Arc::new(Events::default()));
+        let watcher = Watcher {
+            control: Arc::clone(&control),
+            serving: Arc::clone(&serving_metrics),
+            agent: Arc::clone(agent.metrics()),
+            data_dir: dir.clone(),
+            connections_max: config.limits.connections,
+            history: Arc::clone(&history),
+            events: Arc::clone(&events),
+        };
+        serving.spawn(watcher.run(leaving.clone()));
+        let console = Arc::new(Console::new(ConsoleParts {
+            domain: Arc::clone(&domain),
+            history,
+            events,
+            node: NodeInfo { url: config.http_address(), tls: config.listen.https.is_some() },
+            stopping: leaving.clone(),
+        }));
+        serving.spawn({
+            let console = Arc::clone(&console);
+            async move { console.run().await }
+        });
+        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain) }));
         let assets = AssetServer::new(agent.catalog(), agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));
         let listening = serving.spawn(serve(listener, router, stop.clone()));

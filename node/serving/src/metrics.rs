@@ -1,7 +1,13 @@
 //! What the data plane counts: plain atomics that it writes and that telemetry reads. Each is counted at one place in
 //! the code, the one that every request, slice or connection of its kind has to pass.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use http::{Method, StatusCode};
+use ncore_telemetry::Latency;
 
 /// How a request ended, as far as its head goes. The names are the same in metrics, logs and problem documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +112,9 @@ impl Outcome {
 #[derive(Debug, Default)]
 pub struct ServingMetrics {
     requests: [AtomicU64; Outcome::ALL.len()],
+    statuses: [AtomicU64; 5],
+    /// How long it took to the head of a response. Of GET and HEAD alone: the others wait for what the client sends.
+    pub latency: Latency,
     /// Asset responses whose first byte was on this node: `X-Cache: HIT`.
     pub hits: AtomicU64,
     /// Asset responses whose first byte came from a peer: `X-Cache: MISS`.
@@ -143,6 +152,21 @@ impl ServingMetrics {
     #[must_use]
     pub fn requests(&self, outcome: Outcome) -> u64 {
         self.requests[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// Responses by the hundreds of their status, from 1xx to 5xx.
+    #[must_use]
+    pub fn statuses(&self) -> [u64; 5] {
+        std::array::from_fn(|at| self.statuses[at].load(Ordering::Relaxed))
+    }
+
+    /// Counts a response by its status, and how long its head took.
+    pub(crate) fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+        add(&self.statuses[class], 1);
+        if *method == Method::GET || *method == Method::HEAD {
+            self.latency.record(took);
+        }
     }
 
     pub(crate) fn record(&self, outcome: Outcome) {

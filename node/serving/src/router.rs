@@ -63,7 +63,8 @@ impl Router {
     pub(crate) async fn route(&self, request: ApiRequest, peer: PeerInfo) -> Response<ResponseBody> {
         let started = Instant::now();
         let request_id = RequestId::of(request.headers());
-        let head_only = request.method() == Method::HEAD;
+        let method = request.method().clone();
+        let head_only = method == Method::HEAD;
         let span = span(&request, &request_id);
 
         let answer = self.dispatch(request, peer, &request_id);
@@ -75,11 +76,13 @@ impl Router {
             problem::respond(status, Outcome::Panicked, detail, about)
         });
 
+        let took = started.elapsed();
+        self.metrics().answered(&method, response.status(), took);
         tracing::debug!(
             parent: &span,
             %request_id,
             status = response.status().as_u16(),
-            duration_us = started.elapsed().as_micros(),
+            duration_us = took.as_micros(),
             "head answered"
         );
         let headers = response.headers_mut();

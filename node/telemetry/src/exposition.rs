@@ -4,10 +4,12 @@ use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
+
+use crate::latency::LatencyCounts;
 
 /// A part of the node that has figures.
 pub trait Source: Send + Sync + 'static {
@@ -80,6 +82,18 @@ impl Figures<'_> {
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
+    }
+
+    /// How long things took, in seconds.
+    ///
+    /// # Errors
+    /// Never in practice.
+    #[expect(clippy::cast_precision_loss, reason = "the format has floating point numbers")]
+    pub fn latency(&mut self, name: &str, help: &str, counts: &LatencyCounts) -> fmt::Result {
+        let seconds = |us: u64| if us == u64::MAX { f64::MAX } else { us as f64 / 1e6 };
+        let buckets: Vec<_> = counts.buckets().map(|(bound, count)| (seconds(bound), count)).collect();
+        let mut histogram = self.encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        histogram.encode_histogram::<NoLabelSet>(seconds(counts.sum_us()), counts.count(), &buckets, None)
     }
 }
 

@@ -1,11 +1,19 @@
-//! What a node tells of itself: its log, and its figures for Prometheus.
+//! What a node tells of itself: its log, its figures for Prometheus, the same figures over the last hours, and what happened to it.
 //!
 //! The figures are counted where things happen, as plain atomics of the crate concerned. Here they get their names: each part
 //! of the node is a [`Source`] that is read when somebody asks, so a figure has one truth and costs nothing while nobody looks.
-//! The access log and the usage of clients will stand beside them.
+//! [`History`] keeps those that people want to see change, as samples that are taken once a second.
 
+mod events;
 mod exposition;
+mod history;
+mod latency;
 mod logging;
+mod sample;
 
+pub use events::{Event, EventKind, Events, Level};
 pub use exposition::{Figures, Metrics, Source};
+pub use history::{History, Stretch, Summary, Trend};
+pub use latency::{LATENCY_BOUNDS_US, Latency, LatencyCounts};
 pub use logging::{LogFormat, LoggingError, init_logging};
+pub use sample::{Machine, Room, Sample};

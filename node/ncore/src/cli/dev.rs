@@ -131,7 +131,7 @@ impl Dev {
              TOKEN=$(curl -s {ams}/api/v2/auth/token -d client_id={client_id} -d client_secret={secret} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n\
              ID=$(curl -s -H \"Authorization: Bearer $TOKEN\" -F file=@README.md -F path=docs/readme.md {ams}/api/v2/assets/upload | sed 's/.*\"id\":\"\\([^\"]*\\)\".*/\\1/')\n\
              curl -s {sin}/assets/docs/readme.md | head -3; curl -s -H \"Authorization: Bearer $TOKEN\" {nyc}/api/v2/assets/$ID/replication\n\n\
-             Sample assets: {ams}/assets/samples/index.html  ·  Operators: ncore cluster status --config {}\n\
+             The page of a node: {ams}/  ·  Sample assets: {ams}/assets/samples/index.html  ·  Operators: ncore cluster status --config {}\n\
              Ctrl-C stops all three.",
             self.dir.join(REGIONS[0]).join("ncore.toml").display()
         );

@@ -19,7 +19,7 @@ use ncore_transfer::{ServiceMetrics, TransferMetrics};
 use tempfile::TempDir;
 use tonic::service::Routes;
 
-use super::{Parts, sources};
+use super::{MachineParts, Parts, sources};
 use crate::node::FIRST_NODE;
 
 /// Names, each with its label.
@@ -37,6 +37,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         transfer: Arc::new(TransferMetrics::default()),
         service: Arc::new(ServiceMetrics::default()),
         agent: Arc::new(AgentMetrics::default()),
+        machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
     };
     let exposed = exposed(&Metrics::new(sources(parts)).render().expect("renders"));
     control.shutdown().await;

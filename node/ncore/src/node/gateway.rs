@@ -1,4 +1,4 @@
-//! Everything that is not an asset: the node's own pages, then the APIs. It joins the listener, which knows no API, and the APIs,
+//! Everything that is not an asset: the node's own figures, its console, then the APIs. It joins the listener, which knows no API, and the APIs,
 //! which know no listener.
 
 use std::sync::Arc;
@@ -7,18 +7,20 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use ncore_api::Api;
+use ncore_console::Console;
 use ncore_serving::{ApiRequest, ApiResponse, ApiService, PeerInfo, RequestId};
 
 use super::health::Health;
 
 pub(super) struct Gateway {
     health: Arc<Health>,
+    console: Arc<Console>,
     api: Api,
 }
 
 impl Gateway {
-    pub(super) fn new(health: Arc<Health>, api: Api) -> Self {
-        Self { health, api }
+    pub(super) fn new(health: Arc<Health>, console: Arc<Console>, api: Api) -> Self {
+        Self { health, console, api }
     }
 }
 
@@ -27,6 +29,9 @@ impl ApiService for Gateway {
         if let Some(response) = self.health.answer(request.uri().path()) {
             let response = only_read(request.method(), response);
             return Box::pin(async move { response.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()) });
+        }
+        if let Some(answer) = self.console.answer(request.method(), request.uri()) {
+            return answer;
         }
         let api = self.api.clone();
         let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();

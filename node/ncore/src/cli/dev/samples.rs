@@ -30,7 +30,14 @@ pub(super) async fn push(url: &str, credentials: &Credentials) -> Result<()> {
     let token = reply.json::<Value>().await?["access_token"].as_str().context("the node gave no token")?.to_owned();
     let mut noise = vec![0; NOISE_BYTES];
     SmallRng::seed_from_u64(1).fill_bytes(&mut noise);
-    let samples = [("samples/index.html", PAGE.into()), ("samples/logo.svg", LOGO.into()), ("samples/noise-5mb.bin", noise)];
+    let samples = [
+        ("samples/index.html", PAGE.into()),
+        ("samples/logo.svg", LOGO.into()),
+        ("samples/noise-5mb.bin", noise),
+        // What is below `pub` is listed on the page of each node.
+        ("pub/hello.html", PAGE.into()),
+        ("pub/logo.svg", LOGO.into()),
+    ];
     for (path, content) in samples {
         if client.head(format!("{url}/assets/{path}")).send().await?.status().is_success() {
             continue;

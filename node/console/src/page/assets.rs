@@ -1,0 +1,86 @@
+//! The browser: the assets that anybody may know of.
+
+use maud::{Markup, html};
+use ncore_domain::{PublicAsset, PublicIndex};
+
+use super::{Content, scrolling};
+use crate::format;
+
+pub(super) fn render(content: &Content<'_>) -> Markup {
+    html! {
+        section id="assets" aria-labelledby="assets-heading" {
+            h2 id="assets-heading" { "Asset browser" }
+            p.lead { "Assets below " code { "pub/" } ", read-only and without a login. Others are listed to their owners alone, by the API." }
+            @match content.index {
+                None => p.none { "The index cannot be read now." },
+                Some(index) if index.assets.is_empty() && !content.further => p.none { "Nothing is published yet." },
+                Some(index) => (scrolling("Public index", &table(index))),
+            }
+            (turn(content))
+        }
+    }
+}
+
+fn table(index: &PublicIndex) -> Markup {
+    html! {
+        table {
+            caption { "Public index" }
+            thead {
+                tr {
+                    th scope="col" { "Path" }
+                    th scope="col" { "MIME" }
+                    th.number scope="col" { "Size" }
+                    th scope="col" { "Modified" }
+                    th scope="col" { "Cache" }
+                    th.number scope="col" { "Status" }
+                }
+            }
+            tbody {
+                @for asset in &index.assets { (row(asset)) }
+                tr.shut {
+                    th scope="row" { "/restricted/…" }
+                    td { "–" } td.number { "–" } td { "–" } td { "–" } td.number { "401" }
+                }
+            }
+        }
+    }
+}
+
+fn row(asset: &PublicAsset) -> Markup {
+    let essence = asset.mime.split(';').next().unwrap_or_default();
+    html! {
+        tr {
+            th scope="row" { a href=(asset.url) { "/" (asset.path) } }
+            td { (essence) }
+            td.number { (format::bytes(asset.size)) }
+            td { time datetime=(format::machine(asset.modified_at_ms)) { (format::day(asset.modified_at_ms)) } }
+            td { @if asset.held { span.hit { "HIT" } } @else { span.miss { "MISS" } } }
+            td.number { "200" }
+        }
+    }
+}
+
+fn turn(content: &Content<'_>) -> Markup {
+    let next = content.index.and_then(|index| index.next.as_deref());
+    html! {
+        @if content.further || next.is_some() {
+            nav.turn aria-label="Pages of the index" {
+                @if content.further { a href="/#assets" { "First page" } }
+                @if let Some(next) = next { a rel="next" href={ "/?after=" (escaped(next)) "#assets" } { "Next page" } }
+            }
+        }
+    }
+}
+
+/// As a value of a query.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

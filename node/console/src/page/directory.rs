@@ -1,0 +1,52 @@
+//! The directory of clients, masked.
+
+use maud::{Markup, html};
+use ncore_domain::Directory;
+
+use super::scrolling;
+use crate::format;
+
+pub(super) fn render(directory: Option<&Directory>) -> Markup {
+    html! {
+        section id="clients" aria-labelledby="clients-heading" {
+            h2 id="clients-heading" { "Registered client domains" }
+            @match directory {
+                None => p.none { "The directory cannot be read now." },
+                Some(directory) if directory.domains == 0 => p.none { "No client has registered a domain." },
+                Some(directory) => (scrolling("Public client directory", &table(directory))),
+            }
+        }
+    }
+}
+
+fn table(directory: &Directory) -> Markup {
+    let hidden = directory.domains.saturating_sub(directory.entries.len());
+    html! {
+        table {
+            caption { "Public client directory (partial)" }
+            thead {
+                tr {
+                    th scope="col" { "Domain" }
+                    th scope="col" { "Since" }
+                    th scope="col" { "Status" }
+                }
+            }
+            tbody {
+                @for entry in &directory.entries {
+                    tr {
+                        th scope="row" { (entry.domain) }
+                        td { time datetime=(format::month(entry.since_ms)) { (format::month(entry.since_ms)) } }
+                        td { span data-status=(entry.status.as_str()) { (entry.status.as_str()) } }
+                    }
+                }
+                @if hidden > 0 {
+                    tr.shut {
+                        th scope="row" { "[" (hidden) " more hidden]" }
+                        td { "–" }
+                        td { "auth req." }
+                    }
+                }
+            }
+        }
+    }
+}

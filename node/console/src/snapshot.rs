@@ -1,0 +1,203 @@
+//! What the page says that changes by the second, as texts: rendered into the page, and sent to those who stay.
+
+use ncore_telemetry::{Event, Events, History, Room, Stretch, Summary};
+use serde::Serialize;
+
+use crate::{
+    format::{self, UNKNOWN},
+    spark,
+};
+
+/// How many events are shown.
+const EVENTS_SHOWN: usize = 8;
+/// How many lines of the log of access are shown.
+const LOG_SHOWN: usize = 10;
+
+/// The texts of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Snapshot {
+    /// Time of day.
+    pub(crate) at: String,
+    /// The figures.
+    pub(crate) cards: Vec<Card>,
+    /// What happened, the newest first.
+    pub(crate) events: Vec<EventRow>,
+    /// What was served, the newest first.
+    pub(crate) log: Vec<LogRow>,
+    /// The file system of the data: used and total.
+    pub(crate) storage: String,
+}
+
+/// A figure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Card {
+    /// Its id in the page.
+    pub(crate) id: &'static str,
+    /// What it is.
+    #[serde(skip)]
+    pub(crate) label: &'static str,
+    pub(crate) value: String,
+    pub(crate) unit: String,
+    /// What it is to be compared with.
+    pub(crate) note: String,
+    /// The path of its line over the last minute; empty where there is none.
+    pub(crate) line: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct EventRow {
+    pub(crate) time: String,
+    pub(crate) machine: String,
+    pub(crate) level: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) about: String,
+}
+
+/// What was served in ten seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LogRow {
+    pub(crate) time: String,
+    pub(crate) machine: String,
+    /// Requests, then 2xx, 3xx, 4xx, 5xx, hits of assets, and bytes.
+    pub(crate) cells: [String; 7],
+}
+
+impl Snapshot {
+    pub(crate) fn of(history: &History, events: &Events) -> Self {
+        let summary = history.summary();
+        Self {
+            at: format::time(summary.latest.at_ms),
+            cards: cards(&summary),
+            events: events.newest(EVENTS_SHOWN).into_iter().map(EventRow::from).collect(),
+            log: history.stretches(LOG_SHOWN).into_iter().map(LogRow::from).collect(),
+            storage: summary.latest.storage.map_or_else(|| UNKNOWN.to_owned(), of_total),
+        }
+    }
+}
+
+fn of_total(room: Room) -> String {
+    format!("{} / {}", format::bytes(room.used), format::bytes(room.total))
+}
+
+fn cards(summary: &Summary) -> Vec<Card> {
+    let latest = &summary.latest;
+    let unknown = || UNKNOWN.to_owned();
+    let (bandwidth, bandwidth_unit) = format::bytes_s(summary.bytes_s);
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let (peak, peak_unit) = format::bytes_s(summary.peak_bytes_s as f64);
+    let (mean, mean_unit) = summary.latency.mean_us().map_or((unknown(), ""), format::duration);
+    let p99 = summary.latency.quantile_us(990).map(format::duration).map_or_else(unknown, |(p99, unit)| format!("{p99} {unit}"));
+    let memory = latest.machine.map(|machine| machine.memory);
+    let memory_share = memory.and_then(|room| (room.used.saturating_mul(1_000)).checked_div(room.total));
+    let per_cent = |share: Option<u64>| share.map_or_else(|| (unknown(), String::new()), |share| (format::percent(share), "%".to_owned()));
+    let card = |id, label, (value, unit): (String, String), note, line| Card { id, label, value, unit, note, line };
+    let plain = |value| (value, String::new());
+    vec![
+        card(
+            "bandwidth",
+            "Bandwidth out",
+            (bandwidth, bandwidth_unit),
+            format!("peak {peak} {peak_unit}"),
+            spark::path(&summary.line_bytes, 0),
+        ),
+        card(
+            "requests",
+            "Requests per second",
+            plain(format::rate(summary.requests_s)),
+            trend(summary),
+            spark::path(&summary.line_requests, 0),
+        ),
+        card(
+            "connections",
+            "Active connections",
+            plain(format::count(latest.connections)),
+            format!("limit {}", format::count(latest.connections_max)),
+            spark::path(&summary.line_connections, 0),
+        ),
+        card("cpu", "CPU load", per_cent(summary.cpu_per_mille), "of the machine".to_owned(), spark::path(&summary.line_cpu, 1_000)),
+        card("hits", "Cache hit rate", per_cent(summary.hits_per_mille), "assets, last 5 min".to_owned(), String::new()),
+        card("latency", "Average latency", (mean, mean_unit.to_owned()), format!("p99 {p99}, last 5 min"), String::new()),
+        card("errors", "Errors, 5 min", plain(format::count(summary.errors)), errors_before(summary), String::new()),
+        card("memory", "RAM used", per_cent(memory_share), memory.map_or_else(unknown, of_total), String::new()),
+    ]
+}
+
+fn trend(summary: &Summary) -> String {
+    let Some(trend) = summary.trend else { return "no earlier traffic".to_owned() };
+    let before = if trend.minutes == 60 { "prev. hour".to_owned() } else { format!("prev. {} min", trend.minutes) };
+    match trend.percent.round() {
+        same if same == 0.0 => format!("level with {before}"),
+        more if more > 0.0 => format!("↑ {more:.0} % vs {before}"),
+        less => format!("↓ {:.0} % vs {before}", -less),
+    }
+}
+
+fn errors_before(summary: &Summary) -> String {
+    summary.errors_before.map_or_else(|| "no earlier figure".to_owned(), |errors| format!("prev. 5 min: {}", format::count(errors)))
+}
+
+impl From<Event> for EventRow {
+    fn from(event: Event) -> Self {
+        let Event { at_ms, kind, about } = event;
+        Self { time: format::time(at_ms), machine: format::machine(at_ms), level: kind.level().as_str(), kind: kind.as_str(), about }
+    }
+}
+
+impl From<Stretch> for LogRow {
+    fn from(stretch: Stretch) -> Self {
+        let [_, ok, redirected, refused, failed] = stretch.statuses.map(format::count);
+        let share = (stretch.hits * 1_000).checked_div(stretch.hits + stretch.misses);
+        let hits = share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{} %", format::percent(share)));
+        Self {
+            time: format::time(stretch.from_ms),
+            machine: format::machine(stretch.from_ms),
+            cells: [format::count(stretch.requests), ok, redirected, refused, failed, hits, format::bytes(stretch.sent_bytes)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Snapshot;
+    use crate::format::UNKNOWN;
+    use ncore_telemetry::{EventKind, Events, History, Machine, Room, Sample};
+
+    fn value<'a>(snapshot: &'a Snapshot, id: &str) -> (&'a str, &'a str, &'a str) {
+        let card = snapshot.cards.iter().find(|card| card.id == id).expect("a card");
+        (&card.value, &card.unit, &card.note)
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        let snapshot = Snapshot::of(&History::default(), &Events::default());
+        for id in ["cpu", "hits", "latency", "memory"] {
+            assert_eq!(value(&snapshot, id).0, UNKNOWN, "{id}");
+        }
+        assert_eq!(snapshot.storage, UNKNOWN);
+        assert!(snapshot.log.is_empty() && snapshot.events.is_empty());
+    }
+
+    #[test]
+    fn figures_are_those_of_the_samples() {
+        let history = History::default();
+        let machine = |cpu_busy, cpu_all| Some(Machine { cpu_busy, cpu_all, memory: Room { used: 412, total: 1_000 } });
+        let mut sample = Sample { at_ms: 10_000, connections_max: 8_192, machine: machine(100, 1_000), ..Sample::default() };
+        history.push(sample);
+        sample = Sample { at_ms: 20_000, requests: 100, hits: 9, misses: 1, sent_bytes: 5_000_000, connections: 1_247, ..sample };
+        sample.statuses = [0, 90, 5, 3, 2];
+        sample.machine = machine(280, 2_000);
+        history.push(sample);
+        let events = Events::default();
+        events.push(EventKind::Fenced, "lost touch");
+        let snapshot = Snapshot::of(&history, &events);
+        assert_eq!(value(&snapshot, "bandwidth"), ("500", "KB/s", "peak 500 KB/s"));
+        assert_eq!(value(&snapshot, "connections"), ("1\u{202f}247", "", "limit 8\u{202f}192"));
+        assert_eq!(value(&snapshot, "hits").0, "90.0");
+        assert_eq!(value(&snapshot, "cpu").0, "18.0");
+        assert_eq!(value(&snapshot, "memory").0, "41.2");
+        assert_eq!(value(&snapshot, "errors"), ("2", "", "no earlier figure"));
+        assert_eq!((snapshot.events[0].kind, snapshot.events[0].level), ("fenced", "warning"));
+        assert_eq!(snapshot.log[0].cells, ["100", "90", "5", "3", "2", "90.0 %", "5.00 MB"]);
+    }
+}

@@ -1,0 +1,175 @@
+//! What anybody may know without an account: the public index of assets, and the directory of clients.
+//!
+//! Paths are content too, so only those below [`INDEXED`] are listed; whoever puts an asset there wants it to be found. Of a client
+//! nothing is told but its registrable domain, with everything in front of it masked, and only of the first few.
+
+use std::sync::Arc;
+
+use ncore_model::{Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, decode};
+use ncore_store::{BlobStatus, BlobStore};
+
+use crate::{
+    asset::of_asset,
+    cluster::{Cluster, Seen},
+    error::StateError,
+};
+
+/// The paths that are listed for everybody begin with this.
+const INDEXED: &str = "pub/";
+/// How many domains are shown; of the others there is only their number.
+const DOMAINS_SHOWN: usize = 3;
+
+/// What anybody may know.
+pub struct Public {
+    cluster: Cluster,
+    store: BlobStore,
+    public_url: Arc<str>,
+}
+
+/// A page of the public index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicIndex {
+    /// The assets, in the order of their paths.
+    pub assets: Vec<PublicAsset>,
+    /// The path after which the next page begins; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// An asset that anybody may know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicAsset {
+    /// Its path, unique in the cluster.
+    pub path: String,
+    /// Where viewers find it.
+    pub url: String,
+    /// MIME type.
+    pub mime: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// When it last changed, in milliseconds of the Unix epoch.
+    pub modified_at_ms: u64,
+    /// Whether this node has its bytes, verified.
+    pub held: bool,
+}
+
+/// The directory of clients.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Directory {
+    /// The first of their domains, in the order in which clients were added.
+    pub entries: Vec<DirectoryEntry>,
+    /// How many domains there are.
+    pub domains: usize,
+}
+
+/// A domain in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// The domain, masked.
+    pub domain: String,
+    /// When its client was added, in milliseconds of the Unix epoch.
+    pub since_ms: u64,
+    /// Whether its client may act.
+    pub status: ClientStatus,
+}
+
+impl Public {
+    pub(crate) fn new(cluster: Cluster, store: BlobStore, public_url: Arc<str>) -> Self {
+        Self { cluster, store, public_url }
+    }
+
+    /// A page of the public index: up to `limit` assets after the path `after`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn index(&self, after: Option<String>, limit: usize) -> Result<Seen<PublicIndex>, StateError> {
+        let (store, public_url) = (self.store.clone(), Arc::clone(&self.public_url));
+        let index = self.cluster.read(move |view| {
+            // The first key after `after` is `after` with the smallest byte behind it.
+            let from = after.filter(|path| path.starts_with(INDEXED)).map_or_else(Vec::new, |path| [path.as_bytes(), &[0]].concat());
+            let mut rows = view.scan(Table::Assets, INDEXED.as_bytes(), &from, limit + 1)?;
+            let more = rows.len() > limit;
+            rows.truncate(limit);
+            let asset = |(_, row): &(Vec<u8>, Vec<u8>)| {
+                let asset: Asset = decode(row).map_err(|source| TableError::Row { table: Table::Assets, source })?;
+                let held = store.status(asset.blob.into()).is_ok_and(|status| matches!(status, BlobStatus::Present { .. }));
+                Ok(PublicAsset {
+                    url: of_asset(&public_url, &asset.path),
+                    path: asset.path,
+                    mime: asset.mime,
+                    size: asset.size,
+                    modified_at_ms: asset.modified_at_ms,
+                    held,
+                })
+            };
+            let assets = rows.iter().map(asset).collect::<Result<Vec<_>, TableError>>()?;
+            let next = if more { assets.last().map(|asset| asset.path.clone()) } else { None };
+            Ok(PublicIndex { assets, next })
+        });
+        index.await
+    }
+
+    /// The directory of clients. Those that are suspended are not in it.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn directory(&self) -> Result<Seen<Directory>, StateError> {
+        self.cluster.read(|view| Ok(directory(view.clients()?))).await
+    }
+}
+
+fn directory(mut clients: Vec<Client>) -> Directory {
+    clients.retain(|client| client.status != ClientStatus::Suspended);
+    clients.sort_by_key(|client| client.created_at_ms);
+    let domains = clients.iter().map(|client| client.domains.len()).sum();
+    let entries = clients.iter().flat_map(|client| {
+        let entry = |domain: &String| DirectoryEntry { domain: mask(domain), since_ms: client.created_at_ms, status: client.status };
+        client.domains.iter().map(entry)
+    });
+    Directory { entries: entries.take(DOMAINS_SHOWN).collect(), domains }
+}
+
+/// A domain without what stands in front of its last two labels.
+fn mask(domain: &str) -> String {
+    let domain = domain.trim_end_matches('.');
+    let begin = domain.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+    format!("**.{}", &domain[begin..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{directory, mask};
+    use ncore_model::{Client, ClientId, ClientStatus};
+
+    #[test]
+    fn what_stands_in_front_is_masked() {
+        for (domain, expected) in [
+            ("cdn.media.client-a.example", "**.client-a.example"),
+            ("client-a.example", "**.client-a.example"),
+            ("client-a.example.", "**.client-a.example"),
+            ("localhost", "**.localhost"),
+        ] {
+            assert_eq!(mask(domain), expected);
+        }
+    }
+
+    #[test]
+    fn few_are_shown_and_all_are_counted() {
+        let client = |number: u64, status| Client {
+            id: ClientId::from_text(format!("c{number}")),
+            name: "n".to_owned(),
+            secret_hash: String::new(),
+            scopes: Vec::new(),
+            domains: vec![format!("a.c{number}.example"), format!("b.c{number}.example")],
+            status,
+            created_at_ms: number,
+        };
+        let clients = vec![client(3, ClientStatus::Review), client(1, ClientStatus::Suspended), client(2, ClientStatus::Active)];
+        let directory = directory(clients);
+        let shown: Vec<_> = directory.entries.iter().map(|entry| (entry.domain.as_str(), entry.status)).collect();
+        assert_eq!(
+            shown,
+            [("**.c2.example", ClientStatus::Active), ("**.c2.example", ClientStatus::Active), ("**.c3.example", ClientStatus::Review)]
+        );
+        assert_eq!(directory.domains, 4);
+    }
+}
