@@ -14,6 +14,7 @@
 //! | `POST /api/v2/auth/token` | client secret | 200 |
 //! | `POST /api/v2/auth/revoke` | client secret | 200 |
 //! | `GET /api/v2/status` | none | 200 |
+//! | `GET /api/v2/openapi.json` | none | 200 |
 //! | `POST /api/v2/assets/upload` | `assets:write` | 201 with `Location`, also when content is replaced |
 //! | `GET /api/v2/assets` | `assets:read` | 200 |
 //! | `GET /api/v2/assets/{id}` | `assets:read` | 200 or 304 |
@@ -63,6 +64,12 @@ pub struct ApiParts {
 /// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here.
 pub fn router(parts: ApiParts) -> Router {
     front::around(v2::routes(Arc::clone(&parts.domain)), parts.domain)
+}
+
+/// What the API is, as an OpenAPI document: the one at `/api/v2/openapi.json`.
+#[must_use]
+pub fn openapi() -> serde_json::Value {
+    v2::reference()
 }
 
 /// The API as a service over any body. A handle: clones are the same API.

@@ -72,6 +72,42 @@ pub(crate) struct Row {
 }
 
 impl Kind {
+    /// Every one of them.
+    pub(crate) const ALL: [Self; 32] = [
+        Self::TokenMissing,
+        Self::TokenMalformed,
+        Self::TokenInvalid,
+        Self::ScopeMissing,
+        Self::ClientUnderReview,
+        Self::ClientBlocked,
+        Self::AssetOfOther,
+        Self::EndpointNotFound,
+        Self::AssetNotFound,
+        Self::MethodNotAllowed,
+        Self::InvalidBody,
+        Self::IncompleteBody,
+        Self::InvalidField,
+        Self::InvalidQuery,
+        Self::InvalidCursor,
+        Self::InvalidHeader,
+        Self::UnsupportedMediaType,
+        Self::PreconditionFailed,
+        Self::KeyReused,
+        Self::RevisionLost,
+        Self::UploadTooLarge,
+        Self::BodyTooLarge,
+        Self::DiskFull,
+        Self::TooFewCopies,
+        Self::SchemaTooLow,
+        Self::Busy,
+        Self::Behind,
+        Self::Fenced,
+        Self::Unavailable,
+        Self::Unknown,
+        Self::AnswerLost,
+        Self::Internal,
+    ];
+
     /// The table.
     pub(crate) const fn row(self) -> Row {
         const NOT_DONE: Option<&str> = Some("unavailable");

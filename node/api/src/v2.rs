@@ -5,6 +5,7 @@ mod auth;
 mod document;
 mod message;
 mod purge;
+mod reference;
 mod replication;
 mod shape;
 mod status;
@@ -22,6 +23,7 @@ use ncore_domain::Domain;
 use crate::problem::{Kind, Problem};
 
 pub(crate) use document::render;
+pub(crate) use reference::document as reference;
 
 /// Where assets are uploaded to.
 pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
@@ -31,6 +33,7 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route("/api/v2/auth/token", post(token::issue))
         .route("/api/v2/auth/revoke", post(token::revoke))
         .route("/api/v2/status", get(status::show))
+        .route("/api/v2/openapi.json", get(reference::show))
         .route(UPLOAD_PATH, post(upload::upload))
         .route("/api/v2/assets", get(assets::list))
         .route("/api/v2/assets/{id}", get(assets::show).patch(assets::patch).delete(assets::delete))

@@ -14,6 +14,7 @@ use http::{
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use ncore_domain::{Directory, Domain, NodeStatus, PublicIndex};
 use ncore_telemetry::{Events, History};
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ pub struct ConsoleParts {
     pub events: Arc<Events>,
     /// What does not change while it runs.
     pub node: NodeInfo,
+    /// The OpenAPI document of the API.
+    pub reference: Value,
     /// Cancelled when the node is about to stop.
     pub stopping: CancellationToken,
 }
@@ -112,6 +115,7 @@ impl Console {
             node: &self.parts.node,
             snapshot: &Snapshot::of(&self.parts.history, &self.parts.events),
             known: &known,
+            reference: &self.parts.reference,
             index: further.as_ref().unwrap_or(&known.index).as_ref(),
             further: further.is_some(),
         });

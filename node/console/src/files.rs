@@ -21,6 +21,7 @@ pub(crate) struct File {
 pub(crate) struct Files {
     pub(crate) style: File,
     pub(crate) live: File,
+    pub(crate) reference: File,
     pub(crate) icon: File,
 }
 
@@ -29,6 +30,7 @@ impl Files {
         Self {
             style: File::new("style", "css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
             live: File::new("live", "js", "text/javascript; charset=utf-8", include_str!("../assets/live.js")),
+            reference: File::new("reference", "js", "text/javascript; charset=utf-8", include_str!("../assets/reference.js")),
             icon: File::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")),
         }
     }
@@ -36,7 +38,7 @@ impl Files {
     /// The answer to a request for one of them; `None` if there is none at the path.
     pub(crate) fn answer(&self, path: &str) -> Option<Response<Bytes>> {
         path.strip_prefix(PREFIX)?;
-        let file = [&self.style, &self.live, &self.icon].into_iter().find(|file| file.path == path)?;
+        let file = [&self.style, &self.live, &self.reference, &self.icon].into_iter().find(|file| file.path == path)?;
         let mut response = Response::new(Bytes::from_static(file.content.as_bytes()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.media_type));

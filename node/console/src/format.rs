@@ -34,7 +34,11 @@ pub(crate) fn count(count: u64) -> String {
 /// A rate: whole from ten on, and with one digit more below.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is not negative, and far from the largest integer")]
 pub(crate) fn rate(rate: f64) -> String {
-    if rate >= 10.0 || rate == 0.0 { count(rate.round() as u64) } else { format!("{rate:.1}") }
+    match rate {
+        rate if rate >= 10.0 || rate == 0.0 => count(rate.round() as u64),
+        rate if rate < 0.1 => "<\u{202f}0.1".to_owned(),
+        rate => format!("{rate:.1}"),
+    }
 }
 
 /// Parts of a thousand as hundredths: `94.7`.
@@ -104,6 +108,7 @@ mod tests {
         assert_eq!(bytes_s(3.84e9), ("3.84".to_owned(), "GB/s".to_owned()));
         assert_eq!((count(1_247).as_str(), count(100).as_str(), count(0).as_str()), ("1\u{202f}247", "100", "0"));
         assert_eq!((rate(0.0).as_str(), rate(0.25).as_str(), rate(8340.2).as_str()), ("0", "0.2", "8\u{202f}340"));
+        assert_eq!(rate(0.02), "<\u{202f}0.1");
         assert_eq!((percent(947).as_str(), percent(1_000).as_str()), ("94.7", "100.0"));
         for (us, expected) in [(140, ("140", "µs")), (1_450, ("1.4", "ms")), (14_400, ("14", "ms")), (2_500_000, ("2.5", "s"))] {
             let (number, unit) = duration(us);

@@ -5,9 +5,11 @@ mod directory;
 mod log;
 mod metrics;
 mod node;
+mod reference;
 
 use maud::{DOCTYPE, Markup, html};
 use ncore_domain::PublicIndex;
+use serde_json::Value;
 
 use crate::{
     console::{Known, NodeInfo},
@@ -21,6 +23,8 @@ pub(crate) struct Content<'a> {
     pub(crate) node: &'a NodeInfo,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) known: &'a Known,
+    /// The OpenAPI document of the API.
+    pub(crate) reference: &'a Value,
     /// The page of the browser that is shown; `None` if it could not be read.
     pub(crate) index: Option<&'a PublicIndex>,
     /// Whether that is a page after the first.
@@ -28,8 +32,8 @@ pub(crate) struct Content<'a> {
 }
 
 /// The sections that there are links to, with their headings.
-const SECTIONS: [(&str, &str); 5] =
-    [("metrics", "Metrics"), ("events", "Events"), ("assets", "Assets"), ("clients", "Clients"), ("log", "Access log")];
+const SECTIONS: [(&str, &str); 6] =
+    [("metrics", "Metrics"), ("events", "Events"), ("assets", "Assets"), ("api", "API"), ("clients", "Clients"), ("log", "Access log")];
 
 /// The page as HTML.
 pub(crate) fn render(content: &Content<'_>) -> String {
@@ -46,6 +50,7 @@ pub(crate) fn render(content: &Content<'_>) -> String {
                 link rel="icon" href=(content.files.icon.path) type="image/svg+xml";
                 link rel="stylesheet" href=(content.files.style.path);
                 script src=(content.files.live.path) defer {}
+                script src=(content.files.reference.path) defer {}
             }
             body {
                 a.skip href="#main" { "Skip to content" }
@@ -58,6 +63,7 @@ pub(crate) fn render(content: &Content<'_>) -> String {
                         (node::render(content))
                     }
                     (assets::render(content))
+                    (reference::render(content.reference))
                     (directory::render(content.known.directory.as_ref()))
                     (log::access(content.snapshot))
                 }
@@ -133,3 +139,6 @@ fn footer(content: &Content<'_>) -> Markup {
 fn scrolling(label: &str, table: &Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Paths are content too, so only those below [`INDEXED`] are listed; whoever puts an asset there wants it to be found. Of a client
 //! nothing is told but its registrable domain, with everything in front of it masked, and only of the first few.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use ncore_model::{Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, decode};
 use ncore_store::{BlobStatus, BlobStore};
@@ -57,7 +57,7 @@ pub struct PublicAsset {
 pub struct Directory {
     /// The first of their domains, in the order in which clients were added.
     pub entries: Vec<DirectoryEntry>,
-    /// How many domains there are.
+    /// How many there are, each once.
     pub domains: usize,
 }
 
@@ -120,12 +120,15 @@ impl Public {
 fn directory(mut clients: Vec<Client>) -> Directory {
     clients.retain(|client| client.status != ClientStatus::Suspended);
     clients.sort_by_key(|client| client.created_at_ms);
-    let domains = clients.iter().map(|client| client.domains.len()).sum();
     let entries = clients.iter().flat_map(|client| {
         let entry = |domain: &String| DirectoryEntry { domain: mask(domain), since_ms: client.created_at_ms, status: client.status };
         client.domains.iter().map(entry)
     });
-    Directory { entries: entries.take(DOMAINS_SHOWN).collect(), domains }
+    let mut seen = HashSet::new();
+    let mut entries: Vec<_> = entries.filter(|entry| seen.insert(entry.domain.clone())).collect();
+    let domains = entries.len();
+    entries.truncate(DOMAINS_SHOWN);
+    Directory { entries, domains }
 }
 
 /// A domain without what stands in front of its last two labels.
@@ -163,12 +166,13 @@ mod tests {
             status,
             created_at_ms: number,
         };
-        let clients = vec![client(3, ClientStatus::Review), client(1, ClientStatus::Suspended), client(2, ClientStatus::Active)];
+        let mut clients = vec![client(3, ClientStatus::Review), client(1, ClientStatus::Suspended), client(2, ClientStatus::Active)];
+        clients.extend([client(4, ClientStatus::Active), client(5, ClientStatus::Active)]);
         let directory = directory(clients);
         let shown: Vec<_> = directory.entries.iter().map(|entry| (entry.domain.as_str(), entry.status)).collect();
         assert_eq!(
             shown,
-            [("**.c2.example", ClientStatus::Active), ("**.c2.example", ClientStatus::Active), ("**.c3.example", ClientStatus::Review)]
+            [("**.c2.example", ClientStatus::Active), ("**.c3.example", ClientStatus::Review), ("**.c4.example", ClientStatus::Active)]
         );
         assert_eq!(directory.domains, 4);
     }

@@ -212,6 +212,7 @@ impl Node {
             history,
             events,
             node: NodeInfo { url: config.http_address(), tls: config.listen.https.is_some() },
+            reference: ncore_api::openapi(),
             stopping: leaving.clone(),
         }));
         serving.spawn({

@@ -12,6 +12,7 @@ use http::{
 };
 use ncore_domain::{AckLevel, AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
 use ncore_model::{AssetId, ClientId, Scope};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -69,9 +70,10 @@ pub(super) async fn show(State(domain): Shared, id: Result<Path<String>, PathRej
     Ok(not_modified)
 }
 
-#[derive(Debug, Deserialize)]
+/// What is to be changed: at least one of these.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Changes {
+pub(super) struct Changes {
     cache_ttl: Option<u32>,
     mime: Option<String>,
 }

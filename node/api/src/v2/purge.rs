@@ -7,6 +7,7 @@ use axum::{
 use http::StatusCode;
 use ncore_domain::AckLevel;
 use ncore_model::{AssetGlob, Scope};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -19,9 +20,10 @@ use crate::{
     problem::{Kind, Problem},
 };
 
-#[derive(Debug, Deserialize)]
+/// What is to be purged.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     pattern: String,
 }
 

@@ -2,10 +2,11 @@
 
 use ncore_domain::{AssetDetails, NodeCopy, NodeStatus, Replication, Seen};
 use ncore_model::ClientId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// An asset: the eleven fields that every version of this API has had, and two more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Asset {
     id: String,
     path: String,
@@ -13,6 +14,7 @@ pub(super) struct Asset {
     mime: String,
     size: u64,
     sha256: String,
+    #[schemars(with = "String")]
     client_id: ClientId,
     cache_ttl: u32,
     created_at: u64,
@@ -47,7 +49,7 @@ impl From<AssetDetails> for Asset {
 }
 
 /// A page of assets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Page {
     pub(super) assets: Vec<Asset>,
     pub(super) next_cursor: Option<String>,
@@ -55,14 +57,14 @@ pub(super) struct Page {
 }
 
 /// A purge that was done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Purged {
     pub(super) purged: u64,
     pub(super) revision: String,
 }
 
 /// What a node says of itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Status {
     node: String,
     status: &'static str,
@@ -82,7 +84,7 @@ impl From<Seen<NodeStatus>> for Status {
 }
 
 /// Which node holds an asset.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Replicas {
     asset_id: String,
     replicated: bool,
@@ -104,7 +106,7 @@ impl From<Replication> for Replicas {
 }
 
 /// How one node holds an asset.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Replica {
     node: String,
     node_id: u64,

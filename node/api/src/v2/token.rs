@@ -17,6 +17,7 @@ use http::{
 };
 use ncore_domain::Domain;
 use ncore_model::{Client, Scope};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::message::json;
@@ -24,14 +25,16 @@ use crate::{
     front::{Shared, at, presented},
     problem::Problem,
 };
+pub(super) use error::OauthDocument;
+pub(super) use request::Parameters;
 pub(super) use revoke::revoke;
 
 use error::OauthError;
 use request::TokenRequest;
 
 /// The reply (RFC 6749, section 5.1).
-#[derive(Serialize)]
-struct Reply {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Reply {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,

@@ -14,6 +14,7 @@ use http::{
 };
 use ncore_domain::{Domain, MediaType, UploadError, UploadMeta, UploadSession, UploadStart};
 use ncore_model::{AssetPath, ClientId, Scope};
+use serde_json::{Value, json};
 
 use super::{
     assets::{self, CACHE_TTL_MAX_S},
@@ -57,6 +58,21 @@ pub(super) async fn upload(State(domain): Shared, request: Request) -> Result<Re
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// The form, for the reference.
+pub(super) fn form_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["file"],
+        "additionalProperties": false,
+        "properties": {
+            "file": { "type": "string", "contentMediaType": "application/octet-stream" },
+            "path": { "type": "string", "minLength": 1, "description": "by default the name of the file" },
+            "cache_ttl": { "type": "integer", "minimum": 0, "maximum": CACHE_TTL_MAX_S, "description": "in seconds" },
+            "mime": { "type": "string", "description": "by default by the extension of the path, then by the content" },
+        },
+    })
 }
 
 /// What came of an upload so far.

@@ -62,7 +62,7 @@ impl Watcher {
             self.note_cluster(&mut before);
             self.note_work(&mut before, &sample);
         }
-        self.events.push(EventKind::Stopping, "");
+        self.events.push(EventKind::Stopping, "no new viewers are taken soon");
     }
 
     fn sample(&self) -> Sample {
@@ -99,7 +99,7 @@ impl Watcher {
             let name = |id: u64| before.nodes.iter().flatten().find(|node| node.id.0 == id).map(|node| node.name.clone());
             match leader {
                 Some(id) => self.events.push(EventKind::LeaderChanged, name(id).unwrap_or_else(|| format!("node {id}"))),
-                None => self.events.push(EventKind::LeaderLost, ""),
+                None => self.events.push(EventKind::LeaderLost, "no changes can be made until there is another"),
             }
             before.leader = leader;
         }
@@ -111,7 +111,7 @@ impl Watcher {
             self.events.push(EventKind::Fenced, reason);
         }
         if !fenced && (before.fenced != Some(false) || fencings != before.fencings) {
-            self.events.push(EventKind::Fresh, "");
+            self.events.push(EventKind::Fresh, "the view of the cluster is up to date");
         }
         (before.fenced, before.fencings) = (Some(fenced), fencings);
     }

@@ -7,6 +7,7 @@ use http::{
 };
 use ncore_domain::{AuthenticateError, ChangeError, IssueError, RevokeError, SigningKeyError};
 use ncore_model::Rejection;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -24,8 +25,9 @@ pub(super) struct OauthError {
     asks_for_basic: bool,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// The reply.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::v2) struct OauthDocument<'a> {
     error: &'a str,
     error_description: &'a str,
 }
@@ -105,7 +107,7 @@ impl OauthError {
 impl IntoResponse for OauthError {
     fn into_response(self) -> Response {
         tracing::debug!(error = self.error, description = self.description, "no token");
-        let document = Document { error: self.error, error_description: &self.description };
+        let document = OauthDocument { error: self.error, error_description: &self.description };
         let mut response = json::respond(self.status, &document);
         let headers = response.headers_mut();
         if self.asks_for_basic {

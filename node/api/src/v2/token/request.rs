@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -20,8 +21,8 @@ pub(super) struct TokenRequest {
 }
 
 /// The parameters in the body. Others are ignored (RFC 6749, section 3.2). `Debug` is left out: it has a secret.
-#[derive(Default, Deserialize)]
-struct Parameters {
+#[derive(Default, Deserialize, JsonSchema)]
+pub(in crate::v2) struct Parameters {
     grant_type: Option<String>,
     client_id: Option<String>,
     #[serde(alias = "client_secret")]

@@ -1,0 +1,87 @@
+//! What an endpoint is, for the document.
+
+use ncore_model::Scope;
+use schemars::SchemaGenerator;
+use serde_json::Value;
+
+use crate::problem::Kind;
+
+/// A method of a path.
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) id: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) access: Access,
+    pub(super) parameters: &'static [Parameter],
+    /// The bodies that it takes, one of them.
+    pub(super) bodies: &'static [Body],
+    pub(super) successes: &'static [Success],
+    /// The problems that are its own, beside those of every operation and of its access.
+    pub(super) own_problems: &'static [Kind],
+    /// Statuses with which it answers an error of OAuth.
+    pub(super) oauth_errors: &'static [u16],
+}
+
+/// Who may call it.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    Anybody,
+    Token(Scope),
+    /// Whoever has the secret of a client.
+    Secret,
+}
+
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) place: Place,
+    pub(super) description: &'static str,
+    pub(super) schema: fn() -> Value,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Path,
+    Query,
+    Header,
+}
+
+impl Place {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Header => "header",
+        }
+    }
+}
+
+pub(super) type Schema = fn(&mut SchemaGenerator) -> Value;
+
+pub(super) struct Body {
+    pub(super) media_type: &'static str,
+    pub(super) schema: Schema,
+}
+
+pub(super) struct Success {
+    pub(super) status: u16,
+    pub(super) description: &'static str,
+    pub(super) schema: Option<Schema>,
+    /// Headers beside those of every response.
+    pub(super) headers: &'static [(&'static str, &'static str)],
+}
+
+/// What any request may meet.
+const OF_ALL: [Kind; 6] = [Kind::InvalidHeader, Kind::RevisionLost, Kind::Behind, Kind::Unavailable, Kind::Unknown, Kind::Internal];
+/// What a request with a token may meet.
+const OF_TOKENS: [Kind; 6] =
+    [Kind::TokenMissing, Kind::TokenMalformed, Kind::TokenInvalid, Kind::ScopeMissing, Kind::ClientUnderReview, Kind::Fenced];
+
+impl Operation {
+    /// Every problem that it may answer with.
+    pub(super) fn problems(&self) -> impl Iterator<Item = Kind> {
+        let of_tokens: &[Kind] = if matches!(self.access, Access::Token(_)) { &OF_TOKENS } else { &[] };
+        OF_ALL.iter().chain(of_tokens).chain(self.own_problems).copied()
+    }
+}

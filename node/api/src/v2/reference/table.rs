@@ -1,0 +1,355 @@
+//! The endpoints of version 2.
+
+use ncore_model::Scope;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::operation::{Access, Body, Operation, Parameter, Place, Success};
+use crate::{
+    problem::Kind,
+    v2::{assets, purge, shape, token, upload},
+};
+
+type Scheme = fn() -> Value;
+
+/// How callers show who they are.
+pub(super) const SCHEMES: [(&str, Scheme); 2] = [
+    ("token", || json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "from `/api/v2/auth/token`" })),
+    ("secret", || json!({ "type": "http", "scheme": "basic", "description": "client id and secret; they may be in the body instead" })),
+];
+
+/// Every endpoint.
+pub(super) fn operations() -> [Operation; 11] {
+    [status(), document(), issue(), revoke(), list(), upload_(), show(), patch(), delete(), replication(), purge_()]
+}
+
+pub(super) fn oauth_error(schemas: &mut SchemaGenerator) -> Value {
+    schema::<token::OauthDocument>(schemas)
+}
+
+fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
+    schemas.subschema_for::<T>().to_value()
+}
+
+const PLAIN: Operation = Operation {
+    method: "GET",
+    path: "",
+    id: "",
+    tag: "node",
+    summary: "",
+    access: Access::Anybody,
+    parameters: &[REVISION],
+    bodies: &[],
+    successes: &[],
+    own_problems: &[],
+    oauth_errors: &[],
+};
+
+const fn success(status: u16, description: &'static str, schema: super::operation::Schema) -> Success {
+    Success { status, description, schema: Some(schema), headers: &[] }
+}
+
+const fn json_body(schema: super::operation::Schema) -> Body {
+    Body { media_type: "application/json", schema }
+}
+
+const REVISION: Parameter = Parameter {
+    name: "X-NCore-Revision",
+    place: Place::Header,
+    description: "answer from a state that is at least that new",
+    schema: || json!({ "type": "string", "pattern": "^[0-9]+\\.[0-9]+$", "examples": ["1.42"] }),
+};
+const ID: Parameter =
+    Parameter { name: "id", place: Place::Path, description: "id of the asset", schema: || json!({ "type": "string", "minLength": 1 }) };
+const KEY: Parameter = Parameter {
+    name: "Idempotency-Key",
+    place: Place::Header,
+    description: "the caller's own name for this change: it takes place once, however often it is sent",
+    schema: || json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+};
+const MATCH: Parameter = Parameter {
+    name: "If-Match",
+    place: Place::Header,
+    description: "only if the content is this",
+    schema: || json!({ "type": "string" }),
+};
+const PREFER: Parameter = Parameter {
+    name: "Prefer",
+    place: Place::Header,
+    description: "`ack=all` waits until no node acts on what was before, `ack=committed` does not",
+    schema: || json!({ "type": "string", "examples": ["ack=all"] }),
+};
+const ACK: (&str, &str) = ("X-NCore-Ack", "how far the change has got: `committed`, `all` or `all_except_serving`");
+const TAG: (&str, &str) = ("ETag", "of the description");
+
+fn status() -> Operation {
+    Operation {
+        path: "/api/v2/status",
+        id: "status",
+        summary: "Public. Node health check.",
+        successes: &const { [success(200, "the node", schema::<shape::Status>)] },
+        ..PLAIN
+    }
+}
+
+fn document() -> Operation {
+    Operation {
+        path: "/api/v2/openapi.json",
+        id: "openapi",
+        summary: "Public. This document.",
+        successes: &const { [success(200, "an OpenAPI document", |_| json!({ "type": "object" }))] },
+        ..PLAIN
+    }
+}
+
+const SECRET: Operation = Operation {
+    method: "POST",
+    tag: "credentials",
+    access: Access::Secret,
+    bodies: &[
+        json_body(schema::<token::Parameters>),
+        Body { media_type: "application/x-www-form-urlencoded", schema: schema::<token::Parameters> },
+    ],
+    oauth_errors: &[400, 401, 413, 500, 503],
+    ..PLAIN
+};
+
+fn issue() -> Operation {
+    Operation {
+        path: "/api/v2/auth/token",
+        id: "issueToken",
+        summary: "An access token for a client's secret (RFC 6749, section 4.4).",
+        successes: &const { [success(200, "a token", schema::<token::Reply>)] },
+        ..SECRET
+    }
+}
+
+fn revoke() -> Operation {
+    Operation {
+        path: "/api/v2/auth/revoke",
+        id: "revokeToken",
+        summary: "The end of an access token before its time (RFC 7009).",
+        parameters: &[REVISION, PREFER],
+        successes: &[Success { status: 200, description: "no node accepts it any more", schema: None, headers: &[ACK] }],
+        ..SECRET
+    }
+}
+
+fn list() -> Operation {
+    Operation {
+        path: "/api/v2/assets",
+        id: "listAssets",
+        tag: "assets",
+        summary: "List assets. Requires auth.",
+        access: Access::Token(Scope::AssetsRead),
+        parameters: &const {
+            [
+                Parameter {
+                    name: "prefix",
+                    place: Place::Query,
+                    description: "what paths begin with",
+                    schema: || json!({ "type": "string" }),
+                },
+                Parameter {
+                    name: "mime",
+                    place: Place::Query,
+                    description: "`type/subtype`, `type/*` or `type`",
+                    schema: || json!({ "type": "string" }),
+                },
+                Parameter {
+                    name: "limit",
+                    place: Place::Query,
+                    description: "the most assets of the page; beyond 1000 it is 1000",
+                    schema: || json!({ "type": "integer", "minimum": 1, "default": 100 }),
+                },
+                Parameter {
+                    name: "cursor",
+                    place: Place::Query,
+                    description: "`next_cursor` of the page before",
+                    schema: || json!({ "type": "string" }),
+                },
+                REVISION,
+            ]
+        },
+        successes: &const {
+            [Success {
+                status: 200,
+                description: "a page",
+                schema: Some(schema::<shape::Page>),
+                headers: &[("Link", "the next page (RFC 8288)")],
+            }]
+        },
+        own_problems: &[Kind::InvalidQuery, Kind::InvalidCursor],
+        ..PLAIN
+    }
+}
+
+fn upload_() -> Operation {
+    Operation {
+        method: "POST",
+        path: crate::v2::UPLOAD_PATH,
+        id: "uploadAsset",
+        tag: "assets",
+        summary: "Upload new asset. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        parameters: &const {
+            [
+                KEY,
+                MATCH,
+                Parameter {
+                    name: "If-None-Match",
+                    place: Place::Header,
+                    description: "`*`: only if there is nothing at the path",
+                    schema: || json!({ "type": "string", "enum": ["*"] }),
+                },
+                REVISION,
+            ]
+        },
+        bodies: &[Body { media_type: "multipart/form-data", schema: |_| upload::form_schema() }],
+        successes: &const {
+            [Success {
+                status: 201,
+                description: "it is durable on enough nodes, also if it replaces other content",
+                schema: Some(schema::<shape::Asset>),
+                headers: &[TAG, ("Location", "of the description")],
+            }]
+        },
+        own_problems: &[
+            Kind::ClientBlocked,
+            Kind::AssetOfOther,
+            Kind::InvalidBody,
+            Kind::IncompleteBody,
+            Kind::InvalidField,
+            Kind::UnsupportedMediaType,
+            Kind::PreconditionFailed,
+            Kind::KeyReused,
+            Kind::UploadTooLarge,
+            Kind::BodyTooLarge,
+            Kind::DiskFull,
+            Kind::TooFewCopies,
+            Kind::SchemaTooLow,
+            Kind::Busy,
+            Kind::AnswerLost,
+        ],
+        ..PLAIN
+    }
+}
+
+const ONE: Operation = Operation { path: "/api/v2/assets/{id}", tag: "assets", ..PLAIN };
+
+fn show() -> Operation {
+    Operation {
+        id: "showAsset",
+        summary: "Describe an asset. Requires auth.",
+        access: Access::Token(Scope::AssetsRead),
+        parameters: &const {
+            [
+                ID,
+                Parameter {
+                    name: "If-None-Match",
+                    place: Place::Header,
+                    description: "only if the description is another",
+                    schema: || json!({ "type": "string" }),
+                },
+                REVISION,
+            ]
+        },
+        successes: &const {
+            [
+                Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), headers: &[TAG] },
+                Success { status: 304, description: "the description is the same", schema: None, headers: &[TAG] },
+            ]
+        },
+        own_problems: &[Kind::EndpointNotFound, Kind::AssetNotFound, Kind::AssetOfOther],
+        ..ONE
+    }
+}
+
+fn patch() -> Operation {
+    Operation {
+        method: "PATCH",
+        id: "patchAsset",
+        summary: "Change what is said of an asset. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        parameters: &const { [ID, KEY, MATCH, REVISION] },
+        bodies: &const { [json_body(schema::<assets::Changes>)] },
+        successes: &const { [Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), headers: &[TAG] }] },
+        own_problems: &[
+            Kind::EndpointNotFound,
+            Kind::AssetNotFound,
+            Kind::ClientBlocked,
+            Kind::AssetOfOther,
+            Kind::InvalidBody,
+            Kind::IncompleteBody,
+            Kind::InvalidField,
+            Kind::UnsupportedMediaType,
+            Kind::PreconditionFailed,
+            Kind::KeyReused,
+            Kind::BodyTooLarge,
+            Kind::SchemaTooLow,
+            Kind::AnswerLost,
+        ],
+        ..ONE
+    }
+}
+
+fn delete() -> Operation {
+    Operation {
+        method: "DELETE",
+        id: "deleteAsset",
+        summary: "Delete asset by ID. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        parameters: &const { [ID, KEY, MATCH, PREFER, REVISION] },
+        successes: &[Success { status: 204, description: "it is gone", schema: None, headers: &[ACK] }],
+        own_problems: &[
+            Kind::EndpointNotFound,
+            Kind::AssetNotFound,
+            Kind::ClientBlocked,
+            Kind::AssetOfOther,
+            Kind::PreconditionFailed,
+            Kind::KeyReused,
+            Kind::SchemaTooLow,
+            Kind::AnswerLost,
+        ],
+        ..ONE
+    }
+}
+
+fn replication() -> Operation {
+    Operation {
+        path: "/api/v2/assets/{id}/replication",
+        id: "showReplication",
+        summary: "Which node holds an asset, verified when. Requires auth.",
+        access: Access::Token(Scope::AssetsRead),
+        parameters: &const { [ID, REVISION] },
+        successes: &const { [success(200, "every node", schema::<shape::Replicas>)] },
+        own_problems: &[Kind::EndpointNotFound, Kind::AssetNotFound, Kind::AssetOfOther],
+        ..ONE
+    }
+}
+
+fn purge_() -> Operation {
+    Operation {
+        method: "POST",
+        path: "/api/v2/cache/purge",
+        id: "purgeCache",
+        tag: "cache",
+        summary: "Purge cache for path pattern. Requires auth.",
+        access: Access::Token(Scope::CachePurge),
+        parameters: &const { [KEY, PREFER, REVISION] },
+        bodies: &const { [json_body(schema::<purge::Wanted>)] },
+        successes: &const { [Success { status: 200, description: "done", schema: Some(schema::<shape::Purged>), headers: &[ACK] }] },
+        own_problems: &[
+            Kind::ClientBlocked,
+            Kind::InvalidBody,
+            Kind::IncompleteBody,
+            Kind::InvalidField,
+            Kind::UnsupportedMediaType,
+            Kind::KeyReused,
+            Kind::BodyTooLarge,
+            Kind::SchemaTooLow,
+            Kind::AnswerLost,
+        ],
+        ..PLAIN
+    }
+}

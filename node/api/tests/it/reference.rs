@@ -1,0 +1,76 @@
+//! The document says what the router does: each operation that it has is there, and nothing else is.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::site::Site;
+
+const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+async fn document(site: &Site) -> Value {
+    let answer = site.get("/api/v2/openapi.json").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn each_path_has_the_methods_that_the_document_gives_it() {
+    let site = Site::new().await;
+    let document = document(&site).await;
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for method in METHODS {
+            let documented = operations.get(method.as_str().to_lowercase()).is_some();
+            let request = site.request(method.clone(), &path.replace("{id}", "as_none")).body(Body::empty());
+            let answer = site.send(request).await;
+            let code = serde_json::from_slice::<Value>(&answer.body).ok().and_then(|body| body["code"].as_str().map(str::to_owned));
+            assert_eq!(answer.status != StatusCode::METHOD_NOT_ALLOWED, documented, "{method} {path}");
+            assert_ne!(code.as_deref(), Some("endpoint_not_found"), "{method} {path}");
+            if documented {
+                let status = answer.status.as_u16().to_string();
+                assert!(operations[method.as_str().to_lowercase()]["responses"].get(&status).is_some(), "{method} {path}: {status}");
+            }
+        }
+    }
+}
+
+/// A router does not tell its routes, so they are read where they are written.
+#[tokio::test]
+async fn each_route_is_in_the_document() {
+    let source = include_str!("../../src/v2.rs");
+    let upload = source.split("UPLOAD_PATH: &str = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("the path of uploads");
+    let routes: BTreeSet<&str> = source
+        .split(".route(")
+        .skip(1)
+        .map(|route| if route.starts_with("UPLOAD_PATH") { upload } else { route.split('"').nth(1).expect("a path") })
+        .collect();
+    let document = document(&Site::new().await).await;
+    let documented: BTreeSet<&str> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
+    assert!(routes.len() > 5, "{routes:?}");
+    assert_eq!(routes, documented);
+}
+
+#[tokio::test]
+async fn every_reference_within_the_document_leads_somewhere() {
+    fn check(value: &Value, document: &Value, seen: &mut usize) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    let pointer = reference.strip_prefix('#').expect("within the document");
+                    assert!(document.pointer(pointer).is_some(), "{reference}");
+                    *seen += 1;
+                }
+                members.values().for_each(|value| check(value, document, seen));
+            }
+            Value::Array(values) => values.iter().for_each(|value| check(value, document, seen)),
+            _ => {}
+        }
+    }
+    let document = document(&Site::new().await).await;
+    let mut seen = 0;
+    check(&document, &document, &mut seen);
+    assert!(seen > 20, "{seen}");
+}
