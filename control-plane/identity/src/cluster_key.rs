@@ -107,6 +107,15 @@ impl ClusterKey {
         Ok(text)
     }
 
+    /// A key that follows from this one for `purpose` (as in [`ClusterKey::seal`]) and `context`: the same at every member, and
+    /// telling nothing of this key or of those for other contexts.
+    #[must_use]
+    pub fn derive(&self, purpose: &str, context: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
+        let root = Zeroizing::new(blake3::derive_key(DERIVED_CONTEXT, self.expose()));
+        let of_purpose = Zeroizing::new(*blake3::keyed_hash(&root, purpose.as_bytes()).as_bytes());
+        Zeroizing::new(*blake3::keyed_hash(&of_purpose, context).as_bytes())
+    }
+
     fn copy_of(bytes: &[u8; KEY_LEN]) -> Self {
         Self(Arc::new(SecretBox::init_with_mut(|secret: &mut [u8; KEY_LEN]| {
             secret.copy_from_slice(bytes);
@@ -143,6 +152,7 @@ const HEADER_LEN: usize = 5;
 const TAG_LEN: usize = 16;
 const OVERHEAD: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
 const ROOT_CONTEXT: &str = "ncore-identity 2026 cluster key, root of the sealing keys, format 1";
+const DERIVED_CONTEXT: &str = "ncore-identity 2026 cluster key, root of derived keys, format 1";
 const ID_CONTEXT: &str = "ncore-identity 2026 cluster key, id in the header, format 1";
 
 #[cfg(test)]
@@ -181,6 +191,15 @@ mod tests {
         for length in 0..sealed.len() {
             assert!(key().open("p", &sealed[..length]).is_err(), "length {length}");
         }
+    }
+
+    #[test]
+    fn derived_keys_are_apart() {
+        let derived = key().derive("purpose a", b"one");
+        assert_eq!(derived, key().derive("purpose a", b"one"));
+        assert_ne!(derived, key().derive("purpose a", b"two"));
+        assert_ne!(derived, key().derive("purpose b", b"one"));
+        assert_ne!(derived, ClusterKey::generate().unwrap().derive("purpose a", b"one"));
     }
 
     #[test]

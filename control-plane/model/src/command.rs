@@ -12,6 +12,7 @@ use crate::{
     placement::PlacementPolicy,
     replication::NodeReport,
     schema::SchemaRange,
+    visibility::Visibility,
 };
 
 /// A change that a node asks the cluster for.
@@ -83,6 +84,12 @@ pub enum Command {
         /// What their paths begin with, as it was set.
         prefix: String,
     },
+    /// Content for a path, and who may read it. Level 5.
+    PutAssetAs(PutAssetAs),
+    /// Another description of an asset, with who may read it. Level 5.
+    DescribeAsset(DescribeAsset),
+    /// Another path for an asset. Level 5.
+    MoveAsset(MoveAsset),
 }
 
 impl Command {
@@ -93,6 +100,7 @@ impl Command {
             Self::PatchAsset(_) => 2,
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
             Self::RevokeToken(_) | Self::SetPlacement(_) | Self::RemovePlacement { .. } => 4,
+            Self::PutAssetAs(_) | Self::DescribeAsset(_) | Self::MoveAsset(_) => 5,
             _ => 1,
         }
     }
@@ -121,6 +129,9 @@ impl Command {
             Self::RevokeToken(_) => "revoke_token",
             Self::SetPlacement(_) => "set_placement",
             Self::RemovePlacement { .. } => "remove_placement",
+            Self::PutAssetAs(_) => "put_asset_as",
+            Self::DescribeAsset(_) => "describe_asset",
+            Self::MoveAsset(_) => "move_asset",
         }
     }
 }
@@ -337,4 +348,35 @@ pub struct SetPlacement {
     pub prefix: String,
     /// Which nodes hold them.
     pub policy: PlacementPolicy,
+}
+
+/// See [`Command::PutAssetAs`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutAssetAs {
+    /// The content.
+    pub put: PutAsset,
+    /// Who may read it from here on.
+    pub visibility: Visibility,
+}
+
+/// See [`Command::DescribeAsset`]. What is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribeAsset {
+    /// What [`Command::PatchAsset`] changes.
+    pub patch: PatchAsset,
+    /// Who may read it from here on.
+    pub visibility: Option<Visibility>,
+}
+
+/// See [`Command::MoveAsset`]. Its id, and who may read it, stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveAsset {
+    /// Who moves it.
+    pub client: ClientId,
+    /// Which asset.
+    pub asset: AssetId,
+    /// Where to: an [`AssetPath`](crate::AssetPath) at which nothing stands.
+    pub path: String,
+    /// What must be true of the asset.
+    pub precondition: Precondition,
 }

@@ -52,6 +52,7 @@ mod schema;
 mod signing_key;
 mod state_hash;
 mod table;
+mod visibility;
 
 pub use apply::{Applied, ApplyError, IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS, apply, begin_lineage};
 pub use asset::Asset;
@@ -60,8 +61,8 @@ pub use client::{Client, ClientStatus, Scope};
 pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
-    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, InitCluster, PatchAsset, Precondition, PurgeAssets, PutAsset,
-    RevokeToken, SetClientStatus, SetPlacement, UpdateNode,
+    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, DescribeAsset, InitCluster, MoveAsset, PatchAsset,
+    Precondition, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SetClientStatus, SetPlacement, UpdateNode,
 };
 pub use glob::{AssetGlob, GlobError};
 pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
@@ -84,3 +85,4 @@ pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
 pub use signing_key::{RevokedToken, SigningKey};
 pub use state_hash::state_hash;
 pub use table::{ReadTables, Row, Table, TableError, Tables};
+pub use visibility::{RESTRICTED_PREFIX, Visibility};

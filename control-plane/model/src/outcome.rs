@@ -31,6 +31,8 @@ pub enum Outcome {
     AssetPatched(Asset),
     /// The purge has its place in the log.
     Purged,
+    /// The asset has another path now.
+    AssetMoved(Asset),
 }
 
 impl Record for Outcome {
@@ -135,4 +137,10 @@ pub enum Rejection {
     /// The client has no rule of placement for this prefix.
     #[error("the client has no placement for this prefix")]
     PlacementUnknown,
+    /// Something stands at the path that an asset is to be moved to.
+    #[error("there is an asset at this path already")]
+    PathTaken,
+    /// The path of the asset says that it is restricted.
+    #[error("an asset whose path begins with restricted/ is restricted: move it, to make it public")]
+    VisibilityFixed,
 }

@@ -16,6 +16,7 @@ use crate::{
     revision::Revision,
     signing_key::{RevokedToken, SigningKey},
     table::{ReadTables, Row, Table, TableError},
+    visibility::Visibility,
 };
 
 /// How many rows are read at a time where a filter may drop most of them.
@@ -162,6 +163,18 @@ pub trait Query: ReadTables {
             Some(path) => row(self, Table::Assets, &path),
             None => Ok(None),
         }
+    }
+
+    /// Who may read an asset of this view.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn visibility(&self, asset: &Asset) -> Result<Visibility, TableError> {
+        if Visibility::is_fixed_at(&asset.path) {
+            return Ok(Visibility::Restricted);
+        }
+        let row = self.get(Table::RestrictedAssets, asset.id.as_str().as_bytes())?;
+        Ok(row.map_or(Visibility::Public, |_| Visibility::Restricted))
     }
 
     /// A page of the assets of a client, in the order of their paths, after the path `after`.

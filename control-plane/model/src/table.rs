@@ -26,6 +26,7 @@ use crate::codec::CodecError;
 /// | `RevokedTokens` | token id | [`RevokedToken`](crate::RevokedToken) | 0.1, level 4 |
 /// | `Placements` | empty | [`PlacementMark`](crate::PlacementMark) | 0.1, level 4 |
 /// | `Placements` | client id | [`ClientPlacement`](crate::ClientPlacement) | 0.1, level 4 |
+/// | `RestrictedAssets` | asset id | empty | 0.1, level 5 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -65,11 +66,13 @@ pub enum Table {
     RevokedTokens = 17,
     /// Where the assets of clients are held that are not held everywhere.
     Placements = 18,
+    /// The assets that were said to be restricted. Those whose path says it need no row.
+    RestrictedAssets = 23,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -88,6 +91,7 @@ impl Table {
         Self::Relays,
         Self::RevokedTokens,
         Self::Placements,
+        Self::RestrictedAssets,
     ];
 
     /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
@@ -115,6 +119,7 @@ impl Table {
             Self::Relays => "relays",
             Self::RevokedTokens => "revoked_tokens",
             Self::Placements => "placements",
+            Self::RestrictedAssets => "restricted_assets",
         }
     }
 

@@ -203,10 +203,13 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::CreateJoinToken(_) | Command::RevokeJoinToken { .. } => &[Table::JoinTokens],
         Command::AddClient(_) | Command::SetClientStatus(_) => &[Table::Clients],
         Command::AddSigningKey(_) => &[Table::SigningKeys],
-        Command::PutAsset(_) | Command::DeleteAsset(_) => {
-            &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::Blobs]
+        Command::PutAsset(_) => &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::Blobs],
+        Command::PutAssetAs(_) | Command::DeleteAsset(_) => {
+            &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::Blobs, Table::RestrictedAssets]
         }
         Command::PatchAsset(_) => &[Table::Assets],
+        Command::DescribeAsset(_) => &[Table::Assets, Table::RestrictedAssets],
+        Command::MoveAsset(_) => &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions],
         Command::PurgeAssets(_) => &[Table::Purges],
         Command::ReportHoldings(_) => &[Table::Reports],
         Command::RaiseSchema { .. } => &[],
@@ -232,7 +235,9 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
     // An answer of another index is one that was given before, and the asset may be another by now.
     let fresh = content(before) != content(after);
     match &applied.outcome {
-        Outcome::AssetCreated(asset) | Outcome::AssetReplaced(asset) | Outcome::AssetPatched(asset) if fresh => {
+        Outcome::AssetCreated(asset) | Outcome::AssetReplaced(asset) | Outcome::AssetPatched(asset) | Outcome::AssetMoved(asset)
+            if fresh =>
+        {
             prop_assert_eq!(after.asset_at(&asset.path).expect("reads"), Some(asset.clone()));
         }
         Outcome::AssetDeleted(id) if fresh => prop_assert_eq!(after.asset(id).expect("reads"), None),
@@ -252,6 +257,9 @@ fn check_assets(tables: &MemoryTables) -> Result<(), TestCaseError> {
         ids.push((asset.id.as_str().as_bytes().to_vec(), path.clone()));
         owned.push(([asset.client.as_str().as_bytes(), &[0], &path].concat(), Vec::new()));
         versions.push((asset.version.to_be_bytes().to_vec(), path));
+    }
+    for (id, _) in rows(tables, Table::RestrictedAssets) {
+        prop_assert!(ids.iter().any(|(known, _)| *known == id), "visibility of an asset that is gone");
     }
     for (table, mut expected) in [(Table::AssetIds, ids), (Table::ClientAssets, owned), (Table::Versions, versions)] {
         expected.sort();
@@ -370,7 +378,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 20);
+    assert_eq!(carried_out.len(), 23);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

@@ -9,7 +9,7 @@ use ncore_transfer::{ReadThrough, RepairQueue, Repairs, Transfer};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
-    catalog::{AssetCatalog, EntryCache, Watcher},
+    catalog::{AssetCatalog, EntryCache, Hosts, Watcher},
     collector::Collector,
     error::AgentFailure,
     metrics::AgentMetrics,
@@ -64,7 +64,13 @@ impl Agent {
 
         let entries = Arc::new(EntryCache::new(settings.catalog_bytes));
         let (bell, versions) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let watcher = Watcher { entries: Arc::clone(&entries), purges: Arc::clone(&bell), versions: Arc::clone(&versions) };
+        let hosts = Arc::new(Hosts::new());
+        let watcher = Watcher {
+            entries: Arc::clone(&entries),
+            hosts: Arc::clone(&hosts),
+            purges: Arc::clone(&bell),
+            versions: Arc::clone(&versions),
+        };
         replica.observe(Arc::new(watcher));
         let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), store.clone(), bell, Arc::clone(&metrics));
         tasks.spawn("purger", |stop| purger.run(stop));
@@ -89,7 +95,7 @@ impl Agent {
         let reporter = Reporter::new(Arc::clone(&control), settings.incarnation, settings.reports, Arc::clone(&metrics), holdings.clone());
         tasks.spawn("reporter", |stop| reporter.run(stop));
 
-        let catalog = Arc::new(AssetCatalog::new(Arc::clone(&control), fences, entries, Arc::clone(&metrics)));
+        let catalog = Arc::new(AssetCatalog::new(Arc::clone(&control), fences, entries, hosts, Arc::clone(&metrics)));
         let collector = Collector::new(control, store.clone(), settings.collection, Arc::clone(&metrics), removals);
         tasks.spawn("collector", |stop| collector.run(stop));
 

@@ -19,6 +19,9 @@
 //! | `GET /api/v2/assets` | `assets:read` | 200 |
 //! | `GET /api/v2/assets/{id}` | `assets:read` | 200 or 304 |
 //! | `PATCH /api/v2/assets/{id}` | `assets:write` | 200 |
+//! | `POST /api/v2/assets/{id}/move` | `assets:write` | 200 |
+//! | `POST /api/v2/assets/sign` | `assets:write` | 200 |
+//! | `GET /api/v2/assets/signing-key` | `assets:write` | 200 |
 //! | `DELETE /api/v2/assets/{id}` | `assets:write` | 204 |
 //! | `GET /api/v2/assets/{id}/replication` | `assets:read` | 200 |
 //! | `POST /api/v2/cache/purge` | `cache:purge` | 200 |
@@ -49,6 +52,7 @@ use ncore_domain::Domain;
 use tower::ServiceExt;
 
 pub use front::RequestId;
+pub use v2::{BearerError, bearer_token};
 
 /// An error of a part that this crate knows nothing about.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -8,6 +8,7 @@ mod purge;
 mod reference;
 mod replication;
 mod shape;
+mod sign;
 mod status;
 mod token;
 mod upload;
@@ -22,6 +23,7 @@ use ncore_domain::Domain;
 
 use crate::problem::{Kind, Problem};
 
+pub use auth::{BearerError, bearer_token};
 pub(crate) use document::render;
 pub(crate) use reference::document as reference;
 
@@ -36,6 +38,9 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route("/api/v2/openapi.json", get(reference::show))
         .route(UPLOAD_PATH, post(upload::upload))
         .route("/api/v2/assets", get(assets::list))
+        .route("/api/v2/assets/sign", post(sign::sign))
+        .route("/api/v2/assets/signing-key", get(sign::key))
+        .route("/api/v2/assets/{id}/move", post(assets::move_to))
         .route("/api/v2/assets/{id}", get(assets::show).patch(assets::patch).delete(assets::delete))
         .route("/api/v2/assets/{id}/replication", get(replication::show))
         .route("/api/v2/cache/purge", post(purge::purge))

@@ -47,6 +47,12 @@ impl<'a> AssetPath<'a> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether whatever is at this path is not for everybody.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        ncore_model::Visibility::is_fixed_at(&self.0)
+    }
 }
 
 impl fmt::Display for AssetPath<'_> {

@@ -3,7 +3,7 @@
 //! Reads are of this node's own view. Changes go to the log without a look at the view first: it may be behind, and the log
 //! alone knows whether an asset exists, whose it is, and whether the caller has asked before.
 
-mod address;
+pub(crate) mod address;
 mod change;
 mod details;
 mod holdings;
@@ -21,7 +21,7 @@ pub(crate) use address::of_asset;
 pub(crate) use details::describe;
 pub(crate) use holdings::Holdings;
 
-pub use change::Purged;
+pub use change::{AssetChanges, Purged};
 pub use details::AssetDetails;
 pub use read::{AssetList, ListRequest};
 pub use replication::{CopyStatus, NodeCopy, Replication};

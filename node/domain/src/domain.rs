@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     cluster::{Cluster, Seen},
     copies::Copies,
-    credentials::{Clients, Gate, Tokens},
+    credentials::{Clients, Gate, Signer, Tokens},
     error::StateError,
     placement::PlacementRules,
     public::Public,
@@ -47,6 +47,7 @@ pub struct Domain {
     settings: Settings,
     clients: Clients,
     tokens: Tokens,
+    signer: Signer,
     placement: PlacementRules,
     assets: Assets,
     uploads: Uploads,
@@ -63,6 +64,7 @@ impl Domain {
         let public_url: Arc<str> = settings.public_url.trim_end_matches('/').into();
         Self {
             clients: Clients::new(cluster.clone(), gate.clone()),
+            signer: Signer::new(cluster.clone(), gate.clone(), cluster_key.clone(), Arc::clone(&clock), Arc::clone(&public_url)),
             tokens: Tokens::new(cluster.clone(), gate, cluster_key, Arc::clone(&clock)),
             placement: PlacementRules::new(cluster.clone()),
             public: Public::new(cluster.clone(), store.clone(), Arc::clone(&public_url)),
@@ -84,6 +86,12 @@ impl Domain {
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// The addresses that they sign.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// Where their assets are held.

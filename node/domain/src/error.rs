@@ -3,11 +3,13 @@
 mod asset;
 mod change;
 mod credentials;
+mod signed;
 mod state;
 mod upload;
 
 pub use asset::AssetError;
 pub use change::ChangeError;
 pub use credentials::{AddClientError, AuthenticateError, Denied, IssueError, RevokeError, SigningKeyError, TokenError};
+pub use signed::{SignError, VisitError};
 pub use state::StateError;
 pub use upload::UploadError;

@@ -8,8 +8,9 @@
 //!   Domain
 //!    ├─ clients()   add, list, let or not let them act; check a secret
 //!    ├─ tokens()    access tokens, their end, and the keys that sign them
+//!    ├─ signer()    addresses that a client signs, for those whom it lets read
 //!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
-//!    ├─ assets()    list, get, patch, delete, purge, and which node holds what
+//!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
 //!    └─ status()    what this node says of itself
 //! ```
@@ -41,15 +42,18 @@ mod status;
 mod upload;
 
 pub use acknowledge::{AckLevel, Acknowledged};
-pub use asset::{AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
+pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
 pub use clock::{Clock, SystemClock};
 pub use cluster::Seen;
 pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
-pub use credentials::{Clients, Fenced, IssuedToken, NewClient, Principal, Revoked, TOKEN_LIFETIME_S, Tokens};
+pub use credentials::{
+    Clients, Fenced, IssuedToken, NewClient, Principal, Reach, Revoked, SIGNED_LIFETIME_MAX_S, SignedAddress, SignedUrlError, Signer,
+    TOKEN_LIFETIME_S, Tokens, is_signed, parse_network,
+};
 pub use domain::{Domain, DomainParts};
 pub use error::{
-    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RevokeError, SigningKeyError, StateError, TokenError,
-    UploadError,
+    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RevokeError, SignError, SigningKeyError, StateError,
+    TokenError, UploadError, VisitError,
 };
 pub use once::{OnceKey, OnceKeyError};
 pub use placement::{PlacementRules, RuleStatus};

@@ -7,6 +7,7 @@
 //! There are two runtimes. Raft, its log and the transfers have one of their own, so that a data plane under load does not delay
 //! a heartbeat; serving and the API have the other.
 
+mod admission;
 mod data_dir;
 mod founding;
 mod gateway;
@@ -55,6 +56,7 @@ use crate::{
     ending,
     metrics::{self, MachineParts},
 };
+use admission::Doorkeeper;
 use data_dir::DataDir;
 use gateway::Gateway;
 use health::Health;
@@ -220,7 +222,8 @@ impl Node {
             async move { console.run().await }
         });
         let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain) }));
-        let assets = AssetServer::new(agent.catalog(), agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
+        let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
+        let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));
         let listening = serving.spawn(serve(listener, router, stop.clone()));
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);

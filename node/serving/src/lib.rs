@@ -1,14 +1,15 @@
 //! The data plane of a node: it accepts connections, routes requests, and serves pushed assets.
 //!
 //! ```text
-//!  listener ──► router ──┬─ /assets/… ──► serve ──► Catalog   (which asset is it?)
-//!  (TLS, h1, h2,         │                   └────► Slices    (its verified bytes)
-//!   limits, drain)       └─ the rest  ──► ApiService
+//!  listener ──► router ──┬─ assets ──► serve ──┬─► Catalog    (which asset is it?)
+//!  (TLS, h1, h2,         │  (see place)        ├─► Admission  (may they have it? where it is not for everybody)
+//!   limits, drain)       │                     └─► Slices     (its verified bytes)
+//!                        └─ the rest ──► ApiService
 //! ```
 //!
 //! # What is not here
-//! The control plane, and storage. What this crate has to know of an asset comes through [`Catalog`] and [`Slices`], two
-//! traits of its own, and everything that is not an asset goes out through [`ApiService`]. So nothing here can wait for
+//! The control plane, and storage. What this crate has to know of an asset comes through [`Catalog`], [`Admission`] and
+//! [`Slices`], traits of its own, and everything that is not an asset goes out through [`ApiService`]. So nothing here can wait for
 //! the cluster, and an asset in memory is served without leaving the task of its connection.
 //!
 //! # What holds for every connection
@@ -18,6 +19,7 @@
 mod body;
 mod listener;
 mod metrics;
+mod place;
 mod problem;
 mod request_body;
 mod request_id;
@@ -34,7 +36,8 @@ pub use crate::{
     request_id::RequestId,
     router::{ApiRequest, ApiResponse, ApiService, PeerInfo, Router},
     serve::{
-        AssetEntry, AssetFacts, AssetServer, BlobHash, Catalog, LoadedSlice, Lookup, SLICE_BYTES, SliceError, SliceSource, Slices, ViewAge,
+        Admission, AssetEntry, AssetFacts, AssetServer, BlobHash, Catalog, LoadedSlice, Lookup, Readers, Refused, RefusedReason,
+        SLICE_BYTES, SliceError, SliceSource, Slices, ViewAge, Visit,
     },
 };
 

@@ -49,6 +49,20 @@ pub enum Outcome {
     ViewUnavailable,
     /// 503: the node's view may be too old to say, and the operator's policy is not to.
     Fenced,
+    /// 401: a restricted asset, and nothing was shown for it.
+    TokenMissing,
+    /// 400: a restricted asset, and what was shown is no token.
+    TokenMalformed,
+    /// 401: a restricted asset, and the token is not good.
+    TokenInvalid,
+    /// 403: a restricted asset, and the token is good for other things.
+    ScopeMissing,
+    /// 403: a restricted asset, and the token is of another client.
+    AssetOfOther,
+    /// 401: a restricted asset, and the signed address is not good for it.
+    AddressInvalid,
+    /// 500: the node cannot find out whether a restricted asset may be given.
+    Internal,
     /// 500: a handler panicked.
     Panicked,
     /// Answered by the [`ApiService`](crate::ApiService), whatever the status.
@@ -57,7 +71,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 27] = [
         Self::Whole,
         Self::Range,
         Self::Ranges,
@@ -76,6 +90,13 @@ impl Outcome {
         Self::NodeBusy,
         Self::ViewUnavailable,
         Self::Fenced,
+        Self::TokenMissing,
+        Self::TokenMalformed,
+        Self::TokenInvalid,
+        Self::ScopeMissing,
+        Self::AssetOfOther,
+        Self::AddressInvalid,
+        Self::Internal,
         Self::Panicked,
         Self::Api,
     ];
@@ -102,6 +123,13 @@ impl Outcome {
             Self::NodeBusy => "node_busy",
             Self::ViewUnavailable => "view_unavailable",
             Self::Fenced => "fenced",
+            Self::TokenMissing => "token_missing",
+            Self::TokenMalformed => "token_malformed",
+            Self::TokenInvalid => "token_invalid",
+            Self::ScopeMissing => "scope_missing",
+            Self::AssetOfOther => "asset_of_other_client",
+            Self::AddressInvalid => "signed_url_invalid",
+            Self::Internal => "internal",
             Self::Panicked => "panicked",
             Self::Api => "api",
         }

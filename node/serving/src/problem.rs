@@ -8,16 +8,17 @@ use serde::Serialize;
 
 use crate::{body::ResponseBody, metrics::Outcome, request_id::RequestId};
 
-/// The members of the document. `type` is `about:blank`: a problem here means no more than its status and `code`.
+/// The members of the document: those that the API gives a problem, so that a client needs to know one shape.
 #[derive(Debug, Serialize)]
 struct Document<'a> {
-    r#type: &'static str,
+    r#type: String,
     title: &'a str,
     status: u16,
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
     code: &'a str,
+    message: &'a str,
     request_id: &'a str,
 }
 
@@ -34,12 +35,13 @@ pub(crate) struct About<'a> {
 /// The response for `outcome`. Nobody may cache it: what is missing now can be here a moment later.
 pub(crate) fn respond(status: StatusCode, outcome: Outcome, detail: &str, about: About<'_>) -> Response<ResponseBody> {
     let document = Document {
-        r#type: "about:blank",
-        title: status.canonical_reason().unwrap_or("Error"),
+        r#type: format!("urn:ncore:problem:{}", outcome.as_str()),
+        title: title(status, outcome),
         status: status.as_u16(),
         detail,
         instance: about.instance,
         code: outcome.as_str(),
+        message: detail,
         request_id: about.request_id.as_str(),
     };
     let text = serde_json::to_vec(&document).expect("strings and a number are JSON");
@@ -56,4 +58,20 @@ pub(crate) fn respond(status: StatusCode, outcome: Outcome, detail: &str, about:
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// The words of the API, where it has the same problem.
+fn title(status: StatusCode, outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::AssetNotFound => "Asset does not exist",
+        Outcome::MethodNotAllowed => "Method not allowed",
+        Outcome::TokenMissing => "Missing token",
+        Outcome::TokenMalformed => "Malformed authorization",
+        Outcome::TokenInvalid => "Invalid token",
+        Outcome::ScopeMissing => "Token valid but lacks required scope",
+        Outcome::AssetOfOther => "Asset belongs to different client",
+        Outcome::AddressInvalid => "The signed address is not valid",
+        Outcome::Internal | Outcome::Panicked => "Contact support with request ID",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
 }

@@ -15,10 +15,11 @@ use tracing::{Instrument, Span};
 use crate::{
     body::{ApiBody, ResponseBody},
     metrics::{Outcome, ServingMetrics},
+    place::{self, Place},
     problem::{self, About},
     request_body::RequestBody,
     request_id::{RequestId, X_REQUEST_ID},
-    serve::{ASSETS_PREFIX, AssetRequest, AssetServer},
+    serve::{AssetRequest, AssetServer},
 };
 
 /// A request as it comes to an [`ApiService`]. Its [`RequestId`] is in its extensions.
@@ -96,9 +97,12 @@ impl Router {
             return self.refuse_host(&request, request_id);
         }
         let path = request.uri().path();
-        if let Some(asset) = path.strip_prefix(ASSETS_PREFIX) {
-            let request = AssetRequest { method: request.method(), headers: request.headers(), path, asset, request_id };
-            return self.assets.serve(request).await;
+        let host_owner = place::host(&request).and_then(|host| self.assets.host_owner(host));
+        if let Place::Asset { path: asset, owner } = Place::of(path, host_owner) {
+            let (query, remote) = (request.uri().query(), peer.remote.ip());
+            let (method, headers) = (request.method(), request.headers());
+            let request = AssetRequest { method, headers, path, query, asset, host_owner: owner, remote, request_id };
+            return self.assets.serve(&request).await;
         }
         request.extensions_mut().insert(request_id.clone());
         let response = self.api.call(request, peer).await;
@@ -126,5 +130,5 @@ fn names_one_host(request: &ApiRequest) -> bool {
 /// Requests for assets are many and alike: their spans exist only where somebody debugs.
 fn span(request: &ApiRequest, request_id: &RequestId) -> Span {
     let (method, path) = (request.method(), request.uri().path());
-    if path.starts_with(ASSETS_PREFIX) { tracing::debug_span!("asset_request", %method, path, %request_id) } else { Span::none() }
+    if Place::of(path, None) != Place::Other { tracing::debug_span!("asset_request", %method, path, %request_id) } else { Span::none() }
 }

@@ -1,4 +1,4 @@
-//! Serving of pushed assets: GET and HEAD of `/assets/<path>`, as RFC 9110 says.
+//! Serving of pushed assets: GET, HEAD and OPTIONS at their addresses, as RFC 9110 says.
 //!
 //! # The states of a request
 //! ```text
@@ -6,6 +6,8 @@
 //!      │
 //!   LOCATE ─── path, catalog ────────► 400 │ 404 │ 503 view_unavailable, fenced
 //!      │ entry
+//!   ADMIT ──── token, signed address ► 401 │ 403 │ 400 │ 503 (of a restricted asset; there may be none, which is a 404 after this)
+//!      │
 //!   JUDGE ──── conditions, ranges ───► 412 │ 304 │ 416
 //!      │ selection
 //!   FETCH ──── the first slice ──────► 502 content_corrupt │ 503 content_unreachable, content_deadline, node_busy
@@ -19,6 +21,7 @@
 //! # The fast path
 //! Asset and slice in memory, one slice or less wanted: no task, no wait, no copy of the content, no box.
 
+mod admission;
 mod catalog;
 mod head;
 mod judge;
@@ -27,12 +30,16 @@ mod slices;
 
 use std::{
     collections::VecDeque,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header::ALLOW};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{ALLOW, WWW_AUTHENTICATE},
+};
 use ncore_cache::{
     content_range::ContentRange,
     multipart::{Boundary, Multipart},
@@ -42,7 +49,8 @@ use ncore_cache::{
 
 pub(crate) use self::slice_body::SliceBody;
 pub use self::{
-    catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, ViewAge},
+    admission::{Admission, Refused, RefusedReason, Visit},
+    catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, Readers, ViewAge},
     slices::{LoadedSlice, SLICE_BYTES, SliceError, SliceSource, Slices},
 };
 use self::{
@@ -60,25 +68,27 @@ use crate::{
 /// Serves assets from a [`Catalog`] and [`Slices`].
 pub struct AssetServer {
     catalog: Arc<dyn Catalog>,
+    admission: Arc<dyn Admission>,
     reader: Arc<SliceReader>,
     node: Option<HeaderValue>,
     metrics: Arc<ServingMetrics>,
 }
 
 /// The head of a request for an asset.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct AssetRequest<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
     /// The whole path, as sent.
     pub(crate) path: &'a str,
-    /// What follows [`ASSETS_PREFIX`] in it.
+    pub(crate) query: Option<&'a str>,
+    /// What in it names the asset.
     pub(crate) asset: &'a str,
+    /// The client whose host was asked.
+    pub(crate) host_owner: Option<Arc<str>>,
+    pub(crate) remote: IpAddr,
     pub(crate) request_id: &'a RequestId,
 }
-
-/// Where assets are in the space of paths.
-pub(crate) const ASSETS_PREFIX: &str = "/assets/";
 
 /// What ends a request before its asset is delivered.
 enum Refusal {
@@ -87,6 +97,7 @@ enum Refusal {
     NotFound(ViewAge),
     ViewUnavailable,
     Fenced,
+    NotAdmitted(Refused),
     PreconditionFailed,
     RangeNotSatisfiable { size: u64 },
     Slice(SliceError),
@@ -100,25 +111,32 @@ impl AssetServer {
     #[must_use]
     pub fn new(
         catalog: Arc<dyn Catalog>,
+        admission: Arc<dyn Admission>,
         slices: Arc<dyn Slices>,
         node: &str,
         slice_deadline: Duration,
         metrics: Arc<ServingMetrics>,
     ) -> Self {
         let reader = SliceReader::new(slices, slice_deadline, Arc::clone(&metrics));
-        Self { catalog, reader: Arc::new(reader), node: HeaderValue::try_from(node).ok(), metrics }
+        Self { catalog, admission, reader: Arc::new(reader), node: HeaderValue::try_from(node).ok(), metrics }
     }
 
     pub(crate) fn metrics(&self) -> &Arc<ServingMetrics> {
         &self.metrics
     }
 
+    /// The client whose own host this is.
+    pub(crate) fn host_owner(&self, host: &str) -> Option<Arc<str>> {
+        self.catalog.host_owner(host)
+    }
+
     /// Answers one request.
-    pub(crate) async fn serve(&self, request: AssetRequest<'_>) -> Response<ResponseBody> {
+    pub(crate) async fn serve(&self, request: &AssetRequest<'_>) -> Response<ResponseBody> {
         let (outcome, mut response) = match self.receive(request).await {
             Ok(delivery) => delivery,
             Err(refusal) => refuse(&refusal, request),
         };
+        head::allow_origins(response.headers_mut());
         if let Some(node) = &self.node {
             response.headers_mut().insert(X_NCORE_NODE, node.clone());
         }
@@ -127,33 +145,47 @@ impl AssetServer {
         response
     }
 
-    async fn receive(&self, request: AssetRequest<'_>) -> Result<Delivery, Refusal> {
+    async fn receive(&self, request: &AssetRequest<'_>) -> Result<Delivery, Refusal> {
         match *request.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Ok((Outcome::Options, head::options())),
             _ => return Err(Refusal::MethodNotAllowed),
         }
-        let (entry, age) = self.locate(request.asset)?;
-        let (outcome, mut response) = self.answer(request, entry).await?;
+        let path = AssetPath::parse(request.asset).map_err(Refusal::BadPath)?;
+        let (entry, age) = match self.locate(&path, request) {
+            // What is not there at such a path is said to those alone who could have had it.
+            Err(Refusal::NotFound(age)) if path.is_restricted() => {
+                self.admit(&path, None, request).await?;
+                return Err(Refusal::NotFound(age));
+            }
+            located => located?,
+        };
+        if entry.facts().readers == Readers::Admitted {
+            self.admit(&path, Some(&entry.facts().client), request).await?;
+        }
+        let (outcome, mut response) = self.answer(request, &entry).await?;
         if age == ViewAge::Stale {
-            head::mark_stale(response.headers_mut());
+            head::mark_stale(response.headers_mut(), Some(&entry));
         }
         Ok((outcome, response))
     }
 
-    async fn answer(&self, request: AssetRequest<'_>, entry: Arc<AssetEntry>) -> Result<Delivery, Refusal> {
-        match judge::judge(request.method, request.headers, &entry, unix_now_s()) {
-            Verdict::NotModified => Ok((Outcome::NotModified, head::not_modified(&entry))),
+    async fn answer(&self, request: &AssetRequest<'_>, entry: &Arc<AssetEntry>) -> Result<Delivery, Refusal> {
+        match judge::judge(request.method, request.headers, entry, unix_now_s()) {
+            Verdict::NotModified => Ok((Outcome::NotModified, head::not_modified(entry))),
             Verdict::PreconditionFailed => Err(Refusal::PreconditionFailed),
             Verdict::RangeNotSatisfiable => Err(Refusal::RangeNotSatisfiable { size: entry.size() }),
-            Verdict::Deliver(_) if request.method == Method::HEAD => Ok((Outcome::Head, head::whole(&entry, ResponseBody::empty()))),
+            Verdict::Deliver(_) if request.method == Method::HEAD => Ok((Outcome::Head, head::whole(entry, ResponseBody::empty()))),
             Verdict::Deliver(selection) => self.deliver(entry, selection).await,
         }
     }
 
-    fn locate(&self, asset: &str) -> Result<(Arc<AssetEntry>, ViewAge), Refusal> {
-        let path = AssetPath::parse(asset).map_err(Refusal::BadPath)?;
+    fn locate(&self, path: &AssetPath<'_>, request: &AssetRequest<'_>) -> Result<(Arc<AssetEntry>, ViewAge), Refusal> {
         match self.catalog.lookup(path.as_str()) {
+            // On a client's host there are that client's assets alone.
+            Lookup::Found(entry, age) if request.host_owner.as_ref().is_some_and(|owner| **owner != *entry.facts().client) => {
+                Err(Refusal::NotFound(age))
+            }
             Lookup::Found(entry, age) => Ok((entry, age)),
             Lookup::NotFound(age) => Err(Refusal::NotFound(age)),
             Lookup::Unavailable => Err(Refusal::ViewUnavailable),
@@ -161,29 +193,34 @@ impl AssetServer {
         }
     }
 
-    async fn deliver(&self, entry: Arc<AssetEntry>, selection: Selection) -> Result<Delivery, Refusal> {
+    async fn admit(&self, path: &AssetPath<'_>, owner: Option<&str>, request: &AssetRequest<'_>) -> Result<(), Refusal> {
+        let visit = Visit::new(path.as_str(), owner, request.headers, request.query, request.remote);
+        self.admission.admit(visit).await.map_err(Refusal::NotAdmitted)
+    }
+
+    async fn deliver(&self, entry: &Arc<AssetEntry>, selection: Selection) -> Result<Delivery, Refusal> {
         match selection {
             Selection::Whole => {
                 let Some(range) = ByteRange::whole(entry.size()) else {
                     // No bytes: none had to be fetched.
-                    return Ok((Outcome::Whole, head::whole(&entry, ResponseBody::empty())));
+                    return Ok((Outcome::Whole, head::whole(entry, ResponseBody::empty())));
                 };
-                let (body, source) = self.body_of(&entry, range).await?;
-                let mut response = head::whole(&entry, body);
+                let (body, source) = self.body_of(entry, range).await?;
+                let mut response = head::whole(entry, body);
                 head::mark_source(response.headers_mut(), source);
                 Ok((Outcome::Whole, response))
             }
             Selection::Range(range) => {
-                let (body, source) = self.body_of(&entry, range).await?;
-                let mut response = head::range(&entry, range, body);
+                let (body, source) = self.body_of(entry, range).await?;
+                let mut response = head::range(entry, range, body);
                 head::mark_source(response.headers_mut(), source);
                 Ok((Outcome::Range, response))
             }
             Selection::Ranges(ranges) => {
                 let boundary = Boundary::new(rand::random());
                 let parts = Multipart::new(boundary, &entry.content_type, entry.size(), &ranges);
-                let mut response = head::ranges(&entry, &parts);
-                let (body, source) = self.body_of_parts(&entry, parts).await?;
+                let mut response = head::ranges(entry, &parts);
+                let (body, source) = self.body_of_parts(entry, parts).await?;
                 *response.body_mut() = body;
                 head::mark_source(response.headers_mut(), source);
                 Ok((Outcome::Ranges, response))
@@ -242,7 +279,7 @@ impl AssetServer {
 }
 
 /// The table of what each refusal is to the client.
-fn refuse(refusal: &Refusal, request: AssetRequest<'_>) -> Delivery {
+fn refuse(refusal: &Refusal, request: &AssetRequest<'_>) -> Delivery {
     let (status, outcome, detail) = match refusal {
         Refusal::MethodNotAllowed => {
             (StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "assets are read with GET and HEAD".to_owned())
@@ -257,6 +294,10 @@ fn refuse(refusal: &Refusal, request: AssetRequest<'_>) -> Delivery {
             Outcome::Fenced,
             "this node has lost touch with the cluster, and cannot say now what is at this path".to_owned(),
         ),
+        Refusal::NotAdmitted(refused) => {
+            let (status, outcome) = refused.reason.row();
+            (status, outcome, refused.detail.clone())
+        }
         Refusal::PreconditionFailed => (
             StatusCode::PRECONDITION_FAILED,
             Outcome::PreconditionFailed,
@@ -276,7 +317,12 @@ fn refuse(refusal: &Refusal, request: AssetRequest<'_>) -> Delivery {
     let mut response = problem::respond(status, outcome, &detail, about);
     let headers = response.headers_mut();
     match refusal {
-        Refusal::NotFound(ViewAge::Stale) => head::mark_stale(headers),
+        Refusal::NotFound(ViewAge::Stale) => head::mark_stale(headers, None),
+        Refusal::NotAdmitted(refused) => {
+            if let Some(challenge) = refused.challenge.as_ref().and_then(|challenge| HeaderValue::from_str(challenge).ok()) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
         Refusal::MethodNotAllowed => {
             headers.insert(ALLOW, head::ALLOWED_METHODS);
         }

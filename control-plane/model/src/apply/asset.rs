@@ -1,17 +1,18 @@
-//! Commands about assets: put, delete, patch, purge, and the reference counts of blobs that follow from them.
+//! Commands about assets: put, delete, patch, move, purge, and the reference counts of blobs that follow from them.
 
 use super::{ApplyError, Moment, Ruled, rows::Rows};
 use crate::{
     asset::Asset,
     blob::Blob,
     client::{Client, ClientStatus},
-    command::{DeleteAsset, PatchAsset, Precondition, PurgeAssets, PutAsset},
+    command::{DeleteAsset, DescribeAsset, MoveAsset, PatchAsset, Precondition, PurgeAssets, PutAsset, PutAssetAs},
     id::{AssetId, BlobHash, ClientId, NodeId, RequestId},
     node::{Node, NodeState},
     outcome::{Outcome, Rejection},
     path::MAX_PATH_BYTES,
     purge::Purge,
     table::{Table, TableError, Tables},
+    visibility::Visibility,
 };
 
 /// For how many entries of the log a purge is kept at least. Each purge drops at most one: there are never many more than this.
@@ -70,6 +71,18 @@ pub(super) fn put(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Reques
     }))
 }
 
+/// Content and visibility change in one entry: nobody sees the new content under the old rule, or the other way round.
+pub(super) fn put_as(rows: &mut Rows<'_, impl Tables>, now: Moment, request: RequestId, put_as: &PutAssetAs) -> Ruled {
+    if put_as.visibility == Visibility::Public && Visibility::is_fixed_at(&put_as.put.path) {
+        return Ok(Err(Rejection::VisibilityFixed));
+    }
+    let ruled = put(rows, now, request, &put_as.put)?;
+    if let Ok(Outcome::AssetCreated(asset) | Outcome::AssetReplaced(asset)) = &ruled {
+        set_visibility(rows, &asset.id, put_as.visibility);
+    }
+    Ok(ruled)
+}
+
 pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAsset) -> Ruled {
     let asset = match owned(rows, &delete.client, &delete.asset, &delete.precondition)? {
         Ok(asset) => asset,
@@ -79,6 +92,7 @@ pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAsset) -> 
     rows.delete(Table::AssetIds, asset.id.as_str().as_bytes());
     rows.delete(Table::ClientAssets, &client_key(&asset.client, &asset.path));
     rows.delete(Table::Assets, asset.path.as_bytes());
+    set_visibility(rows, &asset.id, Visibility::Public);
     dereference(rows, asset.blob)?;
     Ok(Ok(Outcome::AssetDeleted(asset.id)))
 }
@@ -99,6 +113,51 @@ pub(super) fn patch(rows: &mut Rows<'_, impl Tables>, now: Moment, patch: &Patch
     };
     rows.put(Table::Assets, patched.path.as_bytes(), &patched)?;
     Ok(Ok(Outcome::AssetPatched(patched)))
+}
+
+/// The row of the asset is written whatever changes: it is by that row that caches hear of it.
+pub(super) fn describe(rows: &mut Rows<'_, impl Tables>, now: Moment, describe: &DescribeAsset) -> Ruled {
+    let DescribeAsset { patch: change, visibility } = describe;
+    if *visibility == Some(Visibility::Public) {
+        match owned(rows, &change.client, &change.asset, &change.precondition)? {
+            Ok(asset) if Visibility::is_fixed_at(&asset.path) => return Ok(Err(Rejection::VisibilityFixed)),
+            Ok(_) => {}
+            Err(rejection) => return Ok(Err(rejection)),
+        }
+    }
+    let ruled = patch(rows, now, change)?;
+    if let (Ok(Outcome::AssetPatched(asset)), Some(visibility)) = (&ruled, visibility) {
+        set_visibility(rows, &asset.id, *visibility);
+    }
+    Ok(ruled)
+}
+
+/// The asset gets a new version, because other nodes may have to hold it at its new path.
+pub(super) fn move_to(rows: &mut Rows<'_, impl Tables>, now: Moment, change: &MoveAsset) -> Ruled {
+    if change.path.len() > MAX_PATH_BYTES {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    let asset = match owned(rows, &change.client, &change.asset, &change.precondition)? {
+        Ok(asset) => asset,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    if asset.path == change.path {
+        return Ok(Ok(Outcome::AssetMoved(asset)));
+    }
+    match rows.get::<Asset>(Table::Assets, change.path.as_bytes())? {
+        Some(there) if there.client != change.client => return Ok(Err(Rejection::AssetOfOther)),
+        Some(_) => return Ok(Err(Rejection::PathTaken)),
+        None => {}
+    }
+    rows.delete(Table::Versions, &asset.version.to_be_bytes());
+    rows.delete(Table::ClientAssets, &client_key(&asset.client, &asset.path));
+    rows.delete(Table::Assets, asset.path.as_bytes());
+    let moved = Asset { path: change.path.clone(), modified_at_ms: now.log_time_ms, version: now.index, ..asset };
+    rows.put_raw(Table::Versions, &moved.version.to_be_bytes(), moved.path.as_bytes());
+    rows.put_raw(Table::AssetIds, moved.id.as_str().as_bytes(), moved.path.as_bytes());
+    rows.put_raw(Table::ClientAssets, &client_key(&moved.client, &moved.path), &[]);
+    rows.put(Table::Assets, moved.path.as_bytes(), &moved)?;
+    Ok(Ok(Outcome::AssetMoved(moved)))
 }
 
 pub(super) fn purge(rows: &mut Rows<'_, impl Tables>, now: Moment, purge: &PurgeAssets) -> Ruled {
@@ -177,6 +236,13 @@ fn dereference(rows: &mut Rows<'_, impl Tables>, hash: BlobHash) -> Result<(), A
         return Ok(());
     }
     rows.put(Table::Blobs, &hash.0, &Blob { references: blob.references - 1, ..blob })
+}
+
+fn set_visibility(rows: &mut Rows<'_, impl Tables>, asset: &AssetId, visibility: Visibility) {
+    match visibility {
+        Visibility::Public => rows.delete(Table::RestrictedAssets, asset.as_str().as_bytes()),
+        Visibility::Restricted => rows.put_raw(Table::RestrictedAssets, asset.as_str().as_bytes(), &[]),
+    }
 }
 
 fn client_key(client: &ClientId, path: &str) -> Vec<u8> {

@@ -115,5 +115,8 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::RevokeToken(revoke) => client::revoke_token(rows, now, revoke),
         Command::SetPlacement(set) => placement::set(rows, now, set),
         Command::RemovePlacement { client, prefix } => placement::remove(rows, now, client, prefix),
+        Command::PutAssetAs(put) => asset::put_as(rows, now, proposal.request, put),
+        Command::DescribeAsset(describe) => asset::describe(rows, now, describe),
+        Command::MoveAsset(change) => asset::move_to(rows, now, change),
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception, ExceptionState,
-    Idempotency, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets,
-    PutAsset, RevokeToken, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateNode,
+    AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception,
+    ExceptionState, Idempotency, InitCluster, JoinTokenId, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy,
+    Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateNode,
+    Visibility,
 };
 
 use super::{Golden, asset_id, client, record, request};
 
 /// How many commands there are.
-const COMMANDS: usize = 20;
+const COMMANDS: usize = 23;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -36,6 +37,9 @@ fn number(command: &Command) -> usize {
         Command::RevokeToken(_) => 17,
         Command::SetPlacement(_) => 18,
         Command::RemovePlacement { .. } => 19,
+        Command::PutAssetAs(_) => 20,
+        Command::DescribeAsset(_) => 21,
+        Command::MoveAsset(_) => 22,
     }
 }
 
@@ -147,6 +151,11 @@ fn of_clients() -> Vec<(&'static str, Command)> {
         cache_ttl_s: None,
         precondition: Precondition::Present,
     };
+    let put_as = |visibility| {
+        let Command::PutAsset(put) = put(Precondition::None) else { unreachable!("it is a put") };
+        Command::PutAssetAs(PutAssetAs { put, visibility })
+    };
+    let moved = MoveAsset { client: client(), asset: asset_id(), path: "restricted/bild.webp".into(), precondition: Precondition::Present };
     let place = |policy| Command::SetPlacement(SetPlacement { client: client(), prefix: "bilder/".into(), policy });
     vec![
         ("", place(PlacementPolicy { regions: vec!["eu-ams".into(), "us-nyc".into()], copies: Some(2) })),
@@ -162,7 +171,12 @@ fn of_clients() -> Vec<(&'static str, Command)> {
         ("-present", put(Precondition::Present)),
         ("", Command::DeleteAsset(delete)),
         ("", Command::PurgeAssets(PurgeAssets { client: client(), pattern: "bilder/*".into() })),
+        ("", Command::DescribeAsset(DescribeAsset { patch: patch.clone(), visibility: Some(Visibility::Restricted) })),
+        ("-visibility-kept", Command::DescribeAsset(DescribeAsset { patch: patch.clone(), visibility: None })),
         ("", Command::PatchAsset(patch)),
+        ("-public", put_as(Visibility::Public)),
+        ("-restricted", put_as(Visibility::Restricted)),
+        ("", Command::MoveAsset(moved)),
         ("", Command::RevokeToken(revoke)),
     ]
 }

@@ -7,8 +7,8 @@ use ncore_model::{NodeId, Outcome, Rejection};
 use super::{Golden, asset, asset_id, client, record};
 
 /// How many outcomes and rejections there are.
-const OUTCOMES: usize = 9;
-const REJECTIONS: usize = 26;
+const OUTCOMES: usize = 10;
+const REJECTIONS: usize = 28;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -29,6 +29,7 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::AssetDeleted(asset_id()),
         Outcome::AssetPatched(asset()),
         Outcome::Purged,
+        Outcome::AssetMoved(asset()),
     ]
 }
 
@@ -60,6 +61,8 @@ fn rejections() -> Vec<Rejection> {
         Rejection::TokenSpent,
         Rejection::TooManyPlacements,
         Rejection::PlacementUnknown,
+        Rejection::PathTaken,
+        Rejection::VisibilityFixed,
     ]
 }
 
@@ -75,6 +78,7 @@ fn describe(outcome: &Outcome) -> (usize, &'static str) {
         Outcome::AssetDeleted(_) => (6, "asset_deleted"),
         Outcome::AssetPatched(_) => (7, "asset_patched"),
         Outcome::Purged => (8, "purged"),
+        Outcome::AssetMoved(_) => (9, "asset_moved"),
     }
 }
 
@@ -107,6 +111,8 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::TokenSpent => (23, "token_spent"),
         Rejection::TooManyPlacements => (24, "too_many_placements"),
         Rejection::PlacementUnknown => (25, "placement_unknown"),
+        Rejection::PathTaken => (26, "path_taken"),
+        Rejection::VisibilityFixed => (27, "visibility_fixed"),
     }
 }
 

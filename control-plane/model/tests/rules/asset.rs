@@ -1,8 +1,9 @@
 //! Commands about assets, and the blobs behind them.
 
 use ncore_model::{
-    Asset, AssetId, BlobHash, ClientId, ClientStatus, Command, DeleteAsset, NodeId, NodeState, Outcome, PatchAsset, Precondition, Proposal,
-    PurgeAssets, PutAsset, Query, Rejection, SchemaRange, SetClientStatus, Table, apply,
+    Asset, AssetId, BlobHash, ClientId, ClientStatus, Command, DeleteAsset, DescribeAsset, MoveAsset, NodeId, NodeState, Outcome,
+    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, Rejection, SchemaRange, SetClientStatus, Table,
+    Visibility, apply,
 };
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    [puts(), preconditions(), deletes(), patches(), purges()].into_iter().flatten().collect()
+    [puts(), preconditions(), deletes(), patches(), moves(), visibilities(), purges()].into_iter().flatten().collect()
 }
 
 fn delete(client: &ClientId, asset: &AssetId) -> DeleteAsset {
@@ -164,6 +165,75 @@ fn patches() -> Vec<Case> {
     ]
 }
 
+/// As [`World::with_asset`], at the level of these commands.
+fn world_of_level_5() -> (World, ClientId, Asset) {
+    let (mut world, client, asset) = World::with_asset();
+    for level in 3..=5 {
+        assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
+    }
+    (world, client, asset)
+}
+
+fn move_to(client: &ClientId, asset: &AssetId, path: &str) -> Command {
+    let (client, asset, path) = (client.clone(), asset.clone(), path.to_owned());
+    Command::MoveAsset(MoveAsset { client, asset, path, precondition: Precondition::None })
+}
+
+fn moves() -> Vec<Case> {
+    let (mut world, client, asset) = world_of_level_5();
+    let other = world.client();
+    world.asset(put(&client, "taken.txt", 2));
+    world.asset(put(&other, "of-other.txt", 3));
+    let moved = Asset { path: "b.txt".into(), modified_at_ms: world.now_ms + 1, version: world.index + 1, ..asset.clone() };
+    let blocked = with_status(&world, &client, ClientStatus::Review);
+    let matches = Precondition::Matches(vec![[9; 32]]);
+    let (early, _, _) = World::with_asset();
+    let conditional = MoveAsset { client: client.clone(), asset: asset.id.clone(), path: "b.txt".into(), precondition: matches };
+    vec![
+        Case::new("to a free path", &world, move_to(&client, &asset.id, "b.txt"), Outcome::AssetMoved(moved)),
+        Case::new("to where it is", &world, move_to(&client, &asset.id, "a.txt"), Outcome::AssetMoved(asset.clone())),
+        Case::rejected("too early", &early, move_to(&client, &asset.id, "b.txt"), Rejection::SchemaTooLow { needed: 5, level: 2 }),
+        Case::rejected("to a path of its own client", &world, move_to(&client, &asset.id, "taken.txt"), Rejection::PathTaken),
+        Case::rejected("to a path of another client", &world, move_to(&client, &asset.id, "of-other.txt"), Rejection::AssetOfOther),
+        Case::rejected("to a long path", &world, move_to(&client, &asset.id, &"x".repeat(LONG + 1_024)), Rejection::FieldTooLong),
+        Case::rejected("other content", &world, Command::MoveAsset(conditional), Rejection::PreconditionFailed),
+        Case::rejected("nothing", &world, move_to(&client, &AssetId::from_text("as_none"), "b.txt"), Rejection::AssetUnknown),
+        Case::rejected("another client's", &world, move_to(&other, &asset.id, "b.txt"), Rejection::AssetOfOther),
+        Case::rejected("a client under review", &blocked, move_to(&client, &asset.id, "b.txt"), Rejection::ClientBlocked),
+    ]
+}
+
+fn describe(client: &ClientId, asset: &AssetId, visibility: Option<Visibility>) -> Command {
+    let patch = PatchAsset { mime: None, ..patch(client, asset) };
+    Command::DescribeAsset(DescribeAsset { patch, visibility })
+}
+
+fn put_as(client: &ClientId, path: &str, content: u8, visibility: Visibility) -> Command {
+    Command::PutAssetAs(PutAssetAs { put: put(client, path, content), visibility })
+}
+
+fn visibilities() -> Vec<Case> {
+    let (mut world, client, asset) = world_of_level_5();
+    let other = world.client();
+    let fixed = world.asset(put(&client, "restricted/a.txt", 2));
+    let patched = Asset { modified_at_ms: world.now_ms + 1, ..asset.clone() };
+    let (public, restricted) = (Some(Visibility::Public), Some(Visibility::Restricted));
+    vec![
+        Case::new("restricted", &world, describe(&client, &asset.id, restricted), Outcome::AssetPatched(patched.clone())),
+        Case::new("public", &world, describe(&client, &asset.id, public), Outcome::AssetPatched(patched)),
+        Case::rejected("public, where the path says no", &world, describe(&client, &fixed.id, public), Rejection::VisibilityFixed),
+        Case::rejected(
+            "put as public, where the path says no",
+            &world,
+            put_as(&client, "restricted/b", 1, Visibility::Public),
+            Rejection::VisibilityFixed,
+        ),
+        Case::rejected("put over another client's", &world, put_as(&other, "a.txt", 1, Visibility::Restricted), Rejection::AssetOfOther),
+        Case::rejected("another client's", &world, describe(&other, &asset.id, restricted), Rejection::AssetOfOther),
+        Case::rejected("another client's, public", &world, describe(&other, &fixed.id, public), Rejection::AssetOfOther),
+    ]
+}
+
 fn purges() -> Vec<Case> {
     let (world, client) = World::with_client();
     let blocked = with_status(&world, &client, ClientStatus::Suspended);
@@ -219,6 +289,30 @@ fn a_version_is_of_the_content() {
     assert_eq!(versions(&world), [replaced.version]);
     assert_eq!(world.apply(Command::DeleteAsset(delete(&client, &asset.id))), Outcome::AssetDeleted(asset.id));
     assert_eq!(versions(&world), []);
+}
+
+/// Who may read an asset goes with the asset: through new content and another path, until it is said otherwise or the asset is gone.
+#[test]
+fn visibility_goes_with_the_asset() {
+    let (mut world, client, asset) = world_of_level_5();
+    let seen = |world: &World| {
+        let asset = world.tables.asset(&asset.id).expect("reads").expect("is there");
+        world.tables.visibility(&asset).expect("reads")
+    };
+    assert_eq!(seen(&world), Visibility::Public);
+    world.apply(describe(&client, &asset.id, Some(Visibility::Restricted)));
+    assert_eq!(seen(&world), Visibility::Restricted);
+    world.apply(describe(&client, &asset.id, None));
+    world.asset(put(&client, "a.txt", 2));
+    world.apply(move_to(&client, &asset.id, "pub/a.txt"));
+    assert_eq!(seen(&world), Visibility::Restricted);
+    world.apply(put_as(&client, "pub/a.txt", 3, Visibility::Public));
+    assert_eq!(seen(&world), Visibility::Public);
+    world.apply(move_to(&client, &asset.id, "restricted/a.txt"));
+    assert_eq!(seen(&world), Visibility::Restricted, "by its path");
+    world.apply(put_as(&client, "restricted/a.txt", 3, Visibility::Restricted));
+    world.apply(Command::DeleteAsset(delete(&client, &asset.id)));
+    assert_eq!(world.table(Table::RestrictedAssets), []);
 }
 
 /// A path that was left free may be taken by anyone, under an id of its own.

@@ -55,7 +55,7 @@ fn every_rejection_is_reached() {
 }
 
 /// How many rejections there are.
-const REJECTIONS: usize = 26;
+const REJECTIONS: usize = 28;
 
 /// Each rejection's number. A new one does not compile until it stands here, and then needs a case.
 fn number(rejection: &Rejection) -> usize {
@@ -86,5 +86,7 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::TokenSpent => 23,
         Rejection::TooManyPlacements => 24,
         Rejection::PlacementUnknown => 25,
+        Rejection::PathTaken => 26,
+        Rejection::VisibilityFixed => 27,
     }
 }

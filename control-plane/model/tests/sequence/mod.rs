@@ -5,10 +5,11 @@
 //! looked at for what the next step can name. The replica's tests make their logs from here too.
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, Exception,
-    ExceptionState, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, NodeId, NodeReport, NodeState,
-    PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, Query, REQUEST_RETENTION_MS, ReadTables, RequestId,
-    RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode, apply,
+    AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
+    Exception, ExceptionState, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset, NodeId,
+    NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query,
+    REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode,
+    Visibility, apply,
 };
 use proptest::prelude::*;
 
@@ -91,6 +92,9 @@ enum Action {
     Put { client: u8, path: u8, blob: u8, holder: u8, late: bool, precondition: Precondition },
     Delete { client: u8, asset: u8, precondition: Precondition },
     Patch { client: u8, asset: u8, ttl_s: Option<u32>, precondition: Precondition },
+    PutAs { client: u8, path: u8, blob: u8, visibility: Visibility },
+    Describe { client: u8, asset: u8, visibility: Option<Visibility>, precondition: Precondition },
+    Move { client: u8, asset: u8, path: u8, precondition: Precondition },
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Raise { level: u32 },
@@ -155,10 +159,15 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(client, asset, precondition)| Action::Delete { client, asset, precondition }),
         4 => (any_client(), any::<u8>(), prop::option::of(0u32..100), preconditions())
             .prop_map(|(client, asset, ttl_s, precondition)| Action::Patch { client, asset, ttl_s, precondition }),
+        3 => (any_client(), 0u8..5, 0u8..3, visibilities()).prop_map(|(client, path, blob, visibility)| Action::PutAs { client, path, blob, visibility }),
+        2 => (any_client(), any::<u8>(), prop::option::of(visibilities()), preconditions())
+            .prop_map(|(client, asset, visibility, precondition)| Action::Describe { client, asset, visibility, precondition }),
+        3 => (any_client(), any::<u8>(), 0u8..5, preconditions())
+            .prop_map(|(client, asset, path, precondition)| Action::Move { client, asset, path, precondition }),
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
-        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 1 => Just(5u32)]
+        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 1 => Just(6u32)]
             .prop_map(|level| Action::Raise { level }),
         4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
             .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
@@ -172,6 +181,10 @@ fn actions() -> impl Strategy<Value = Action> {
 
 fn schemas() -> impl Strategy<Value = SchemaRange> {
     prop_oneof![4 => Just(SchemaRange::BUILD), 1 => Just(SchemaRange { min: 1, max: 1 })]
+}
+
+fn visibilities() -> impl Strategy<Value = Visibility> {
+    prop_oneof![Just(Visibility::Public), Just(Visibility::Restricted)]
 }
 
 fn preconditions() -> impl Strategy<Value = Precondition> {
@@ -288,7 +301,7 @@ impl Script {
             }
             Action::Put { client, path, blob, holder, late, precondition } => Command::PutAsset(PutAsset {
                 client: self.client(*client),
-                path: format!("folder/{path}.txt"),
+                path: path_of(*path),
                 mime: "text/plain".into(),
                 size: u64::from(*blob),
                 sha256: [*blob; 32],
@@ -309,6 +322,28 @@ impl Script {
                 asset: self.asset(*asset),
                 mime: ttl_s.is_none().then(|| "text/html".into()),
                 cache_ttl_s: *ttl_s,
+                precondition: precondition.clone(),
+            }),
+            Action::PutAs { client, path, blob, visibility } => {
+                let put =
+                    Action::Put { client: *client, path: *path, blob: *blob, holder: 0, late: false, precondition: Precondition::None };
+                let Command::PutAsset(put) = self.command(&put) else { unreachable!("a put is a put") };
+                Command::PutAssetAs(PutAssetAs { put, visibility: *visibility })
+            }
+            Action::Describe { client, asset, visibility, precondition } => Command::DescribeAsset(DescribeAsset {
+                patch: PatchAsset {
+                    client: self.client(*client),
+                    asset: self.asset(*asset),
+                    mime: None,
+                    cache_ttl_s: Some(7),
+                    precondition: precondition.clone(),
+                },
+                visibility: *visibility,
+            }),
+            Action::Move { client, asset, path, precondition } => Command::MoveAsset(MoveAsset {
+                client: self.client(*client),
+                asset: self.asset(*asset),
+                path: path_of(*path),
                 precondition: precondition.clone(),
             }),
             Action::RevokeAccess { client, token, expires_in_ms } => Command::RevokeToken(RevokeToken {
@@ -353,6 +388,11 @@ impl Script {
         let id = pick(&ids, which).filter(|_| which < 240).and_then(|(id, _)| std::str::from_utf8(id).ok());
         AssetId::from_text(id.unwrap_or("as_none"))
     }
+}
+
+/// Some of them are restricted by what they are.
+fn path_of(which: u8) -> String {
+    if which % 4 == 3 { format!("restricted/{which}.txt") } else { format!("folder/{which}.txt") }
 }
 
 /// What some of the paths begin with, or all of them.

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use ncore_control::ControlPlane;
 use ncore_freshness::{FenceAction, Fences, Guarded};
-use ncore_model::{Asset, Query, Revision};
-use ncore_serving::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, ViewAge};
+use ncore_model::{Asset, Query, Revision, TableError, Visibility};
+use ncore_replica::{Replica, ReplicaError};
+use ncore_serving::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, Readers, ViewAge};
 
-use super::cache::{Cached, EntryCache};
+use super::{
+    cache::{Cached, EntryCache},
+    hosts::Hosts,
+};
 use crate::metrics::{AgentMetrics, add};
 
 /// Assets by path: from memory, or else from the replica.
@@ -21,12 +25,19 @@ pub struct AssetCatalog {
     control: Arc<dyn ControlPlane>,
     fences: Arc<Fences>,
     entries: Arc<EntryCache>,
+    hosts: Arc<Hosts>,
     metrics: Arc<AgentMetrics>,
 }
 
 impl AssetCatalog {
-    pub(crate) fn new(control: Arc<dyn ControlPlane>, fences: Arc<Fences>, entries: Arc<EntryCache>, metrics: Arc<AgentMetrics>) -> Self {
-        Self { control, fences, entries, metrics }
+    pub(crate) fn new(
+        control: Arc<dyn ControlPlane>,
+        fences: Arc<Fences>,
+        entries: Arc<EntryCache>,
+        hosts: Arc<Hosts>,
+        metrics: Arc<AgentMetrics>,
+    ) -> Self {
+        Self { control, fences, entries, hosts, metrics }
     }
 }
 
@@ -47,27 +58,61 @@ impl Catalog for AssetCatalog {
             Cached::Miss(ticket) => ticket,
         };
         add(&self.metrics.catalog_misses, 1);
-        // Taken before the row is read: the row is of this revision, or of a later one.
-        let revision = replica.revision();
-        match replica.asset_at(path) {
-            Ok(Some(asset)) => {
-                let entry = Arc::new(AssetEntry::new(facts(asset, revision)));
+        match found(replica, path) {
+            Ok(Found::Asset(facts)) => {
+                let entry = Arc::new(AssetEntry::new(*facts));
                 self.entries.insert(path, ticket, Arc::clone(&entry));
                 Lookup::Found(entry, age)
             }
             // A replica that has nothing yet cannot say that there is nothing.
-            Ok(None) if revision.index == 0 => Lookup::Unavailable,
-            Ok(None) => Lookup::NotFound(age),
+            Ok(Found::Nothing(revision)) if revision.index == 0 => Lookup::Unavailable,
+            Ok(Found::Nothing(_)) => Lookup::NotFound(age),
             Err(error) => {
                 tracing::error!(path, error = &error as &dyn std::error::Error, "an asset cannot be looked up");
                 Lookup::Unavailable
             }
         }
     }
+
+    fn host_owner(&self, host: &str) -> Option<Arc<str>> {
+        self.hosts.owner(host, self.control.replica())
+    }
 }
 
-fn facts(asset: Asset, revision: Revision) -> AssetFacts {
+/// What a view has at a path.
+enum Found {
+    Asset(Box<AssetFacts>),
+    Nothing(Revision),
+}
+
+/// Why a path cannot be looked up.
+#[derive(Debug, thiserror::Error)]
+enum FindError {
+    #[error("the replica cannot be read")]
+    Replica(#[from] ReplicaError),
+    #[error("a table cannot be read")]
+    Table(#[source] TableError),
+}
+
+/// Content and visibility are of one view: the content that was restricted is never found as the public asset that replaced it.
+fn found(replica: &Replica, path: &str) -> Result<Found, FindError> {
+    replica.read(|view| {
+        let revision = view.revision();
+        let Some(asset) = view.asset_at(path).map_err(FindError::Table)? else {
+            return Ok(Found::Nothing(revision));
+        };
+        let visibility = view.visibility(&asset).map_err(FindError::Table)?;
+        Ok(Found::Asset(Box::new(facts(asset, visibility, revision))))
+    })
+}
+
+fn facts(asset: Asset, visibility: Visibility, revision: Revision) -> AssetFacts {
     AssetFacts {
+        client: asset.client.as_str().to_owned(),
+        readers: match visibility {
+            Visibility::Public => Readers::All,
+            Visibility::Restricted => Readers::Admitted,
+        },
         id: asset.id.as_str().to_owned(),
         path: asset.path,
         blob: BlobHash(asset.blob.0),

@@ -159,7 +159,7 @@ impl Half {
 
 fn weight(path: &str, entry: &AssetEntry) -> usize {
     let facts = entry.facts();
-    ENTRY_BYTES + 2 * path.len() + 2 * facts.mime.len() + facts.id.len()
+    ENTRY_BYTES + 2 * path.len() + 2 * facts.mime.len() + facts.id.len() + facts.client.len()
 }
 
 #[cfg(test)]
@@ -172,6 +172,8 @@ mod tests {
         Arc::new(AssetEntry::new(AssetFacts {
             id: "as_0".to_owned(),
             path: path.to_owned(),
+            client: "cl_0".to_owned(),
+            readers: ncore_serving::Readers::All,
             blob: BlobHash([0; 32]),
             size: 1,
             sha256: [0; 32],

@@ -2,7 +2,8 @@
 
 mod asset_catalog;
 mod cache;
+mod hosts;
 mod watcher;
 
 pub use asset_catalog::AssetCatalog;
-pub(crate) use {cache::EntryCache, watcher::Watcher};
+pub(crate) use {cache::EntryCache, hosts::Hosts, watcher::Watcher};

@@ -6,11 +6,12 @@ use ncore_model::{Revision, Table};
 use ncore_replica::{Change, Observer};
 use tokio::sync::Notify;
 
-use super::cache::EntryCache;
+use super::{cache::EntryCache, hosts::Hosts};
 
 /// The observer. It runs on the thread that applies, so it only drops entries and rings a bell.
 pub(crate) struct Watcher {
     pub(crate) entries: Arc<EntryCache>,
+    pub(crate) hosts: Arc<Hosts>,
     /// Rung when there may be new purges.
     pub(crate) purges: Arc<Notify>,
     /// Rung when there may be new versions of assets.
@@ -27,6 +28,7 @@ impl Observer for Watcher {
                         self.entries.invalidate(path);
                     }
                 }
+                Table::Clients | Table::Nodes => self.hosts.invalidate(),
                 Table::Purges => self.purges.notify_one(),
                 Table::Versions => self.versions.notify_one(),
                 _ => {}
@@ -36,6 +38,7 @@ impl Observer for Watcher {
 
     fn replaced(&self, _: Revision) {
         self.entries.clear();
+        self.hosts.invalidate();
         self.purges.notify_one();
         self.versions.notify_one();
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use ncore_domain::{AssetError, ChangeError, StateError, UploadError};
+use ncore_domain::{AssetError, ChangeError, SignError, StateError, UploadError};
 use ncore_model::Rejection;
 
 use super::{Kind, Problem};
@@ -43,12 +43,24 @@ impl From<ChangeError> for Problem {
     }
 }
 
+impl From<SignError> for Problem {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::Lifetime => Self::new(Kind::InvalidField, error.to_string()),
+            SignError::ClientUnknown => Self::new(Kind::Unavailable, error.to_string()),
+            SignError::State(error) => error.into(),
+        }
+    }
+}
+
 fn rejected(rejection: &Rejection) -> Problem {
     let kind = match rejection {
         Rejection::AssetUnknown => Kind::AssetNotFound,
         Rejection::AssetOfOther => Kind::AssetOfOther,
         Rejection::ClientBlocked => Kind::ClientBlocked,
         Rejection::PreconditionFailed => Kind::PreconditionFailed,
+        Rejection::PathTaken => Kind::PathTaken,
+        Rejection::VisibilityFixed => Kind::VisibilityFixed,
         Rejection::KeyReused => Kind::KeyReused,
         Rejection::FieldTooLong => Kind::InvalidField,
         Rejection::SchemaTooLow { .. } => Kind::SchemaTooLow,

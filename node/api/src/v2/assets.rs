@@ -1,4 +1,4 @@
-//! `/api/v2/assets` and `/api/v2/assets/{id}`: list, show, patch, delete.
+//! `/api/v2/assets` and `/api/v2/assets/{id}`: list, show, patch, move, delete.
 
 mod cursor;
 
@@ -10,8 +10,8 @@ use http::{
     HeaderValue, StatusCode, Uri,
     header::{ETAG, IF_NONE_MATCH, LINK},
 };
-use ncore_domain::{AckLevel, AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
-use ncore_model::{AssetId, ClientId, Scope};
+use ncore_domain::{AckLevel, AssetChanges, AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
+use ncore_model::{AssetId, AssetPath, ClientId, Scope, Visibility};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -76,6 +76,7 @@ pub(super) async fn show(State(domain): Shared, id: Result<Path<String>, PathRej
 pub(super) struct Changes {
     cache_ttl: Option<u32>,
     mime: Option<String>,
+    visibility: Option<String>,
 }
 
 /// `PATCH /api/v2/assets/{id}`
@@ -85,15 +86,39 @@ pub(super) async fn patch(State(domain): Shared, id: Result<Path<String>, PathRe
     let id = asset_id(id)?;
     let wanted = async {
         let (once, precondition) = (idempotency_key(&head.headers)?, precondition(&head.headers)?);
-        let (cache_ttl_s, mime) = changes(json::parse(&head.headers, body).await?)?;
-        Ok((once, precondition, cache_ttl_s, mime))
+        Ok((once, precondition, changes(json::parse(&head.headers, body).await?)?))
     };
-    let (once, precondition, cache_ttl_s, mime) = match wanted.await {
+    let (once, precondition, changes) = match wanted.await {
         Ok(wanted) => wanted,
         Err(problem) => return Err(after_the_asset(&domain, &caller.client, &id, problem).await),
     };
-    let patched = domain.assets().patch(&caller.client, &id, mime, cache_ttl_s, precondition, once.as_ref()).await?;
+    let patched = domain.assets().patch(&caller.client, &id, changes, precondition, once.as_ref()).await?;
     Ok(respond(StatusCode::OK, patched))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    path: String,
+}
+
+/// `POST /api/v2/assets/{id}/move`
+pub(super) async fn move_to(State(domain): Shared, id: Result<Path<String>, PathRejection>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let caller = authorize(&domain, &head, Scope::AssetsWrite).await?;
+    let id = asset_id(id)?;
+    let wanted = async {
+        let (once, precondition) = (idempotency_key(&head.headers)?, precondition(&head.headers)?);
+        let Target { path } = json::parse(&head.headers, body).await?;
+        let path = AssetPath::parse(&path).map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?;
+        Ok((once, precondition, path))
+    };
+    let (once, precondition, path) = match wanted.await {
+        Ok(wanted) => wanted,
+        Err(problem) => return Err(after_the_asset(&domain, &caller.client, &id, problem).await),
+    };
+    let moved = domain.assets().move_to(&caller.client, &id, &path, precondition, once.as_ref()).await?;
+    Ok(respond(StatusCode::OK, moved))
 }
 
 /// `DELETE /api/v2/assets/{id}`
@@ -136,16 +161,25 @@ async fn after_the_asset(domain: &Domain, client: &ClientId, id: &AssetId, probl
     domain.assets().get(client, id).await.err().map_or(problem, Problem::from)
 }
 
-fn changes(changes: Changes) -> Result<(Option<u32>, Option<MediaType>), Problem> {
-    let Changes { cache_ttl, mime } = changes;
-    if cache_ttl.is_none() && mime.is_none() {
-        return Err(Problem::new(Kind::InvalidBody, "there is nothing to change: give cache_ttl, mime, or both"));
+fn changes(changes: Changes) -> Result<AssetChanges, Problem> {
+    let Changes { cache_ttl, mime, visibility } = changes;
+    if cache_ttl.is_none() && mime.is_none() && visibility.is_none() {
+        return Err(Problem::new(Kind::InvalidBody, "there is nothing to change: give cache_ttl, mime or visibility"));
     }
     if cache_ttl.is_some_and(|seconds| seconds > CACHE_TTL_MAX_S) {
         return Err(Problem::new(Kind::InvalidField, format!("cache_ttl is at most {CACHE_TTL_MAX_S} seconds")));
     }
     let mime = mime.as_deref().map(MediaType::parse).transpose();
-    Ok((cache_ttl, mime.map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?))
+    Ok(AssetChanges {
+        mime: mime.map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?,
+        cache_ttl_s: cache_ttl,
+        visibility: visibility.as_deref().map(self::visibility).transpose()?,
+    })
+}
+
+/// Who may read an asset, as a field of a request says it.
+pub(super) fn visibility(text: &str) -> Result<Visibility, Problem> {
+    text.parse().map_err(|()| Problem::new(Kind::InvalidField, "visibility is public or restricted"))
 }
 
 /// What a list is asked for.

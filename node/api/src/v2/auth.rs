@@ -1,6 +1,6 @@
 //! Who asks: bearer tokens (RFC 6750), in the `Authorization` header and nowhere else.
 
-use http::{HeaderMap, Uri, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
 use ncore_domain::{Denied, Domain, Principal, TokenError};
 use ncore_model::Scope;
 
@@ -27,25 +27,47 @@ fn bearer<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a str, Problem> {
     if form::parse(uri.query().unwrap_or_default()).is_ok_and(|query| query.has("access_token")) {
         return Err(malformed("a token is sent in the Authorization header, not in the query"));
     }
-    let mut values = headers.get_all(AUTHORIZATION).into_iter();
-    let Some(value) = values.next() else { return Err(missing()) };
+    bearer_token(headers.get_all(AUTHORIZATION)).map_err(|error| match error {
+        BearerError::Missing => missing(),
+        BearerError::Malformed(detail) => malformed(detail),
+    })
+}
+
+/// Why a request has no bearer token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BearerError {
+    /// It shows nothing, or credentials of another kind.
+    #[error("a token is required: Authorization: Bearer <token>")]
+    Missing,
+    /// What it shows is no token, or more than one.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// The token in the `Authorization` headers of a request.
+///
+/// # Errors
+/// [`BearerError`].
+pub fn bearer_token<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>) -> Result<&'a str, BearerError> {
+    let mut values = headers.into_iter();
+    let value = values.next().ok_or(BearerError::Missing)?;
     if values.next().is_some() {
-        return Err(malformed("there is more than one Authorization header"));
+        return Err(BearerError::Malformed("there is more than one Authorization header"));
     }
-    let text = value.to_str().map_err(|_| malformed("the Authorization header is not text"))?;
+    let text = value.to_str().map_err(|_| BearerError::Malformed("the Authorization header is not text"))?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     let token = token.trim();
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
-        return Err(missing());
+        return Err(BearerError::Missing);
     }
     // RFC 6750, section 2.1: b64token.
     let is_token = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
-    if is_token { Ok(token) } else { Err(malformed("the token has characters that no token has")) }
+    if is_token { Ok(token) } else { Err(BearerError::Malformed("the token has characters that no token has")) }
 }
 
 /// RFC 6750, section 3.1: without credentials there is no error to name.
 fn missing() -> Problem {
-    Problem::new(Kind::TokenMissing, "a token is required: Authorization: Bearer <token>").with_challenge(CHALLENGE.to_owned())
+    Problem::new(Kind::TokenMissing, BearerError::Missing.to_string()).with_challenge(CHALLENGE.to_owned())
 }
 
 fn malformed(detail: &str) -> Problem {

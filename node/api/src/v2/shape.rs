@@ -5,7 +5,7 @@ use ncore_model::ClientId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// An asset: the eleven fields that every version of this API has had, and two more.
+/// An asset: the eleven fields that every version of this API has had, and three more.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Asset {
     id: String,
@@ -25,11 +25,13 @@ pub(super) struct Asset {
     copies: usize,
     /// At which revision the content was put.
     revision: String,
+    /// Who may read it at its address.
+    visibility: &'static str,
 }
 
 impl From<AssetDetails> for Asset {
     fn from(details: AssetDetails) -> Self {
-        let AssetDetails { asset, url, node, replicated, copies, revision } = details;
+        let AssetDetails { asset, visibility, url, node, replicated, copies, revision } = details;
         Self {
             id: asset.id.to_string(),
             path: asset.path,
@@ -44,8 +46,25 @@ impl From<AssetDetails> for Asset {
             replicated,
             copies,
             revision: revision.to_string(),
+            visibility: visibility.as_str(),
         }
     }
+}
+
+/// An address that was signed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Signed {
+    pub(super) url: String,
+    pub(super) query: String,
+    pub(super) expires_at: u64,
+}
+
+/// What a client signs addresses with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SigningKey {
+    pub(super) client_id: ClientId,
+    pub(super) algorithm: &'static str,
+    pub(super) key: String,
 }
 
 /// A page of assets.

@@ -1,4 +1,4 @@
-//! `POST /api/v2/assets/upload`: the parts `file`, `path`, `cache_ttl` and `mime` of a form, in any order; `file` goes to the
+//! `POST /api/v2/assets/upload`: the parts `file`, `path`, `cache_ttl`, `mime` and `visibility` of a form, in any order; `file` goes to the
 //! store as it comes, whatever follows it.
 //!
 //! An answer of success is 201, also if the path had other content: to the caller it is a new version, and 201 is what the
@@ -13,7 +13,7 @@ use http::{
     header::{CONTENT_LENGTH, LOCATION},
 };
 use ncore_domain::{Domain, MediaType, UploadError, UploadMeta, UploadSession, UploadStart};
-use ncore_model::{AssetPath, ClientId, Scope};
+use ncore_model::{AssetPath, ClientId, Scope, Visibility};
 use serde_json::{Value, json};
 
 use super::{
@@ -44,13 +44,13 @@ pub(super) async fn upload(State(domain): Shared, request: Request) -> Result<Re
     while let Some(part) = parts.next().await? {
         form.take(part).await?;
     }
-    let UploadForm { file, file_name, path, cache_ttl_s, mime, .. } = form;
+    let UploadForm { file, file_name, path, cache_ttl_s, mime, visibility, .. } = form;
     let file = file.ok_or_else(|| Problem::new(Kind::InvalidBody, "the part file is missing"))?;
     let path = match path {
         Some(path) => path,
         None => path_of(file_name.as_deref())?,
     };
-    let meta = UploadMeta { path, cache_ttl_s, mime, precondition, once };
+    let meta = UploadMeta { path, cache_ttl_s, mime, visibility, precondition, once };
     let uploaded = file.finish(meta).await?;
     let location = format!("/api/v2/assets/{}", uploaded.asset.value.asset.id);
     let mut response = assets::respond(StatusCode::CREATED, uploaded.asset);
@@ -85,11 +85,12 @@ struct UploadForm<'a> {
     path: Option<AssetPath>,
     cache_ttl_s: Option<u32>,
     mime: Option<MediaType>,
+    visibility: Option<Visibility>,
 }
 
 impl<'a> UploadForm<'a> {
     fn empty(domain: &'a Domain, client: &'a ClientId) -> Self {
-        Self { domain, client, size_hint: None, file: None, file_name: None, path: None, cache_ttl_s: None, mime: None }
+        Self { domain, client, size_hint: None, file: None, file_name: None, path: None, cache_ttl_s: None, mime: None, visibility: None }
     }
 
     /// Takes one part, to its end. What is wrong with it is said at once, and not after all of the content has come.
@@ -100,7 +101,8 @@ impl<'a> UploadForm<'a> {
             "path" => self.path.is_some(),
             "cache_ttl" => self.cache_ttl_s.is_some(),
             "mime" => self.mime.is_some(),
-            _ => return Err(Problem::new(Kind::InvalidBody, "the parts of an upload are file, path, cache_ttl and mime")),
+            "visibility" => self.visibility.is_some(),
+            _ => return Err(Problem::new(Kind::InvalidBody, "the parts of an upload are file, path, cache_ttl, mime and visibility")),
         };
         if is_there {
             return Err(Problem::new(Kind::InvalidBody, format!("the part {name} comes more than once")));
@@ -112,6 +114,7 @@ impl<'a> UploadForm<'a> {
         match name.as_str() {
             "path" => self.path = Some(AssetPath::parse(&text).map_err(invalid)?),
             "cache_ttl" => self.cache_ttl_s = Some(cache_ttl(&text)?),
+            "visibility" => self.visibility = Some(assets::visibility(text.trim())?),
             _ => self.mime = Some(MediaType::parse(&text).map_err(invalid)?),
         }
         Ok(())

@@ -1,10 +1,10 @@
-//! Changing assets that are there: delete, patch, purge.
+//! Changing assets that are there: delete, patch, move, purge.
 
 use std::sync::Arc;
 
 use ncore_model::{
-    AssetGlob, AssetId, ClientId, Command, DeleteAsset, Outcome, PatchAsset, Precondition, PurgeAssets, ReadTables, Revision, Table,
-    TableError,
+    Asset, AssetGlob, AssetId, AssetPath, ClientId, Command, DeleteAsset, DescribeAsset, MoveAsset, Outcome, PatchAsset, Precondition,
+    PurgeAssets, ReadTables, Revision, Table, TableError, Visibility,
 };
 
 use super::{
@@ -18,6 +18,17 @@ use crate::{
     once::{OnceKey, Payload},
     upload::MediaType,
 };
+
+/// What is to change of the description of an asset: what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct AssetChanges {
+    /// Its MIME type.
+    pub mime: Option<MediaType>,
+    /// How long others may cache it, in seconds.
+    pub cache_ttl_s: Option<u32>,
+    /// Who may read it.
+    pub visibility: Option<Visibility>,
+}
 
 /// A purge that has its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +71,7 @@ impl Assets {
         }
     }
 
-    /// Changes the description of an asset of `client`: what is `None` stays. Needs schema level 2.
+    /// Changes the description of an asset of `client`. Needs schema level 2, and level 5 for its visibility.
     ///
     /// # Errors
     /// [`ChangeError`]; [`Rejection::SchemaTooLow`](ncore_model::Rejection::SchemaTooLow) while a node of the cluster is too old.
@@ -68,25 +79,66 @@ impl Assets {
         &self,
         client: &ClientId,
         asset: &AssetId,
-        mime: Option<MediaType>,
-        cache_ttl_s: Option<u32>,
+        changes: AssetChanges,
         precondition: Precondition,
         once: Option<&OnceKey>,
     ) -> Result<Seen<AssetDetails>, ChangeError> {
+        let AssetChanges { mime, cache_ttl_s, visibility } = changes;
         let once = once.map(|key| {
             let mut payload = Payload::new();
             payload.add(asset.as_str().as_bytes());
             payload.add_optional(mime.as_ref().map(|mime| mime.as_str().as_bytes()));
             payload.add_optional(cache_ttl_s.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
             payload.add_precondition(&precondition);
+            // As before where it is not asked for: a retry may reach a node of the release before.
+            if let Some(visibility) = visibility {
+                payload.add(visibility.as_str().as_bytes());
+            }
             key.within(client, "patch_asset", &payload)
         });
         let mime = mime.map(MediaType::into_string);
         let patch = PatchAsset { client: client.clone(), asset: asset.clone(), mime, cache_ttl_s, precondition };
-        let committed = self.cluster.change(Command::PatchAsset(patch), once).await?;
+        let command = match visibility {
+            None => Command::PatchAsset(patch),
+            Some(_) => Command::DescribeAsset(DescribeAsset { patch, visibility }),
+        };
+        let committed = self.cluster.change(command, once).await?;
         let Outcome::AssetPatched(asset) = committed.outcome else {
             return Err(ChangeError::Unexpected);
         };
+        self.described(asset).await
+    }
+
+    /// Gives an asset of `client` another path, at which nothing stands. Its id, its content and who may read it stay. Needs schema
+    /// level 5.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; [`Rejection::PathTaken`](ncore_model::Rejection::PathTaken) if the client has another asset there.
+    pub async fn move_to(
+        &self,
+        client: &ClientId,
+        asset: &AssetId,
+        path: &AssetPath,
+        precondition: Precondition,
+        once: Option<&OnceKey>,
+    ) -> Result<Seen<AssetDetails>, ChangeError> {
+        let once = once.map(|key| {
+            let mut payload = Payload::new();
+            payload.add(asset.as_str().as_bytes());
+            payload.add(path.as_str().as_bytes());
+            payload.add_precondition(&precondition);
+            key.within(client, "move_asset", &payload)
+        });
+        let path = path.as_str().to_owned();
+        let change = MoveAsset { client: client.clone(), asset: asset.clone(), path, precondition };
+        let committed = self.cluster.change(Command::MoveAsset(change), once).await?;
+        match committed.outcome {
+            Outcome::AssetMoved(asset) => self.described(asset).await,
+            _ => Err(ChangeError::Unexpected),
+        }
+    }
+
+    async fn described(&self, asset: Asset) -> Result<Seen<AssetDetails>, ChangeError> {
         let public_url = Arc::clone(&self.public_url);
         let details = self.cluster.read(move |view| describe(view, public_url, asset));
         details.await.map_err(ChangeError::Unreadable)

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ncore_model::{Asset, NodeId, Query, ReadTables, Revision, TableError};
+use ncore_model::{Asset, NodeId, Query, ReadTables, Revision, TableError, Visibility};
 use ncore_replica::View;
 
 use super::{address, holdings::Holdings};
@@ -12,6 +12,8 @@ use super::{address, holdings::Holdings};
 pub struct AssetDetails {
     /// The record.
     pub asset: Asset,
+    /// Who may read it there.
+    pub visibility: Visibility,
     /// Where viewers find it.
     pub url: String,
     /// The name of the node that accepted its content.
@@ -48,6 +50,7 @@ impl<V: ReadTables> Describer<'_, V> {
         let blob = self.view.blob(asset.blob)?;
         let placed = self.holdings.placed(self.view, &asset)?;
         Ok(AssetDetails {
+            visibility: self.view.visibility(&asset)?,
             url: address::of_asset(&self.public_url, &asset.path),
             node: self.names.get(&asset.node).cloned().unwrap_or_else(|| asset.node.to_string()),
             replicated: self.holdings.replicated(&placed, asset.version),

@@ -4,7 +4,7 @@ use std::{panic::resume_unwind, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::join;
-use ncore_model::{Asset, AssetPath, ClientId, Command, Idempotency, NodeId, Outcome, Precondition, PutAsset};
+use ncore_model::{Asset, AssetPath, ClientId, Command, Idempotency, NodeId, Outcome, Precondition, PutAsset, PutAssetAs, Visibility};
 use ncore_store::{BlobWriter, PinId};
 use tokio::{sync::OwnedSemaphorePermit, task, time::Instant};
 use tracing::Instrument;
@@ -39,6 +39,8 @@ pub struct UploadMeta {
     pub cache_ttl_s: Option<u32>,
     /// What it is. `None`: found out from the path, then from the content.
     pub mime: Option<MediaType>,
+    /// Who may read it. `None`: as before, and everybody if the path is new. Anything else needs schema level 5.
+    pub visibility: Option<Visibility>,
     /// What must be true of the path.
     pub precondition: Precondition,
     /// The caller's key for this upload and its retries.
@@ -116,6 +118,7 @@ impl UploadSession {
         let schedule = Schedule::from_now(parts.request_deadline, staged.size());
         let placed = place(&parts, turn, pin, copies_needed, staged, fan, schedule).await?;
         let once = meta.once.as_ref().map(|key| idempotency(key, &client, &meta, &placed));
+        let visibility = meta.visibility;
         let put = PutAsset {
             client,
             path: meta.path.as_str().to_owned(),
@@ -129,7 +132,11 @@ impl UploadSession {
             pinned_until_ms: placed.pinned_until_ms,
             precondition: meta.precondition,
         };
-        let committed = propose(&parts, placed, put, once, schedule.answer).await?;
+        let command = match visibility {
+            None => Command::PutAsset(put),
+            Some(visibility) => Command::PutAssetAs(PutAssetAs { put, visibility }),
+        };
+        let committed = propose(&parts, placed, command, once, schedule.answer).await?;
         let public_url = Arc::clone(&parts.public_url);
         let (asset, created) = committed;
         let asset = parts.cluster.read(move |view| describe(view, public_url, asset)).await;
@@ -142,11 +149,11 @@ impl UploadSession {
 async fn propose(
     parts: &Parts,
     placed: Placed,
-    put: PutAsset,
+    command: Command,
     once: Option<Idempotency>,
     until: Instant,
 ) -> Result<(Asset, bool), UploadError> {
-    let change = parts.cluster.change_until(Command::PutAsset(put), once, until).await;
+    let change = parts.cluster.change_until(command, once, until).await;
     if let Err(ChangeError::Unknown { reason }) = &change {
         let holders: Vec<u64> = placed.holders.iter().map(|NodeId(id)| *id).collect();
         tracing::warn!(hash = %placed.blob.hash, ?holders, reason, "the outcome of an upload is not known; its copies stay pinned");
@@ -169,5 +176,8 @@ fn idempotency(key: &OnceKey, client: &ClientId, meta: &UploadMeta, placed: &Pla
     payload.add_optional(meta.cache_ttl_s.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
     payload.add_optional(meta.mime.as_ref().map(|mime| mime.as_str().as_bytes()));
     payload.add_precondition(&meta.precondition);
+    if let Some(visibility) = meta.visibility {
+        payload.add(visibility.as_str().as_bytes());
+    }
     key.within(client, "put_asset", &payload)
 }

@@ -9,7 +9,7 @@ async fn put(rig: &Rig, client: &ClientId, path: &str, content: &[u8]) -> Asset 
     let mut session = rig.domain.uploads().begin(client, UploadStart::default()).await.expect("begun");
     session.write(Bytes::copy_from_slice(content)).await.expect("written");
     let path = AssetPath::parse(path).expect("a path");
-    let meta = UploadMeta { path, cache_ttl_s: None, mime: None, precondition: Precondition::None, once: None };
+    let meta = UploadMeta { path, cache_ttl_s: None, mime: None, visibility: None, precondition: Precondition::None, once: None };
     session.finish(meta).await.expect("uploaded").asset.value.asset
 }
 

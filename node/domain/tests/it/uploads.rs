@@ -14,6 +14,7 @@ fn meta(path: &str) -> UploadMeta {
         path: AssetPath::parse(path).expect("a path"),
         cache_ttl_s: None,
         mime: None,
+        visibility: None,
         precondition: Precondition::None,
         once: None,
     }

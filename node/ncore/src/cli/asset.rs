@@ -27,6 +27,9 @@ pub(crate) enum Asset {
         /// Wait until every node has it
         #[arg(long)]
         wait: bool,
+        /// Only for those with a token of this client or an address that it has signed
+        #[arg(long)]
+        restricted: bool,
         #[command(flatten)]
         api: Api,
     },
@@ -55,6 +58,31 @@ pub(crate) enum Asset {
     Rm {
         /// Its id or its path
         asset: String,
+        #[command(flatten)]
+        api: Api,
+    },
+    /// Give an asset another path
+    Mv {
+        /// Its id or its path
+        asset: String,
+        /// Where to
+        path: String,
+        #[command(flatten)]
+        api: Api,
+    },
+    /// Sign an address that lets others read a restricted asset
+    Sign {
+        /// Its path; with --prefix, what the paths of several begin with, up to a slash
+        path: String,
+        /// Sign for all assets whose paths begin so
+        #[arg(long)]
+        prefix: bool,
+        /// How long it is good for, in seconds
+        #[arg(long, default_value_t = 3_600)]
+        expires_in: u64,
+        /// Only for this address or network
+        #[arg(long)]
+        ip: Option<String>,
         #[command(flatten)]
         api: Api,
     },
@@ -87,19 +115,13 @@ pub(crate) struct Api {
 impl Asset {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
-            Self::Put { file, path, cache_ttl, wait, api } => {
+            Self::Put { file, path, cache_ttl, wait, restricted, api } => {
                 let remote = Remote::connect(&api).await?;
-                let asset = upload::upload(&remote, &file, path, cache_ttl, !api.json).await?;
+                let asset = upload::upload(&remote, &file, upload::Wanted { path, cache_ttl, restricted }, !api.json).await?;
                 if wait {
                     upload::wait_until_replicated(&remote, &asset, !api.json).await?;
                 }
-                match api.json {
-                    true => output::json(&asset),
-                    false => {
-                        println!("{}  {}", text(&asset, "id"), text(&asset, "url"));
-                        Ok(())
-                    }
-                }
+                show(&api, &asset)
             }
             Self::Get { path, output, api } => get(&api, &path, output).await,
             Self::Ls { prefix, mime, api } => list(&api, &prefix, mime.as_deref()).await,
@@ -115,9 +137,38 @@ impl Asset {
                     }
                 }
             }
+            Self::Mv { asset, path, api } => {
+                let remote = Remote::connect(&api).await?;
+                let id = remote.id_of(&asset).await?;
+                let request = remote.post(&format!("/api/v2/assets/{id}/move")).json(&serde_json::json!({ "path": path }));
+                show(&api, &remote.checked(request).await?.json().await?)
+            }
+            Self::Sign { path, prefix, expires_in, ip, api } => {
+                let (of, shown) = if prefix { ("prefix", "query") } else { ("path", "url") };
+                let wanted = serde_json::json!({ of: path, "expires_in": expires_in, "ip": ip });
+                sign(&api, &wanted, shown).await
+            }
             Self::Status { asset, api } => status(&api, &asset).await,
         }
     }
+}
+
+fn show(api: &Api, asset: &Value) -> Result<()> {
+    if api.json {
+        return output::json(asset);
+    }
+    println!("{}  {}", text(asset, "id"), text(asset, "url"));
+    Ok(())
+}
+
+async fn sign(api: &Api, wanted: &Value, shown: &str) -> Result<()> {
+    let remote = Remote::connect(api).await?;
+    let signed: Value = remote.checked(remote.post("/api/v2/assets/sign").json(wanted)).await?.json().await?;
+    if api.json {
+        return output::json(&signed);
+    }
+    println!("{}", text(&signed, shown));
+    Ok(())
 }
 
 async fn get(api: &Api, path: &str, output: Option<PathBuf>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use ncore_cache::{conditional::Validators, etag::EntityTag, http_date};
 
@@ -14,6 +15,9 @@ use super::SLICE_BYTES;
 pub trait Catalog: Send + Sync {
     /// What is at `path`: decoded, without a leading slash.
     fn lookup(&self, path: &str) -> Lookup;
+
+    /// The client one of whose own hosts is called `host`, in whatever case.
+    fn host_owner(&self, host: &str) -> Option<Arc<str>>;
 }
 
 /// What a [`Catalog`] says of a path.
@@ -54,6 +58,15 @@ impl fmt::Debug for BlobHash {
     }
 }
 
+/// Who may have an asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Everybody.
+    All,
+    /// Those that an [`Admission`](super::Admission) lets in.
+    Admitted,
+}
+
 /// What is known of an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssetFacts {
@@ -61,6 +74,10 @@ pub struct AssetFacts {
     pub id: String,
     /// Its path, decoded, without a leading slash.
     pub path: String,
+    /// Whose it is.
+    pub client: String,
+    /// Who may have it.
+    pub readers: Readers,
     /// The content.
     pub blob: BlobHash,
     /// Length in bytes.
@@ -85,6 +102,10 @@ pub struct AssetEntry {
     pub(super) etag: HeaderValue,
     pub(super) last_modified: HeaderValue,
     pub(super) cache_control: HeaderValue,
+    /// `Cache-Control` while the node has lost touch with the cluster.
+    pub(super) cache_control_stale: HeaderValue,
+    /// `Repr-Digest` (RFC 9530).
+    pub(super) repr_digest: HeaderValue,
     pub(super) content_type: HeaderValue,
     pub(super) content_length: HeaderValue,
     pub(super) revision: HeaderValue,
@@ -96,10 +117,17 @@ impl AssetEntry {
     pub fn new(facts: AssetFacts) -> Self {
         let render = |text: String| HeaderValue::try_from(text).expect("digits and ASCII letters");
         let (lineage, index) = facts.revision;
+        let cached_by = match facts.readers {
+            Readers::All => "public",
+            // What a cache of others holds, it gives to everybody.
+            Readers::Admitted => "private",
+        };
         Self {
             etag: render(format!("\"{}\"", hex::encode(facts.sha256))),
             last_modified: http_date::format(facts.modified_at_s),
-            cache_control: render(format!("public, max-age={}", facts.cache_ttl_s)),
+            cache_control: render(format!("{cached_by}, max-age={}", facts.cache_ttl_s)),
+            cache_control_stale: render(format!("{cached_by}, max-age=0")),
+            repr_digest: render(format!("sha-256=:{}:", STANDARD.encode(facts.sha256))),
             content_type: HeaderValue::try_from(&facts.mime).unwrap_or(HeaderValue::from_static("application/octet-stream")),
             content_length: HeaderValue::from(facts.size),
             revision: render(format!("{lineage}.{index}")),
@@ -139,13 +167,15 @@ impl AssetEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::{AssetEntry, AssetFacts, BlobHash};
+    use super::{AssetEntry, AssetFacts, BlobHash, Readers};
     use crate::serve::SLICE_BYTES;
 
     fn entry(size: u64, mime: &str) -> AssetEntry {
         AssetEntry::new(AssetFacts {
             id: "as_1".to_owned(),
             path: "a".to_owned(),
+            client: "cl_1".to_owned(),
+            readers: Readers::All,
             blob: BlobHash([7; 32]),
             size,
             sha256: [0xab; 32],
@@ -163,6 +193,7 @@ mod tests {
         assert_eq!(entry.last_modified, "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(entry.cache_control, "public, max-age=60");
         assert_eq!(entry.content_type, "text/css");
+        assert_eq!(entry.repr_digest, format!("sha-256=:{}s=:", "q6ur".repeat(10) + "q6").as_str());
         assert_eq!(entry.content_length, "12");
         assert_eq!(entry.revision, "2.40");
         assert!(entry.validators().etag.is_some());

@@ -2,7 +2,11 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED},
+    header::{
+        ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+        LAST_MODIFIED,
+    },
 };
 use ncore_cache::{content_range::ContentRange, multipart::Multipart, range::ByteRange};
 
@@ -52,8 +56,19 @@ pub(super) fn not_modified(entry: &AssetEntry) -> Response<ResponseBody> {
 pub(super) fn options() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, ALLOWED_METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ASKED_HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
+}
+
+/// Lets scripts of every origin read the response (CORS). That gives away nothing: what is not public is had with a token or a signed
+/// address, which a browser adds to no request by itself, and never with a cookie.
+pub(super) fn allow_origins(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
 }
 
 /// Says where the first bytes were: for caches and tools in the words of RFC 9211, for people in `X-Cache`.
@@ -65,10 +80,10 @@ pub(super) fn mark_source(headers: &mut HeaderMap, source: SliceSource) {
 
 /// Says that the node has lost touch with the cluster: what is sent may have been replaced or deleted since. Whoever keeps it asks again
 /// before using it.
-pub(super) fn mark_stale(headers: &mut HeaderMap) {
+pub(super) fn mark_stale(headers: &mut HeaderMap, entry: Option<&AssetEntry>) {
     headers.insert(X_NCORE_VIEW, HeaderValue::from_static("stale"));
-    if headers.contains_key(ETAG) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+    if let Some(entry) = entry.filter(|_| headers.contains_key(ETAG)) {
+        headers.insert(CACHE_CONTROL, entry.cache_control_stale.clone());
     }
     let detailed = match headers.get(&CACHE_STATUS).map(HeaderValue::as_bytes) {
         Some(b"ncore; hit") => "ncore; hit; detail=stale-view",
@@ -86,6 +101,7 @@ fn described(status: StatusCode, entry: &AssetEntry, body: ResponseBody) -> Resp
     headers.insert(LAST_MODIFIED, entry.last_modified.clone());
     headers.insert(CACHE_CONTROL, entry.cache_control.clone());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(REPR_DIGEST, entry.repr_digest.clone());
     headers.insert(X_NCORE_REVISION, entry.revision.clone());
     mark_source(&mut headers, SliceSource::Memory);
     let mut response = Response::new(body);
@@ -95,8 +111,18 @@ fn described(status: StatusCode, entry: &AssetEntry, body: ResponseBody) -> Resp
 }
 
 /// With those that the router and hyper add; so the map never grows.
-const HEADERS_EXPECTED: usize = 16;
+const HEADERS_EXPECTED: usize = 20;
 
+/// What a script may send beside what it may always send.
+const ASKED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, X-Request-Id",
+);
+/// What a script may read beside what it may always read.
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Accept-Ranges, Content-Length, Content-Range, ETag, Repr-Digest, Cache-Status, X-Cache, X-Request-Id, X-NCore-Node, X-NCore-Revision",
+);
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_NCORE_REVISION: HeaderName = HeaderName::from_static("x-ncore-revision");

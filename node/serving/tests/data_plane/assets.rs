@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use ncore_serving::Outcome;
 
 use crate::{
-    client::{Answer, Http1},
+    client::{Answer, Http1, Raw},
     node::{Fence, Kept, MODIFIED, Node, bytes, eventually},
 };
 
@@ -267,6 +267,107 @@ async fn methods() {
     let options = client.ask(Method::OPTIONS, "/assets/a", &[]).await;
     assert_eq!(options.status, StatusCode::NO_CONTENT);
     assert_eq!(options.header("allow"), "GET, HEAD, OPTIONS");
+    assert_eq!(options.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
+    assert!(options.header("access-control-allow-headers").contains("Authorization, Range"));
+    assert_eq!(options.header("access-control-allow-origin"), "*");
+}
+
+/// Every answer may be read by scripts of every origin, also one that refuses.
+#[tokio::test]
+async fn digests_and_origins() {
+    let node = Node::start();
+    let content = bytes(10);
+    let entry = node.world.put("a", &content, Kept::Memory);
+    let digest = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, entry.facts().sha256);
+    let mut client = Http1::connect(node.http).await;
+    for (path, range, status) in
+        [("/assets/a", "", 200), ("/assets/a", "bytes=1-2", 206), ("/assets/a", "bytes=99-", 416), ("/assets/b", "", 404)]
+    {
+        let fields: &[(&str, &str)] = if range.is_empty() { &[] } else { &[("range", range)] };
+        let answer = client.get(path, fields).await;
+        assert_eq!(answer.status.as_u16(), status);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert!(answer.header("access-control-expose-headers").contains("Content-Range"));
+        // Of the whole representation, also with a part of it.
+        let expected = if status < 300 { format!("sha-256=:{digest}:") } else { String::new() };
+        assert_eq!(answer.header("repr-digest"), expected);
+    }
+}
+
+#[tokio::test]
+async fn restricted_assets() {
+    let node = Node::start();
+    for path in ["pub/a", "restricted/a", "secret/a"] {
+        node.world.put(path, &bytes(10), Kept::Memory);
+    }
+    let token = ("authorization", "Bearer let-me-in");
+    let bad = ("authorization", "Bearer x");
+    let cases: [(&str, &[(&str, &str)], u16, &str); 13] = [
+        ("/pub/a", &[], 200, ""),
+        ("/pub/a", &[bad], 200, ""),
+        ("/restricted/a", &[], 401, "token_missing"),
+        ("/assets/restricted/a", &[], 401, "token_missing"),
+        ("/assets/%72estricted/a", &[], 401, "token_missing"),
+        ("/assets/secret/a", &[], 401, "token_missing"),
+        ("/restricted/a", &[bad], 401, "token_invalid"),
+        ("/restricted/a", &[token], 200, ""),
+        ("/restricted/a?let-me-in", &[], 200, ""),
+        ("/restricted/a?let-me-in", &[bad], 401, "token_invalid"),
+        ("/assets/secret/a", &[token], 200, ""),
+        // Whether it is there is said to those alone who could have it.
+        ("/restricted/none", &[], 401, "token_missing"),
+        ("/restricted/none", &[token], 404, "asset_not_found"),
+    ];
+    let mut client = Http1::connect(node.http).await;
+    for (path, fields, status, code) in cases {
+        let answer = client.get(path, fields).await;
+        assert_eq!(answer.status.as_u16(), status, "{path} {fields:?}");
+        let is_public = path.starts_with("/pub/");
+        match status {
+            200 => assert_eq!(answer.header("cache-control").starts_with("public"), is_public, "{path}"),
+            _ => {
+                assert_eq!(answer.problem()["code"], code, "{path}");
+                assert_eq!(answer.header("etag"), "", "nothing is told of it");
+                assert_eq!(!answer.header("www-authenticate").is_empty(), status == 401);
+            }
+        }
+    }
+    // Conditions are of no interest before it is clear who asks.
+    let conditional = client.get("/restricted/a", &[("if-none-match", "*")]).await;
+    assert_eq!(conditional.status, StatusCode::UNAUTHORIZED);
+
+    node.world.fence(Some(Fence::Serves));
+    let stale = client.get("/restricted/a", &[token]).await;
+    assert_eq!(stale.header("cache-control"), "private, max-age=0");
+}
+
+/// What a connection of its own gets to hear.
+async fn said(addr: std::net::SocketAddr, request: &str) -> String {
+    let mut socket = Raw::connect(addr).await;
+    socket.write(request).await;
+    socket.read_to_end().await
+}
+
+#[tokio::test]
+async fn hosts_of_clients() {
+    let node = Node::start();
+    node.world.put("a", &Bytes::from_static(b"in plain text"), Kept::Memory);
+    let cases = [
+        ("one.test", "/a", 200),
+        ("one.test:8080", "/a", 200),
+        ("one.test", "/assets/a", 404),
+        ("two.test", "/a", 404),
+        ("two.test", "/assets/a", 404),
+        ("node.test", "/assets/a", 200),
+    ];
+    for (host, path, status) in cases {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = said(node.http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} at {host}: {answer}");
+        let request = format!("GET http://{host}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = said(node.http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "absolute {path} at {host}: {answer}");
+    }
 }
 
 #[tokio::test]
@@ -297,9 +398,9 @@ async fn problems() {
         let retry = if status == 503 { "1" } else { "" };
         assert_eq!(answer.header("retry-after"), retry);
         let problem = answer.problem();
-        assert_eq!(problem["type"], "about:blank");
-        let title = answer.status.canonical_reason().expect("one");
-        assert_eq!(problem["title"], title);
+        assert_eq!(problem["type"], format!("urn:ncore:problem:{}", problem["code"].as_str().expect("a code")));
+        assert_ne!(problem["title"], "");
+        assert_eq!(problem["message"], problem["detail"]);
         assert_eq!(problem["status"], status);
         assert_eq!(problem["code"], code);
         assert_eq!(problem["request_id"], "abc-1");

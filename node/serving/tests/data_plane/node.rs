@@ -16,9 +16,9 @@ use futures_util::future::BoxFuture;
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use ncore_serving::{
-    AcceptLoopDied, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetFacts, AssetServer, BlobHash, BoxError, Catalog, Drained,
-    Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, RequestBodyError, RequestId, Router, SLICE_BYTES,
-    ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity, ViewAge,
+    AcceptLoopDied, Admission, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetFacts, AssetServer, BlobHash, BoxError, Catalog,
+    Drained, Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, Readers, Refused, RefusedReason,
+    RequestBodyError, RequestId, Router, SLICE_BYTES, ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity, ViewAge, Visit,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
@@ -99,6 +99,8 @@ impl World {
         let entry = Arc::new(AssetEntry::new(AssetFacts {
             id: format!("as_{path}"),
             path: path.to_owned(),
+            client: "cl_1".to_owned(),
+            readers: if path.starts_with("restricted/") || path.starts_with("secret/") { Readers::Admitted } else { Readers::All },
             blob,
             size,
             sha256: Sha256::digest(bytes).into(),
@@ -162,6 +164,31 @@ impl Catalog for World {
             Some(entry) => Lookup::Found(Arc::clone(entry), age),
             None => Lookup::NotFound(age),
         }
+    }
+
+    fn host_owner(&self, host: &str) -> Option<Arc<str>> {
+        match host {
+            "one.test" => Some("cl_1".into()),
+            "two.test" => Some("cl_2".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Lets in whoever says `Bearer let-me-in`, or `?let-me-in`.
+impl Admission for World {
+    fn admit(&self, visit: Visit) -> BoxFuture<'static, Result<(), Refused>> {
+        let shown = visit.authorization.first().map(|value| value == "Bearer let-me-in");
+        let is_signed = visit.query.as_deref() == Some("let-me-in");
+        let refused =
+            |reason, detail: &str| Refused { reason, detail: detail.to_owned(), challenge: Some("Bearer realm=\"test\"".to_owned()) };
+        let answer = match shown {
+            Some(true) => Ok(()),
+            Some(false) => Err(refused(RefusedReason::TokenInvalid, "not that")),
+            None if is_signed => Ok(()),
+            None => Err(refused(RefusedReason::TokenMissing, "show something")),
+        };
+        Box::pin(async move { answer })
     }
 }
 
@@ -280,7 +307,14 @@ impl Node {
 
         let world = Arc::<World>::default();
         let metrics = Arc::<ServingMetrics>::default();
-        let assets = AssetServer::new(Arc::clone(&world) as _, Arc::clone(&world) as _, "eu-ams-1", PATIENCE, Arc::clone(&metrics));
+        let assets = AssetServer::new(
+            Arc::clone(&world) as _,
+            Arc::clone(&world) as _,
+            Arc::clone(&world) as _,
+            "eu-ams-1",
+            PATIENCE,
+            Arc::clone(&metrics),
+        );
         let router = Arc::new(Router::new(assets, Arc::new(Api)));
         let shutdown = CancellationToken::new();
         let serving = listener.serve(router, shutdown.clone());

@@ -24,8 +24,19 @@ const POLL: Duration = Duration::from_millis(250);
 /// How much is read from the file at a time, in bytes.
 const CHUNK: usize = 256 << 10;
 
+/// What a file is to become.
+pub(super) struct Wanted {
+    /// Where to; the name of the file if none is given.
+    pub(super) path: Option<String>,
+    /// How long others may cache it, in seconds.
+    pub(super) cache_ttl: Option<u32>,
+    /// Whether it is not for everybody.
+    pub(super) restricted: bool,
+}
+
 /// Uploads `file`. The asset, as the API shows it.
-pub(super) async fn upload(remote: &Remote, file: &Path, path: Option<String>, cache_ttl: Option<u32>, show: bool) -> Result<Value> {
+pub(super) async fn upload(remote: &Remote, file: &Path, wanted: Wanted, show: bool) -> Result<Value> {
+    let Wanted { path, cache_ttl, restricted } = wanted;
     let source = File::open(file).await.with_context(|| format!("cannot read {}", file.display()))?;
     let size = source.metadata().await?.len();
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).context("that is not a file")?;
@@ -36,6 +47,9 @@ pub(super) async fn upload(remote: &Remote, file: &Path, path: Option<String>, c
     let mut form = Form::new().text("path", path.unwrap_or(name));
     if let Some(ttl) = cache_ttl {
         form = form.text("cache_ttl", ttl.to_string());
+    }
+    if restricted {
+        form = form.text("visibility", "restricted");
     }
     let request = remote.post("/api/v2/assets/upload").header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
     let asset = remote.checked(request.multipart(form.part("file", content))).await?.json().await?;

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::{Piece, SliceBody, first_slice};
 use crate::{
     metrics::ServingMetrics,
-    serve::{AssetEntry, AssetFacts, BlobHash, LoadedSlice, SLICE_BYTES, SliceError, SliceSource, Slices, slices::SliceReader},
+    serve::{AssetEntry, AssetFacts, BlobHash, LoadedSlice, Readers, SLICE_BYTES, SliceError, SliceSource, Slices, slices::SliceReader},
 };
 
 const SIZE: u64 = 2 * SLICE_BYTES + 4_321;
@@ -112,6 +112,8 @@ fn body(disk: &Arc<Disk>, pieces: Vec<Piece>) -> SliceBody {
     let facts = AssetFacts {
         id: "as_1".to_owned(),
         path: "a".to_owned(),
+        client: "cl_1".to_owned(),
+        readers: Readers::All,
         blob: BlobHash([0; 32]),
         size: SIZE,
         sha256: [0; 32],
