@@ -19,8 +19,10 @@ use crate::{
     visibility::Visibility,
 };
 
-/// How many rows are read at a time where a filter may drop most of them.
+/// How many rows are read at a time at least where a filter may drop most of them,
 const CHUNK: usize = 256;
+/// and at most. A page that fits is read in one go: to begin at a place costs as much as to read a hundred rows from there on.
+const CHUNK_MAX: usize = 1_024;
 
 /// Typed reads. Everything that implements [`ReadTables`] has them.
 pub trait Query: ReadTables {
@@ -186,10 +188,12 @@ pub trait Query: ReadTables {
         let prefix = [&base, filter.prefix.as_bytes()].concat();
         // The first key after `after` is `after` with the smallest byte behind it.
         let mut from = after.map_or_else(|| prefix.clone(), |path| [&base, path.as_bytes(), &[0]].concat());
+        // One more than fit shows whether there are more.
+        let chunk = limit.saturating_add(1).clamp(CHUNK, CHUNK_MAX);
         let mut assets = Vec::new();
         loop {
-            let rows = self.scan(Table::ClientAssets, &prefix, &from, CHUNK)?;
-            let more = rows.len() == CHUNK;
+            let rows = self.scan(Table::ClientAssets, &prefix, &from, chunk)?;
+            let more = rows.len() == chunk;
             if let Some((last, _)) = rows.last() {
                 from = [last, [0].as_slice()].concat();
             }

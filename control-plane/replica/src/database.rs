@@ -8,8 +8,8 @@ use std::{
 
 use ncore_model::{ReadTables, Row, Table, TableError};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode, Options, ReadOptions,
-    WriteOptions, checkpoint::Checkpoint,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode,
+    Options, ReadOptions, WriteBufferManager, WriteOptions, checkpoint::Checkpoint,
 };
 
 use crate::error::ReplicaError;
@@ -19,10 +19,15 @@ const META: &str = "meta";
 /// How far the state reaches: index (u64 BE), then whatever Raft wants kept with it.
 const MARK: &[u8] = b"mark";
 
-/// Memory for blocks read from disk, in bytes.
+/// Memory for blocks read from disk, with the indexes and filters of all files, and for rows not yet written to a file, in bytes.
 const BLOCK_CACHE: usize = 64 << 20;
-/// Memory for rows not yet written to a file, in bytes, over all tables.
+/// The part of it that rows not yet written may take, in bytes, over all tables.
 const WRITE_BUFFERS: usize = 32 << 20;
+/// Memory for blocks of a checkpoint, in bytes, which is mostly read once from end to end, beside the state that is at work.
+const ONE_LOOK_CACHE: usize = 4 << 20;
+/// Bytes of a new file after which the system is asked to write them. Left to itself it keeps them until the file is made durable,
+/// and then every other sync, the log's among them, waits for all of it.
+const WRITE_AHEAD: u64 = 1 << 20;
 
 /// An open database.
 pub(crate) struct Database {
@@ -46,11 +51,13 @@ impl Database {
 
     fn open_with(mut options: Options, dir: &Path) -> Result<Self, ReplicaError> {
         options.create_missing_column_families(true);
-        options.set_db_write_buffer_size(WRITE_BUFFERS);
         options.set_max_total_wal_size(64 << 20);
         options.set_max_open_files(256);
         options.set_keep_log_file_num(4);
+        options.set_bytes_per_sync(WRITE_AHEAD);
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(WRITE_BUFFERS, false, cache.clone());
+        options.set_write_buffer_manager(&buffers);
         let families = Table::ALL
             .iter()
             .map(|table| table.as_str())
@@ -67,7 +74,7 @@ impl Database {
 
     /// Opens the database in `dir` for reading. Nothing of it changes.
     pub(crate) fn open_to_read(dir: &Path) -> Result<Self, ReplicaError> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let cache = Cache::new_lru_cache(ONE_LOOK_CACHE);
         let names = Table::ALL.iter().map(|table| table.as_str()).chain([META]);
         let families = names.map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
         let mut options = Options::default();
@@ -212,6 +219,11 @@ fn table_options(cache: &Cache) -> Options {
     blocks.set_bloom_filter(10.0, false);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In small parts. Those of a large file, in one piece, can be larger than a shard of the cache, and would be read anew each time.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(4 << 10);
+    blocks.set_pin_top_level_index_and_filter(true);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);

@@ -22,6 +22,7 @@ use cluster_tests::{Cluster, Node};
 use hdrhistogram::Histogram;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
+use crate::process::cpu_seconds;
 use load::{Client, GROUP};
 use process::{Memory, disk_bytes, memory, reset_peak};
 
@@ -94,6 +95,7 @@ impl Million {
         let mut random = SmallRng::seed_from_u64(2);
         let mut times = Histogram::<u64>::new(3)?;
         reset_peak(node)?;
+        let before = cpu(node)?;
         for _ in 0..PAGES {
             let group = random.random_range(0..self.assets / GROUP);
             let began = Instant::now();
@@ -101,7 +103,11 @@ impl Million {
             record(&mut times, began.elapsed())?;
             ensure!(bytes > GROUP * 100, "a page of {bytes} bytes is not {GROUP} assets");
         }
-        println!("pages of {GROUP} by prefix, {PAGES} of them at random: {}", spread(&times));
+        let each = (cpu(node)? - before) * 1e3 / PAGES as f64;
+        println!(
+            "pages of {GROUP} by prefix, {PAGES} of them at random: {}; {each:.2} ms of the node's processor time each",
+            spread(&times)
+        );
         say_memory("while listing", node)
     }
 
@@ -153,6 +159,11 @@ fn say_memory(when: &str, node: &Node) -> Result<()> {
     let memory: Memory = memory(node)?;
     println!("memory {when}: {memory}");
     Ok(())
+}
+
+/// User and system time of the node so far, in seconds: what a busy machine does not spoil.
+fn cpu(node: &Node) -> Result<f64> {
+    cpu_seconds(&[node.pid().context("the node does not run")?])
 }
 
 fn say_disk(node: &Node) -> Result<()> {

@@ -132,7 +132,7 @@ fn db_options() -> Options {
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_recycle_log_file_num(4);
-    options.set_max_total_wal_size(256 << 20);
+    options.set_max_total_wal_size(4 * WRITE_BUFFER as u64);
     options.set_max_background_jobs(2);
     options.set_keep_log_file_num(4);
     options.set_max_open_files(256);
@@ -145,8 +145,8 @@ fn logs_options() -> Options {
     table.set_block_cache(&Cache::new_lru_cache(8 << 20));
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
-    options.set_write_buffer_size(64 << 20);
-    options.set_max_write_buffer_number(4);
+    options.set_write_buffer_size(WRITE_BUFFER);
+    options.set_max_write_buffer_number(3);
     // Most entries are purged before a compaction would profit; and sizes on disk stay the sizes of the records.
     options.set_compression_type(DBCompressionType::None);
     options
@@ -158,5 +158,8 @@ fn meta_options() -> Options {
     options
 }
 
+/// Bytes of entries in memory until they are written to a file: a few seconds of all that a disk can take, three times at most.
+/// It also bounds what is read again from the write-ahead log at a start.
+const WRITE_BUFFER: usize = 16 << 20;
 const LOGS: &str = "logs";
 const META: &str = "meta";

@@ -47,14 +47,13 @@ pub(crate) fn describe(view: &View<'_>, public_url: Arc<str>, asset: Asset) -> R
 
 impl<V: ReadTables> Describer<'_, V> {
     pub(crate) fn describe(&mut self, asset: Asset) -> Result<AssetDetails, TableError> {
-        let blob = self.view.blob(asset.blob)?;
         let placed = self.holdings.placed(self.view, &asset)?;
         Ok(AssetDetails {
             visibility: self.view.visibility(&asset)?,
             url: address::of_asset(&self.public_url, &asset.path),
             node: self.names.get(&asset.node).cloned().unwrap_or_else(|| asset.node.to_string()),
             replicated: self.holdings.replicated(&placed, asset.version),
-            copies: self.holdings.copies(&placed, &asset, blob.as_ref()),
+            copies: self.holdings.copies(self.view, &placed, &asset)?,
             revision: Revision { lineage: self.lineage, index: asset.version },
             asset,
         })

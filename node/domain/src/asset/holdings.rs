@@ -1,6 +1,6 @@
 //! Who must hold what and who does, as one view has it: the members, the placements, and what each member reports.
 
-use ncore_model::{Asset, Blob, CopyState, Node, NodeReport, Placed, Placements, Query, ReadTables, TableError, copy_state};
+use ncore_model::{Asset, CopyState, Node, NodeReport, Placed, Placements, Query, ReadTables, TableError, copy_state};
 
 /// The members of the cluster, each with its last report.
 pub(crate) struct Holdings {
@@ -29,13 +29,21 @@ impl Holdings {
     }
 
     /// How many members are known to hold the asset: those that must and report it verified, and those on which it was made durable
-    /// before it was committed and that have not reported since.
-    pub(crate) fn copies(&self, placed: &Placed, asset: &Asset, blob: Option<&Blob>) -> usize {
-        let holders = blob.map_or(&[][..], |blob| &blob.holders);
-        let holds = |(node, report): &&(Node, Option<NodeReport>)| {
-            let is_verified = placed.is_on(node.id) && placed.state(report.as_ref(), asset.version) == CopyState::Verified;
-            is_verified || (copy_state(report.as_ref(), asset.version) == CopyState::Pending && holders.contains(&node.id))
-        };
-        self.members.iter().filter(holds).count()
+    /// before it was committed and that have not reported since. Only for the latter the row of its blob is read, which for a page of
+    /// assets lies at as many places: most of what a page would take.
+    pub(crate) fn copies(&self, view: &impl ReadTables, placed: &Placed, asset: &Asset) -> Result<usize, TableError> {
+        let (mut copies, mut unreported) = (0, Vec::new());
+        for (node, report) in &self.members {
+            if placed.is_on(node.id) && placed.state(report.as_ref(), asset.version) == CopyState::Verified {
+                copies += 1;
+            } else if copy_state(report.as_ref(), asset.version) == CopyState::Pending {
+                unreported.push(node.id);
+            }
+        }
+        if !unreported.is_empty() {
+            let holders = view.blob(asset.blob)?.map(|blob| blob.holders).unwrap_or_default();
+            copies += unreported.iter().filter(|node| holders.contains(node)).count();
+        }
+        Ok(copies)
     }
 }
