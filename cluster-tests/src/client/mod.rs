@@ -30,7 +30,7 @@ pub use bearer::Bearer;
 pub use download::{Bytewise, Download, sha256};
 pub use outcome::{Cause, NotDone, Outcome, Problem};
 pub use revision::Revision;
-pub use shapes::{Asset, Holding, Page, Replication};
+pub use shapes::{Asset, Holding, Page, Replication, Usage};
 pub use upload::Upload;
 
 use crate::cluster::Node;
@@ -139,7 +139,7 @@ impl At<'_> {
         let body = serde_json::json!({
             "client_id": self.api.credentials.client_id,
             "secret": self.api.credentials.secret,
-            "scope": "assets:read assets:write cache:purge",
+            "scope": "assets:read assets:write cache:purge metrics:read",
         });
         let request = self.request(Method::POST, "/api/v2/auth/token").json(&body);
         let token: shapes::Token = self.send(request).await.parse().await.done()?;
@@ -198,6 +198,12 @@ impl At<'_> {
     /// The asset at exactly this path, if there is one.
     pub async fn find(&self, path: &str) -> Outcome<Option<Asset>> {
         self.page(path, None).await.map(|page| page.assets.into_iter().find(|asset| asset.path == path))
+    }
+
+    /// What the client used in the last 30 days, by `GET /api/v2/metrics`: the sum of its days.
+    pub async fn usage(&self) -> Outcome<Usage> {
+        let request = || self.request(Method::GET, "/api/v2/metrics").query(&[("granularity", "day")]);
+        self.authorized(request).await.parse().await.map(|usage: shapes::Metrics| usage.totals)
     }
 
     /// The bytes at a path, as a viewer gets them. A body that breaks off is an `Ok` that says so.

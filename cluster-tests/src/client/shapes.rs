@@ -89,3 +89,24 @@ impl Replication {
 pub(super) struct Token {
     pub(super) access_token: String,
 }
+
+/// `GET /api/v2/metrics`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Metrics {
+    pub(super) totals: Usage,
+}
+
+/// What a client used.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Usage {
+    /// Answers.
+    pub requests: u64,
+    /// Bytes of their bodies.
+    pub bytes_out: u64,
+    /// Assets whose first bytes were at the node that was asked.
+    pub hits: u64,
+    /// Assets whose first bytes came from another node.
+    pub misses: u64,
+    /// Answers by class of status: `2xx` and so on.
+    pub status: BTreeMap<String, u64>,
+}

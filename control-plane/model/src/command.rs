@@ -12,6 +12,7 @@ use crate::{
     placement::PlacementPolicy,
     replication::NodeReport,
     schema::SchemaRange,
+    usage::UsageReport,
     visibility::Visibility,
 };
 
@@ -90,6 +91,8 @@ pub enum Command {
     DescribeAsset(DescribeAsset),
     /// Another path for an asset. Level 5.
     MoveAsset(MoveAsset),
+    /// What clients used at a node since its last report. Level 5.
+    ReportUsage(UsageReport),
 }
 
 impl Command {
@@ -100,7 +103,7 @@ impl Command {
             Self::PatchAsset(_) => 2,
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
             Self::RevokeToken(_) | Self::SetPlacement(_) | Self::RemovePlacement { .. } => 4,
-            Self::PutAssetAs(_) | Self::DescribeAsset(_) | Self::MoveAsset(_) => 5,
+            Self::PutAssetAs(_) | Self::DescribeAsset(_) | Self::MoveAsset(_) | Self::ReportUsage(_) => 5,
             _ => 1,
         }
     }
@@ -132,6 +135,7 @@ impl Command {
             Self::PutAssetAs(_) => "put_asset_as",
             Self::DescribeAsset(_) => "describe_asset",
             Self::MoveAsset(_) => "move_asset",
+            Self::ReportUsage(_) => "report_usage",
         }
     }
 }

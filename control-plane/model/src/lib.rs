@@ -52,6 +52,7 @@ mod schema;
 mod signing_key;
 mod state_hash;
 mod table;
+mod usage;
 mod visibility;
 
 pub use apply::{Applied, ApplyError, IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS, apply, begin_lineage};
@@ -85,4 +86,5 @@ pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
 pub use signing_key::{RevokedToken, SigningKey};
 pub use state_hash::state_hash;
 pub use table::{ReadTables, Row, Table, TableError, Tables};
+pub use usage::{HourCounts, MAX_USAGE_COUNTS, USAGE_DAYS_KEPT, USAGE_HOURS_KEPT, UsageCounts, UsageMark, UsageReport, UsageUnit};
 pub use visibility::{RESTRICTED_PREFIX, Visibility};

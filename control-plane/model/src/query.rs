@@ -16,6 +16,7 @@ use crate::{
     revision::Revision,
     signing_key::{RevokedToken, SigningKey},
     table::{ReadTables, Row, Table, TableError},
+    usage::{UsageCounts, UsageMark, UsageUnit, usage_prefix},
     visibility::Visibility,
 };
 
@@ -280,6 +281,33 @@ pub trait Query: ReadTables {
             Ok((ClientId::from_text(id), record(Table::Placements, &value)?))
         };
         rows.into_iter().map(client).collect()
+    }
+
+    /// The last report of what clients used at a node that was taken.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn usage_mark(&self, node: NodeId) -> Result<Option<UsageMark>, TableError> {
+        row(self, Table::UsageMarks, &node.0.to_be_bytes())
+    }
+
+    /// What a client used in the hours, or on the days, from `from` to before `until`, by their numbers since 1970. Those in which it
+    /// used nothing are left out.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn usage(&self, client: &ClientId, unit: UsageUnit, from: u32, until: u32) -> Result<Vec<(u32, UsageCounts)>, TableError> {
+        let table = match unit {
+            UsageUnit::Hour => Table::UsageHours,
+            UsageUnit::Day => Table::UsageDays,
+        };
+        let prefix = usage_prefix(client);
+        let first = [prefix.as_slice(), &from.to_be_bytes()].concat();
+        let rows: Vec<Row> = self.scan(table, &prefix, &first, until.saturating_sub(from) as usize)?;
+        let number = |key: &[u8]| key.last_chunk().map(|bytes| u32::from_be_bytes(*bytes)).ok_or(TableError::Key { table });
+        let rows = rows.iter().map(|(key, bytes)| Ok((number(key)?, record(table, bytes)?)));
+        let rows: Vec<(u32, UsageCounts)> = rows.collect::<Result<_, TableError>>()?;
+        Ok(rows.into_iter().filter(|(number, _)| *number < until).collect())
     }
 
     /// Up to `limit` purges at or after an index, with their indices.

@@ -6,7 +6,7 @@
 //! | 2 | 0.1 | `PatchAsset` |
 //! | 3 | 0.1 | `SetVoter`, `SetRelay`; the table `Relays` |
 //! | 4 | 0.1 | `RevokeToken`, `SetPlacement`, `RemovePlacement`; the tables `RevokedTokens`, `Placements` |
-//! | 5 | 0.1 | `PutAssetAs`, `DescribeAsset`, `MoveAsset`; the table `RestrictedAssets` |
+//! | 5 | 0.1 | `PutAssetAs`, `DescribeAsset`, `MoveAsset`, `ReportUsage`; the tables `RestrictedAssets`, `UsageMarks`, `UsageHours`, `UsageDays` |
 //!
 //! A node announces the range of levels that it can apply. The level of the state rises one at a time, by a command, and only
 //! while every node that is not removed can apply the new one.

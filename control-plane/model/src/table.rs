@@ -27,6 +27,9 @@ use crate::codec::CodecError;
 /// | `Placements` | empty | [`PlacementMark`](crate::PlacementMark) | 0.1, level 4 |
 /// | `Placements` | client id | [`ClientPlacement`](crate::ClientPlacement) | 0.1, level 4 |
 /// | `RestrictedAssets` | asset id | empty | 0.1, level 5 |
+/// | `UsageMarks` | node id, u64 BE | [`UsageMark`](crate::UsageMark) | 0.1, level 5 |
+/// | `UsageHours` | client id, 0, hour since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
+/// | `UsageDays` | client id, 0, day since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -68,11 +71,17 @@ pub enum Table {
     Placements = 18,
     /// The assets that were said to be restricted. Those whose path says it need no row.
     RestrictedAssets = 23,
+    /// The last report of usage of each node.
+    UsageMarks = 27,
+    /// What each client used in each hour.
+    UsageHours = 28,
+    /// What each client used on each day.
+    UsageDays = 29,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -92,6 +101,9 @@ impl Table {
         Self::RevokedTokens,
         Self::Placements,
         Self::RestrictedAssets,
+        Self::UsageMarks,
+        Self::UsageHours,
+        Self::UsageDays,
     ];
 
     /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
@@ -120,6 +132,9 @@ impl Table {
             Self::RevokedTokens => "revoked_tokens",
             Self::Placements => "placements",
             Self::RestrictedAssets => "restricted_assets",
+            Self::UsageMarks => "usage_marks",
+            Self::UsageHours => "usage_hours",
+            Self::UsageDays => "usage_days",
         }
     }
 

@@ -197,7 +197,7 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::InitCluster(_) => &[Table::Nodes],
         Command::AddNode(_) => &[Table::Nodes, Table::JoinTokens, Table::Placements],
         Command::UpdateNode(_) => &[Table::Nodes, Table::Placements],
-        Command::SetNodeState { .. } => &[Table::Nodes, Table::Reports, Table::Relays, Table::Placements],
+        Command::SetNodeState { .. } => &[Table::Nodes, Table::Reports, Table::Relays, Table::Placements, Table::UsageMarks],
         Command::SetVoter { .. } => &[Table::Nodes],
         Command::SetRelay { .. } => &[Table::Relays],
         Command::CreateJoinToken(_) | Command::RevokeJoinToken { .. } => &[Table::JoinTokens],
@@ -212,6 +212,7 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::MoveAsset(_) => &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions],
         Command::PurgeAssets(_) => &[Table::Purges],
         Command::ReportHoldings(_) => &[Table::Reports],
+        Command::ReportUsage(_) => &[Table::UsageMarks, Table::UsageHours, Table::UsageDays],
         Command::RaiseSchema { .. } => &[],
         Command::RevokeToken(_) => &[Table::RevokedTokens],
         Command::SetPlacement(_) | Command::RemovePlacement { .. } => &[Table::Placements],
@@ -378,7 +379,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 23);
+    assert_eq!(carried_out.len(), 24);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

@@ -1,10 +1,11 @@
 //! The agent put together: its tasks, and what the rest of the node gets from it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ncore_control::ControlPlane;
 use ncore_freshness::Fences;
 use ncore_store::BlobStore;
+use ncore_telemetry::Usage;
 use ncore_transfer::{ReadThrough, RepairQueue, Repairs, Transfer};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -22,6 +23,7 @@ use crate::{
     settings::AgentSettings,
     slices::AssetSlices,
     supervisor::{Supervised, Supervisor},
+    usage::UsageReporter,
 };
 
 /// Damaged blobs that wait for the replicator.
@@ -41,6 +43,10 @@ pub struct Agent {
     pub repairs: Repairs,
     /// Where these reports come out.
     pub repair_queue: RepairQueue,
+    /// What clients use, as it is counted here.
+    pub usage: Arc<Usage>,
+    /// Where it is kept until it is reported.
+    pub data_dir: PathBuf,
 }
 
 /// The running agent. Dropping it aborts its tasks.
@@ -57,7 +63,7 @@ impl Agent {
     /// Starts the tasks on the present runtime.
     #[must_use]
     pub fn start(self, settings: AgentSettings) -> AgentHandle {
-        let Self { control, fences, store, transfer, repairs, repair_queue } = self;
+        let Self { control, fences, store, transfer, repairs, repair_queue, usage, data_dir } = self;
         let metrics = Arc::new(AgentMetrics::default());
         let replica = Arc::clone(control.replica());
         let mut tasks = Supervisor::new();
@@ -95,7 +101,11 @@ impl Agent {
         let reporter = Reporter::new(Arc::clone(&control), settings.incarnation, settings.reports, Arc::clone(&metrics), holdings.clone());
         tasks.spawn("reporter", |stop| reporter.run(stop));
 
-        let catalog = Arc::new(AssetCatalog::new(Arc::clone(&control), fences, entries, hosts, Arc::clone(&metrics)));
+        let (incarnation, counted) = (settings.incarnation, Arc::clone(&metrics));
+        let usage_reporter = UsageReporter::new(Arc::clone(&control), Arc::clone(&usage), &data_dir, incarnation, settings.usage, counted);
+        tasks.spawn("usage", |stop| usage_reporter.run(stop));
+
+        let catalog = Arc::new(AssetCatalog::new(Arc::clone(&control), fences, entries, hosts, Arc::clone(&metrics), usage));
         let collector = Collector::new(control, store.clone(), settings.collection, Arc::clone(&metrics), removals);
         tasks.spawn("collector", |stop| collector.run(stop));
 

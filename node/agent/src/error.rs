@@ -12,6 +12,9 @@ pub enum AgentError {
     /// A row of the replica cannot be read.
     #[error("a row of the replica cannot be read")]
     Row(#[source] TableError),
+    /// What was counted for clients before the last stop cannot be read. To go on would lose it.
+    #[error("the kept counts of usage cannot be read")]
+    Spool(#[source] std::io::Error),
     /// A task panicked.
     #[error("the task panicked")]
     Panicked,

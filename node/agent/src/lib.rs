@@ -14,6 +14,8 @@
 //! any time. Signals only make it look sooner; time makes it look anyway. So boot, restart and steady state are one path, and a
 //! node that was away for a week is a node with more to do.
 //!
+//! Beside that the reporter of usage tells the cluster what clients used here, as serving and the API counted it.
+//!
 //! # What holds
 //!
 //! 1. **The report is not better than the truth.** A version is reported as held after its blob was verified and made durable here.
@@ -42,11 +44,12 @@ mod settings;
 mod slices;
 mod supervisor;
 mod surplus;
+mod usage;
 
 pub use agent::{Agent, AgentHandle};
 pub use catalog::AssetCatalog;
 pub use error::{AgentError, AgentFailure};
 pub use metrics::AgentMetrics;
 pub use replicate::Holdings;
-pub use settings::{AgentSettings, CollectionSettings, ReplicationSettings, ReportSettings, ScrubSettings};
+pub use settings::{AgentSettings, CollectionSettings, ReplicationSettings, ReportSettings, ScrubSettings, UsageSettings};
 pub use slices::AssetSlices;

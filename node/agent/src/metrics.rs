@@ -47,6 +47,14 @@ pub struct AgentMetrics {
     pub purges: AtomicU64,
     /// Assets that these matched.
     pub purged_assets: AtomicU64,
+    /// Reports of usage that the cluster took.
+    pub usage_reports: AtomicU64,
+    /// Tries to report usage that failed, or whose outcome is not known.
+    pub usage_reports_failed: AtomicU64,
+    /// Hours of clients that no report has yet. A present value.
+    pub usage_pending: AtomicU64,
+    /// Hours of clients whose counts were dropped because too many waited.
+    pub usage_dropped: AtomicU64,
     /// Lookups of an asset that the memory of the catalog answered.
     pub catalog_hits: AtomicU64,
     /// Lookups that went to the replica.

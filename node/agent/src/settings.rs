@@ -15,6 +15,8 @@ pub struct AgentSettings {
     pub collection: CollectionSettings,
     /// Re-reading of what is held.
     pub scrub: ScrubSettings,
+    /// Reports of what clients used.
+    pub usage: UsageSettings,
     /// Bytes that rendered assets may take in memory.
     pub catalog_bytes: usize,
     /// How long tasks have to end when the node stops.
@@ -31,6 +33,7 @@ impl AgentSettings {
             reports: ReportSettings::default(),
             collection: CollectionSettings::default(),
             scrub: ScrubSettings::default(),
+            usage: UsageSettings::default(),
             catalog_bytes: 32 << 20,
             shutdown: Duration::from_secs(5),
         }
@@ -94,6 +97,23 @@ impl Default for ReportSettings {
             retry: Duration::from_millis(500),
             wake: Duration::from_secs(30),
         }
+    }
+}
+
+/// How this node tells the cluster what clients used here.
+#[derive(Debug, Clone)]
+pub struct UsageSettings {
+    /// How often, while there is anything to tell. With `deadline` less than what a crash may lose of the counts.
+    pub every: Duration,
+    /// How long to wait for the answer to a report. Less than `every`.
+    pub deadline: Duration,
+    /// How long to go on reporting when the node stops.
+    pub farewell: Duration,
+}
+
+impl Default for UsageSettings {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(8), deadline: Duration::from_secs(5), farewell: Duration::from_secs(3) }
     }
 }
 

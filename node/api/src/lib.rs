@@ -25,6 +25,7 @@
 //! | `DELETE /api/v2/assets/{id}` | `assets:write` | 204 |
 //! | `GET /api/v2/assets/{id}/replication` | `assets:read` | 200 |
 //! | `POST /api/v2/cache/purge` | `cache:purge` | 200 |
+//! | `GET /api/v2/metrics` | `metrics:read` | 200 |
 //!
 //! # What holds for every response
 //!
@@ -49,6 +50,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use ncore_domain::Domain;
+use ncore_telemetry::Usage;
 use tower::ServiceExt;
 
 pub use front::RequestId;
@@ -61,13 +63,15 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct ApiParts {
     /// What can be done.
     pub domain: Arc<Domain>,
+    /// Where the requests of clients are counted.
+    pub usage: Arc<Usage>,
 }
 
 /// The API as an axum router. It answers every path: those that it does not know with 404.
 ///
 /// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here.
 pub fn router(parts: ApiParts) -> Router {
-    front::around(v2::routes(Arc::clone(&parts.domain)), parts.domain)
+    front::around(v2::routes(Arc::clone(&parts.domain)), parts.domain, parts.usage)
 }
 
 /// What the API is, as an OpenAPI document: the one at `/api/v2/openapi.json`.

@@ -75,7 +75,7 @@ pub(crate) struct Row {
 
 impl Kind {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::TokenMissing,
         Self::TokenMalformed,
         Self::TokenInvalid,
@@ -83,6 +83,8 @@ impl Kind {
         Self::ClientUnderReview,
         Self::ClientBlocked,
         Self::AssetOfOther,
+        Self::PathTaken,
+        Self::VisibilityFixed,
         Self::EndpointNotFound,
         Self::AssetNotFound,
         Self::MethodNotAllowed,

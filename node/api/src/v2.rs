@@ -4,6 +4,7 @@ mod assets;
 mod auth;
 mod document;
 mod message;
+mod metrics;
 mod purge;
 mod reference;
 mod replication;
@@ -44,6 +45,7 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route("/api/v2/assets/{id}", get(assets::show).patch(assets::patch).delete(assets::delete))
         .route("/api/v2/assets/{id}/replication", get(replication::show))
         .route("/api/v2/cache/purge", post(purge::purge))
+        .route("/api/v2/metrics", get(metrics::show))
         .fallback(async || Problem::new(Kind::EndpointNotFound, "no such endpoint"))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")

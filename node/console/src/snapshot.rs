@@ -127,7 +127,7 @@ fn trend(summary: &Summary) -> String {
     let Some(trend) = summary.trend else { return "no earlier traffic".to_owned() };
     let before = if trend.minutes == 60 { "prev. hour".to_owned() } else { format!("prev. {} min", trend.minutes) };
     match trend.percent.round() {
-        same if same == 0.0 => format!("level with {before}"),
+        0.0 => format!("level with {before}"),
         more if more > 0.0 => format!("↑ {more:.0} % vs {before}"),
         less => format!("↓ {:.0} % vs {before}", -less),
     }

@@ -20,6 +20,7 @@ use crate::{
     settings::Settings,
     status::{self, NodeStatus},
     upload::Uploads,
+    usage::UsageRecords,
 };
 
 /// What a [`Domain`] stands on.
@@ -52,6 +53,7 @@ pub struct Domain {
     assets: Assets,
     uploads: Uploads,
     public: Public,
+    usage: UsageRecords,
 }
 
 impl Domain {
@@ -69,6 +71,7 @@ impl Domain {
             placement: PlacementRules::new(cluster.clone()),
             public: Public::new(cluster.clone(), store.clone(), Arc::clone(&public_url)),
             assets: Assets::new(cluster.clone(), fences, store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
+            usage: UsageRecords::new(cluster.clone()),
             uploads: Uploads::new(cluster.clone(), store, copies, Arc::clone(&clock), &settings, public_url),
             cluster,
             clock,
@@ -116,6 +119,18 @@ impl Domain {
     #[must_use]
     pub fn public(&self) -> &Public {
         &self.public
+    }
+
+    /// What clients used.
+    #[must_use]
+    pub fn usage(&self) -> &UsageRecords {
+        &self.usage
+    }
+
+    /// What time it is here, in Unix seconds.
+    #[must_use]
+    pub fn now_s(&self) -> u64 {
+        self.clock.now_ms() / 1_000
     }
 
     /// What this node says of itself.

@@ -12,6 +12,7 @@
 //!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
 //!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
+//!    ├─ usage()     what a client used, by hour and by day
 //!    └─ status()    what this node says of itself
 //! ```
 //!
@@ -40,6 +41,7 @@ mod public;
 mod settings;
 mod status;
 mod upload;
+mod usage;
 
 pub use acknowledge::{AckLevel, Acknowledged};
 pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
@@ -61,3 +63,4 @@ pub use public::{Directory, DirectoryEntry, Public, PublicAsset, PublicIndex};
 pub use settings::Settings;
 pub use status::{NodeStatus, Standing};
 pub use upload::{MediaType, MediaTypeError, PINS_HOLD_MS, UploadMeta, UploadSession, UploadStart, Uploaded, Uploads};
+pub use usage::{UsageRange, UsageRangeError, UsageRecords, UsageStep};

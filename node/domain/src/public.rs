@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use ncore_model::{Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, decode};
+use ncore_model::{Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, Visibility, decode};
 use ncore_store::{BlobStatus, BlobStore};
 
 use crate::{
@@ -77,7 +77,7 @@ impl Public {
         Self { cluster, store, public_url }
     }
 
-    /// A page of the public index: up to `limit` assets after the path `after`.
+    /// A page of the public index: of the next `limit` assets after the path `after` those that are public.
     ///
     /// # Errors
     /// [`StateError`].
@@ -89,20 +89,24 @@ impl Public {
             let mut rows = view.scan(Table::Assets, INDEXED.as_bytes(), &from, limit + 1)?;
             let more = rows.len() > limit;
             rows.truncate(limit);
-            let asset = |(_, row): &(Vec<u8>, Vec<u8>)| {
-                let asset: Asset = decode(row).map_err(|source| TableError::Row { table: Table::Assets, source })?;
+            let decoded = |(_, row): &(Vec<u8>, Vec<u8>)| decode(row).map_err(|source| TableError::Row { table: Table::Assets, source });
+            let rows: Vec<Asset> = rows.iter().map(decoded).collect::<Result<_, _>>()?;
+            let next = rows.last().filter(|_| more).map(|asset| asset.path.clone());
+            let shown = |asset: Asset| {
+                if view.visibility(&asset)? == Visibility::Restricted {
+                    return Ok(None);
+                }
                 let held = store.status(asset.blob.into()).is_ok_and(|status| matches!(status, BlobStatus::Present { .. }));
-                Ok(PublicAsset {
+                Ok(Some(PublicAsset {
                     url: of_asset(&public_url, &asset.path),
                     path: asset.path,
                     mime: asset.mime,
                     size: asset.size,
                     modified_at_ms: asset.modified_at_ms,
                     held,
-                })
+                }))
             };
-            let assets = rows.iter().map(asset).collect::<Result<Vec<_>, TableError>>()?;
-            let next = if more { assets.last().map(|asset| asset.path.clone()) } else { None };
+            let assets = rows.into_iter().filter_map(|asset| shown(asset).transpose()).collect::<Result<Vec<_>, TableError>>()?;
             Ok(PublicIndex { assets, next })
         });
         index.await
@@ -158,7 +162,7 @@ mod tests {
     #[test]
     fn few_are_shown_and_all_are_counted() {
         let client = |number: u64, status| Client {
-            id: ClientId::from_text(format!("c{number}")),
+            id: ClientId::from_text(&format!("c{number}")),
             name: "n".to_owned(),
             secret_hash: String::new(),
             scopes: Vec::new(),

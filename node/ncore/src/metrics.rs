@@ -268,6 +268,14 @@ impl Source for AgentFigures {
         figures.counter("blobs_collected", "Blobs that were removed because nothing refers to them", load(&metrics.collected))?;
         figures.counter("blobs_collected_bytes", "Bytes of these", load(&metrics.collected_bytes))?;
         figures.counter("purges", "Purges that were carried out here", load(&metrics.purges))?;
+        let usage = [("ok", load(&metrics.usage_reports)), ("failed", load(&metrics.usage_reports_failed))];
+        figures.counters("usage_reports", "Reports of what clients used here", "result", &usage)?;
+        figures.gauge("usage_pending", "Hours of clients that no report has yet", load(&metrics.usage_pending))?;
+        figures.counter(
+            "usage_dropped",
+            "Hours of clients whose counts were dropped because too many waited",
+            load(&metrics.usage_dropped),
+        )?;
         let lookups = [("hit", load(&metrics.catalog_hits)), ("miss", load(&metrics.catalog_misses))];
         figures.counters("catalog_lookups", "Lookups of an asset by path, in memory or in the state", "result", &lookups)
     }

@@ -40,7 +40,7 @@ use ncore_model::NodeId;
 use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
 use ncore_store::{BlobStore, StoreConfig};
-use ncore_telemetry::{Events, History, LogFormat, Metrics, init_logging};
+use ncore_telemetry::{Events, History, LogFormat, Metrics, Usage, init_logging};
 use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -177,7 +177,17 @@ impl Node {
             clock: Arc::new(SystemClock),
             settings: domain_settings(config),
         }));
-        let agent = Agent { control: plane, fences: Arc::clone(&fences), store: store.clone(), transfer, repairs, repair_queue };
+        let usage = Arc::new(Usage::default());
+        let agent = Agent {
+            control: plane,
+            fences: Arc::clone(&fences),
+            store: store.clone(),
+            transfer,
+            repairs,
+            repair_queue,
+            usage: Arc::clone(&usage),
+            data_dir: dir.clone(),
+        };
         let agent = agent.start(agent_settings(config, control.incarnation()));
 
         let serving_metrics = Arc::new(ServingMetrics::default());
@@ -221,7 +231,7 @@ impl Node {
             let console = Arc::clone(&console);
             async move { console.run().await }
         });
-        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain) }));
+        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage }));
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
         let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
+use ncore_telemetry::Tally;
 
 use crate::{
     BoxError,
@@ -25,9 +26,15 @@ pub type ApiBody = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) struct ResponseBody {
     source: Source,
     /// There for the bytes of assets, which are what `bytes_out` counts.
-    meter: Option<Arc<ServingMetrics>>,
+    meter: Option<BodyMeter>,
     /// There on HTTP/2, where a stream that stands still has to be noticed from outside of it.
     progress: Option<Arc<StreamProgress>>,
+}
+
+/// Where the bytes of an asset are counted: for the node, and for the client that has the asset.
+pub(crate) struct BodyMeter {
+    pub(crate) metrics: Arc<ServingMetrics>,
+    pub(crate) client: Tally,
 }
 
 enum Source {
@@ -61,20 +68,20 @@ impl ResponseBody {
     }
 
     /// Bytes of an asset, all of them here.
-    pub(crate) fn content(bytes: Bytes, metrics: Arc<ServingMetrics>) -> Self {
-        Self::of(Source::Once(bytes), Some(metrics))
+    pub(crate) fn content(bytes: Bytes, meter: BodyMeter) -> Self {
+        Self::of(Source::Once(bytes), Some(meter))
     }
 
     /// Bytes of an asset, slice by slice.
-    pub(crate) fn slices(slices: SliceBody, metrics: Arc<ServingMetrics>) -> Self {
-        Self::of(Source::Slices(Box::new(slices)), Some(metrics))
+    pub(crate) fn slices(slices: SliceBody, meter: BodyMeter) -> Self {
+        Self::of(Source::Slices(Box::new(slices)), Some(meter))
     }
 
     pub(crate) fn api(body: ApiBody) -> Self {
         Self::of(Source::Api(body), None)
     }
 
-    fn of(source: Source, meter: Option<Arc<ServingMetrics>>) -> Self {
+    fn of(source: Source, meter: Option<BodyMeter>) -> Self {
         let progress = StreamProgress::current();
         Self { source, meter, progress }
     }
@@ -101,11 +108,12 @@ impl ResponseBody {
     }
 
     fn count(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
-        let Some(metrics) = &self.meter else { return };
+        let Some(BodyMeter { metrics, client }) = &self.meter else { return };
         match polled {
             Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                add(&metrics.bytes_out, bytes as u64);
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                add(&metrics.bytes_out, bytes);
+                client.sent(bytes);
             }
             Some(Err(error)) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "response broken off");
@@ -153,10 +161,10 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if let Some(metrics) = &self.meter
+        if let Some(meter) = &self.meter
             && !self.is_end_stream()
         {
-            add(&metrics.responses_abandoned, 1);
+            add(&meter.metrics.responses_abandoned, 1);
         }
     }
 }

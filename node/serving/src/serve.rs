@@ -46,6 +46,7 @@ use ncore_cache::{
     path::{AssetPath, PathError},
     range::ByteRange,
 };
+use ncore_telemetry::Tally;
 
 pub(crate) use self::slice_body::SliceBody;
 pub use self::{
@@ -59,7 +60,7 @@ use self::{
     slices::SliceReader,
 };
 use crate::{
-    body::ResponseBody,
+    body::{BodyMeter, ResponseBody},
     metrics::{Outcome, ServingMetrics, add},
     problem::{self, About},
     request_id::RequestId,
@@ -103,6 +104,12 @@ enum Refusal {
     Slice(SliceError),
 }
 
+/// An asset that is there, and where its request is counted.
+struct Located {
+    entry: Arc<AssetEntry>,
+    client: Tally,
+}
+
 type Delivery = (Outcome, Response<ResponseBody>);
 
 impl AssetServer {
@@ -132,7 +139,8 @@ impl AssetServer {
 
     /// Answers one request.
     pub(crate) async fn serve(&self, request: &AssetRequest<'_>) -> Response<ResponseBody> {
-        let (outcome, mut response) = match self.receive(request).await {
+        let mut client = None;
+        let (outcome, mut response) = match self.receive(request, &mut client).await {
             Ok(delivery) => delivery,
             Err(refusal) => refuse(&refusal, request),
         };
@@ -141,11 +149,15 @@ impl AssetServer {
             response.headers_mut().insert(X_NCORE_NODE, node.clone());
         }
         self.metrics.record(outcome);
+        if let Some(client) = client {
+            client.answered(response.status().as_u16());
+        }
         tracing::debug!(outcome = outcome.as_str(), "asset request judged");
         response
     }
 
-    async fn receive(&self, request: &AssetRequest<'_>) -> Result<Delivery, Refusal> {
+    /// Whose request it is goes to `client` as soon as it is known, for refusals count as well.
+    async fn receive(&self, request: &AssetRequest<'_>, client: &mut Option<Tally>) -> Result<Delivery, Refusal> {
         match *request.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Ok((Outcome::Options, head::options())),
@@ -160,23 +172,28 @@ impl AssetServer {
             }
             located => located?,
         };
+        let now_s = unix_now_s();
+        let located = Located { client: entry.meter.tally(now_s), entry };
+        *client = Some(located.client.clone());
+        let entry = &located.entry;
         if entry.facts().readers == Readers::Admitted {
             self.admit(&path, Some(&entry.facts().client), request).await?;
         }
-        let (outcome, mut response) = self.answer(request, &entry).await?;
+        let (outcome, mut response) = self.answer(request, &located, now_s).await?;
         if age == ViewAge::Stale {
-            head::mark_stale(response.headers_mut(), Some(&entry));
+            head::mark_stale(response.headers_mut(), Some(entry));
         }
         Ok((outcome, response))
     }
 
-    async fn answer(&self, request: &AssetRequest<'_>, entry: &Arc<AssetEntry>) -> Result<Delivery, Refusal> {
-        match judge::judge(request.method, request.headers, entry, unix_now_s()) {
+    async fn answer(&self, request: &AssetRequest<'_>, located: &Located, now_s: u64) -> Result<Delivery, Refusal> {
+        let entry = &located.entry;
+        match judge::judge(request.method, request.headers, entry, now_s) {
             Verdict::NotModified => Ok((Outcome::NotModified, head::not_modified(entry))),
             Verdict::PreconditionFailed => Err(Refusal::PreconditionFailed),
             Verdict::RangeNotSatisfiable => Err(Refusal::RangeNotSatisfiable { size: entry.size() }),
             Verdict::Deliver(_) if request.method == Method::HEAD => Ok((Outcome::Head, head::whole(entry, ResponseBody::empty()))),
-            Verdict::Deliver(selection) => self.deliver(entry, selection).await,
+            Verdict::Deliver(selection) => self.deliver(located, selection).await,
         }
     }
 
@@ -198,20 +215,21 @@ impl AssetServer {
         self.admission.admit(visit).await.map_err(Refusal::NotAdmitted)
     }
 
-    async fn deliver(&self, entry: &Arc<AssetEntry>, selection: Selection) -> Result<Delivery, Refusal> {
+    async fn deliver(&self, located: &Located, selection: Selection) -> Result<Delivery, Refusal> {
+        let entry = &located.entry;
         match selection {
             Selection::Whole => {
                 let Some(range) = ByteRange::whole(entry.size()) else {
                     // No bytes: none had to be fetched.
                     return Ok((Outcome::Whole, head::whole(entry, ResponseBody::empty())));
                 };
-                let (body, source) = self.body_of(entry, range).await?;
+                let (body, source) = self.body_of(located, range).await?;
                 let mut response = head::whole(entry, body);
                 head::mark_source(response.headers_mut(), source);
                 Ok((Outcome::Whole, response))
             }
             Selection::Range(range) => {
-                let (body, source) = self.body_of(entry, range).await?;
+                let (body, source) = self.body_of(located, range).await?;
                 let mut response = head::range(entry, range, body);
                 head::mark_source(response.headers_mut(), source);
                 Ok((Outcome::Range, response))
@@ -220,7 +238,7 @@ impl AssetServer {
                 let boundary = Boundary::new(rand::random());
                 let parts = Multipart::new(boundary, &entry.content_type, entry.size(), &ranges);
                 let mut response = head::ranges(entry, &parts);
-                let (body, source) = self.body_of_parts(entry, parts).await?;
+                let (body, source) = self.body_of_parts(located, parts).await?;
                 *response.body_mut() = body;
                 head::mark_source(response.headers_mut(), source);
                 Ok((Outcome::Ranges, response))
@@ -229,22 +247,22 @@ impl AssetServer {
     }
 
     /// The bytes of one range, with the first slice of them at hand.
-    async fn body_of(&self, entry: &Arc<AssetEntry>, range: ByteRange) -> Result<(ResponseBody, SliceSource), Refusal> {
+    async fn body_of(&self, located: &Located, range: ByteRange) -> Result<(ResponseBody, SliceSource), Refusal> {
         let slice = range.first() / SLICE_BYTES;
-        let LoadedSlice { bytes, source } = self.fetch(entry, slice).await?;
+        let LoadedSlice { bytes, source } = self.fetch(located, slice).await?;
         if range.last() / SLICE_BYTES == slice {
             let start = slice * SLICE_BYTES;
             let (first, last) = (range.first() - start, range.last() - start);
             let bytes = bytes.slice(within_slice(first)..=within_slice(last));
-            let body = ResponseBody::content(bytes, Arc::clone(&self.metrics));
+            let body = ResponseBody::content(bytes, self.meter(located));
             return Ok((body, source));
         }
         let pieces = VecDeque::from([Piece::Range(range)]);
-        Ok((self.slice_body(entry, pieces, bytes), source))
+        Ok((self.slice_body(located, pieces, bytes), source))
     }
 
     /// The parts of a multipart response, with the first slice of the first at hand.
-    async fn body_of_parts(&self, entry: &Arc<AssetEntry>, parts: Multipart) -> Result<(ResponseBody, SliceSource), Refusal> {
+    async fn body_of_parts(&self, located: &Located, parts: Multipart) -> Result<(ResponseBody, SliceSource), Refusal> {
         let closing = parts.closing();
         let mut pieces = VecDeque::new();
         for part in parts.into_parts() {
@@ -253,18 +271,23 @@ impl AssetServer {
         }
         pieces.push_back(Piece::Text(Bytes::from(closing)));
         let slice = first_slice(&pieces).unwrap_or(0);
-        let LoadedSlice { bytes, source } = self.fetch(entry, slice).await?;
-        Ok((self.slice_body(entry, pieces, bytes), source))
+        let LoadedSlice { bytes, source } = self.fetch(located, slice).await?;
+        Ok((self.slice_body(located, pieces, bytes), source))
     }
 
-    fn slice_body(&self, entry: &Arc<AssetEntry>, pieces: VecDeque<Piece>, first: Bytes) -> ResponseBody {
-        let (entry, reader) = (Arc::clone(entry), Arc::clone(&self.reader));
+    fn slice_body(&self, located: &Located, pieces: VecDeque<Piece>, first: Bytes) -> ResponseBody {
+        let (entry, reader) = (Arc::clone(&located.entry), Arc::clone(&self.reader));
         let body = SliceBody::new(entry, reader, pieces, first);
-        ResponseBody::slices(body, Arc::clone(&self.metrics))
+        ResponseBody::slices(body, self.meter(located))
+    }
+
+    fn meter(&self, located: &Located) -> BodyMeter {
+        BodyMeter { metrics: Arc::clone(&self.metrics), client: located.client.clone() }
     }
 
     /// The first slice of a response.
-    async fn fetch(&self, entry: &Arc<AssetEntry>, slice: u64) -> Result<LoadedSlice, Refusal> {
+    async fn fetch(&self, located: &Located, slice: u64) -> Result<LoadedSlice, Refusal> {
+        let entry = &located.entry;
         let loaded = match self.reader.cached(entry, slice) {
             Some(loaded) => loaded,
             None => {
@@ -272,8 +295,13 @@ impl AssetServer {
                 loading.await.map_err(Refusal::Slice)?
             }
         };
-        let counter = if loaded.source.is_hit() { &self.metrics.hits } else { &self.metrics.misses };
-        add(counter, 1);
+        if loaded.source.is_hit() {
+            add(&self.metrics.hits, 1);
+            located.client.hit();
+        } else {
+            add(&self.metrics.misses, 1);
+            located.client.missed();
+        }
         Ok(loaded)
     }
 }

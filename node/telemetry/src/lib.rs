@@ -3,6 +3,7 @@
 //! The figures are counted where things happen, as plain atomics of the crate concerned. Here they get their names: each part
 //! of the node is a [`Source`] that is read when somebody asks, so a figure has one truth and costs nothing while nobody looks.
 //! [`History`] keeps those that people want to see change, as samples that are taken once a second.
+//! The usage of clients stands beside them: [`Usage`] has a meter for each. The access log will.
 
 mod events;
 mod exposition;
@@ -10,6 +11,7 @@ mod history;
 mod latency;
 mod logging;
 mod sample;
+mod usage;
 
 pub use events::{Event, EventKind, Events, Level};
 pub use exposition::{Figures, Metrics, Source};
@@ -17,3 +19,4 @@ pub use history::{History, Stretch, Summary, Trend};
 pub use latency::{LATENCY_BOUNDS_US, Latency, LatencyCounts};
 pub use logging::{LogFormat, LoggingError, init_logging};
 pub use sample::{Machine, Room, Sample};
+pub use usage::{Collected, Meter, Tally, Usage};

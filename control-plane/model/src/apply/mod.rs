@@ -11,6 +11,7 @@ mod node;
 mod once;
 mod placement;
 mod rows;
+mod usage;
 
 pub use lineage::begin_lineage;
 pub use once::{IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS};
@@ -118,5 +119,6 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::PutAssetAs(put) => asset::put_as(rows, now, proposal.request, put),
         Command::DescribeAsset(describe) => asset::describe(rows, now, describe),
         Command::MoveAsset(change) => asset::move_to(rows, now, change),
+        Command::ReportUsage(report) => usage::report(rows, now, report),
     }
 }

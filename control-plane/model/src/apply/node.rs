@@ -105,6 +105,7 @@ pub(super) fn set_state(rows: &mut Rows<'_, impl Tables>, now: Moment, id: NodeI
     if state == NodeState::Removed {
         rows.delete(Table::Reports, &id.0.to_be_bytes());
         rows.delete(Table::Relays, &id.0.to_be_bytes());
+        rows.delete(Table::UsageMarks, &id.0.to_be_bytes());
     }
     Ok(Ok(Outcome::Done))
 }
@@ -179,7 +180,7 @@ pub(super) fn is_too_long(node: &UpdateNode) -> bool {
     [&node.name, &node.region, &node.cluster_address, &node.http_address, &node.software].iter().any(|text| text.len() > MAX_FIELD_BYTES)
 }
 
-fn member(rows: &Rows<'_, impl Tables>, id: NodeId) -> Result<Result<Node, Rejection>, super::ApplyError> {
+pub(super) fn member(rows: &Rows<'_, impl Tables>, id: NodeId) -> Result<Result<Node, Rejection>, super::ApplyError> {
     Ok(match rows.get::<Node>(Table::Nodes, &id.0.to_be_bytes())? {
         None => Err(Rejection::NodeUnknown),
         Some(node) if node.state == NodeState::Removed => Err(Rejection::NodeRemoved(id)),

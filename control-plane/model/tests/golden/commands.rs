@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use ncore_model::{
     AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception,
-    ExceptionState, Idempotency, InitCluster, JoinTokenId, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy,
-    Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateNode,
-    Visibility,
+    ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset,
+    PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SchemaRange, Scope, SetClientStatus,
+    SetPlacement, UpdateNode, UsageCounts, UsageReport, Visibility,
 };
 
 use super::{Golden, asset_id, client, record, request};
 
 /// How many commands there are.
-const COMMANDS: usize = 23;
+const COMMANDS: usize = 24;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -40,6 +40,7 @@ fn number(command: &Command) -> usize {
         Command::PutAssetAs(_) => 20,
         Command::DescribeAsset(_) => 21,
         Command::MoveAsset(_) => 22,
+        Command::ReportUsage(_) => 23,
     }
 }
 
@@ -99,6 +100,13 @@ fn of_the_cluster() -> Vec<(&'static str, Command)> {
         ],
     };
     let key = AddSigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83] };
+    let counts = UsageCounts { statuses: [70_000, 5, 300, 0], bytes_out: 5_000_000_000, hits: 69_000, misses: 1_000 };
+    let usage = UsageReport {
+        node: NodeId(3),
+        incarnation: 300,
+        sequence: 5,
+        counts: vec![HourCounts { client: client(), hour: 472_222, counts }],
+    };
     let state = |state| Command::SetNodeState { node: NodeId(3), state };
     vec![
         ("", Command::InitCluster(InitCluster { cluster_id: [0x77; 16], node: node() })),
@@ -111,6 +119,7 @@ fn of_the_cluster() -> Vec<(&'static str, Command)> {
         ("", Command::RevokeJoinToken { id: JoinTokenId([0x33; 16]) }),
         ("", Command::AddSigningKey(key)),
         ("", Command::ReportHoldings(report)),
+        ("", Command::ReportUsage(usage)),
         ("", Command::RaiseSchema { level: 2 }),
         ("", Command::SetVoter { node: NodeId(3), voter: true }),
         ("-not", Command::SetVoter { node: NodeId(3), voter: false }),

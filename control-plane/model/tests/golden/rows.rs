@@ -1,8 +1,9 @@
 //! Every row of the state.
 
 use ncore_model::{
-    Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, JoinToken, JoinTokenId, Lineage, Node,
-    NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Purge, RevokedToken, SchemaRange, Scope, SigningKey,
+    Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts, JoinToken, JoinTokenId,
+    Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Purge, RevokedToken, SchemaRange, Scope,
+    SigningKey, UsageCounts, UsageMark, UsageReport,
 };
 
 use super::{Golden, asset, client, record};
@@ -44,6 +45,17 @@ pub(super) fn all() -> Vec<Golden> {
                     PlacementRule { prefix: "bilder/".into(), policy: PlacementPolicy { regions: Vec::new(), copies: Some(2) } },
                 ],
                 changed_at: 70_000,
+            },
+        ),
+        record("row.usage_mark", &UsageMark { incarnation: 300, sequence: 5 }),
+        record("row.usage_counts", &UsageCounts { statuses: [70_000, 5, 300, 0], bytes_out: 5_000_000_000, hits: 69_000, misses: 1_000 }),
+        record(
+            "spool.usage_report",
+            &UsageReport {
+                node: NodeId(3),
+                incarnation: 300,
+                sequence: 5,
+                counts: vec![HourCounts { client: client(), hour: 472_222, counts: UsageCounts::default() }],
             },
         ),
         record("row.purge", &Purge { client: client(), pattern: "bilder/*".into(), at_ms: 1_700_000_000_000 }),

@@ -7,6 +7,7 @@ mod lineage;
 mod node;
 mod once;
 mod placement;
+mod usage;
 mod world;
 
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ fn check(cases: Vec<Case>) {
 /// The tables above, and those of `once`, reach every rejection that there is.
 #[test]
 fn every_rejection_is_reached() {
-    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases()];
+    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases(), usage::cases()];
     let reached: BTreeSet<usize> = tables
         .into_iter()
         .flatten()

@@ -6,10 +6,10 @@
 
 use ncore_model::{
     AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
-    Exception, ExceptionState, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset, NodeId,
-    NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query,
+    Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
+    NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query,
     REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode,
-    Visibility, apply,
+    UsageCounts, UsageReport, Visibility, apply,
 };
 use proptest::prelude::*;
 
@@ -97,6 +97,7 @@ enum Action {
     Move { client: u8, asset: u8, path: u8, precondition: Precondition },
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
+    Usage { node: u8, incarnation: u64, sequence: u64, client: u8, hours_ago: u32 },
     Raise { level: u32 },
     Voter { node: u8, voter: bool },
     Relay { node: u8, relay: bool },
@@ -167,6 +168,8 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
+        4 => (any::<u8>(), 0u64..3, 0u64..6, any_client(), prop_oneof![4 => 0u32..3, 1 => 330u32..340])
+            .prop_map(|(node, incarnation, sequence, client, hours_ago)| Action::Usage { node, incarnation, sequence, client, hours_ago }),
         8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 1 => Just(6u32)]
             .prop_map(|level| Action::Raise { level }),
         4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
@@ -278,6 +281,16 @@ impl Script {
                 sequence: *sequence,
                 watermark: self.next_index(),
                 exceptions: (0..*exceptions).map(|version| Exception { version, state: ExceptionState::Missing }).collect(),
+            }),
+            Action::Usage { node, incarnation, sequence, client, hours_ago } => Command::ReportUsage(UsageReport {
+                node: self.node(*node),
+                incarnation: *incarnation,
+                sequence: *sequence,
+                counts: vec![HourCounts {
+                    client: self.client(*client),
+                    hour: u32::try_from(self.now_ms / 3_600_000).expect("fits").saturating_sub(*hours_ago),
+                    counts: UsageCounts { statuses: [3, 0, 1, 0], bytes_out: 1_000, hits: 2, misses: 1 },
+                }],
             }),
             Action::SigningKey { number } => Command::AddSigningKey(AddSigningKey {
                 id: format!("key-{number}"),

@@ -7,6 +7,7 @@ use ncore_freshness::{FenceAction, Fences, Guarded};
 use ncore_model::{Asset, Query, Revision, TableError, Visibility};
 use ncore_replica::{Replica, ReplicaError};
 use ncore_serving::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, Readers, ViewAge};
+use ncore_telemetry::Usage;
 
 use super::{
     cache::{Cached, EntryCache},
@@ -27,6 +28,7 @@ pub struct AssetCatalog {
     entries: Arc<EntryCache>,
     hosts: Arc<Hosts>,
     metrics: Arc<AgentMetrics>,
+    usage: Arc<Usage>,
 }
 
 impl AssetCatalog {
@@ -36,8 +38,9 @@ impl AssetCatalog {
         entries: Arc<EntryCache>,
         hosts: Arc<Hosts>,
         metrics: Arc<AgentMetrics>,
+        usage: Arc<Usage>,
     ) -> Self {
-        Self { control, fences, entries, hosts, metrics }
+        Self { control, fences, entries, hosts, metrics, usage }
     }
 }
 
@@ -60,7 +63,8 @@ impl Catalog for AssetCatalog {
         add(&self.metrics.catalog_misses, 1);
         match found(replica, path) {
             Ok(Found::Asset(facts)) => {
-                let entry = Arc::new(AssetEntry::new(*facts));
+                let meter = self.usage.meter(&facts.client);
+                let entry = Arc::new(AssetEntry::new(*facts).metered(meter));
                 self.entries.insert(path, ticket, Arc::clone(&entry));
                 Lookup::Found(entry, age)
             }

@@ -25,6 +25,7 @@ use ncore_model::{
 };
 use ncore_replica::{Entry, Replica};
 use ncore_store::{BlobStatus, BlobStore, PinId, StoreConfig, WriteOptions};
+use ncore_telemetry::Usage;
 use ncore_transfer::{
     BlobService, Peer, PeerError, Peers, RepairQueue, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings,
 };
@@ -307,13 +308,23 @@ impl Machine {
 
     /// As [`start`](Self::start), with policies of its own.
     pub(crate) fn start_with(&self, settings: AgentSettings, fences: Arc<Fences>) -> AgentHandle {
+        self.start_whole(settings, fences, Arc::default())
+    }
+
+    /// As [`start`](Self::start), with counts of what clients use.
+    pub(crate) fn start_metered(&self, settings: AgentSettings, usage: Arc<Usage>) -> AgentHandle {
+        self.start_whole(settings, Arc::default(), usage)
+    }
+
+    fn start_whole(&self, settings: AgentSettings, fences: Arc<Fences>, usage: Arc<Usage>) -> AgentHandle {
         let (repairs, queue) = match self.queue.lock().take() {
             Some(queue) => (self.repairs.clone(), queue),
             None => Repairs::channel(16),
         };
         let control: Arc<dyn ControlPlane> = Arc::clone(&self.plane) as _;
         let transfer = Arc::clone(&self.transfer);
-        Agent { control, fences, store: self.store.clone(), transfer, repairs, repair_queue: queue }.start(settings)
+        let data_dir = self.dir.path().to_owned();
+        Agent { control, fences, store: self.store.clone(), transfer, repairs, repair_queue: queue, usage, data_dir }.start(settings)
     }
 
     /// Stores `content` with this pin.

@@ -96,9 +96,10 @@ pub(super) async fn patch(State(domain): Shared, id: Result<Path<String>, PathRe
     Ok(respond(StatusCode::OK, patched))
 }
 
-#[derive(Debug, Deserialize)]
+/// Where an asset is to be.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Target {
+pub(super) struct Target {
     path: String,
 }
 

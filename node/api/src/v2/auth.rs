@@ -6,7 +6,7 @@ use ncore_model::Scope;
 
 use super::message::form;
 use crate::{
-    front::presented,
+    front::{Caller, presented},
     problem::{Kind, Problem},
 };
 
@@ -18,6 +18,9 @@ pub(super) async fn authorize(domain: &Domain, head: &Parts, scope: Scope) -> Re
     let token = bearer(&head.headers, &head.uri)?;
     let principal = domain.tokens().verify(token).await.map_err(not_valid)?;
     tracing::Span::current().record("client", principal.client.as_str());
+    if let Some(caller) = head.extensions.get::<Caller>() {
+        caller.is(&principal.client);
+    }
     principal.require(scope).map_err(not_allowed)?;
     presented(&head.headers)?;
     Ok(principal)

@@ -62,6 +62,7 @@ pub(super) struct Signed {
 /// What a client signs addresses with.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SigningKey {
+    #[schemars(with = "String")]
     pub(super) client_id: ClientId,
     pub(super) algorithm: &'static str,
     pub(super) key: String,

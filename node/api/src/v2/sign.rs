@@ -9,6 +9,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use ncore_domain::{Reach, Seen, SignedAddress, parse_network};
 use ncore_model::{AssetPath, Scope};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{auth::authorize, message::json, shape};
@@ -20,9 +21,10 @@ use crate::{
 /// How long an address is good for if the request does not say, in seconds.
 const LIFETIME_DEFAULT_S: u64 = 3_600;
 
-#[derive(Debug, Deserialize)]
+/// What the address is to be good for: either `path` or `prefix`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     path: Option<String>,
     prefix: Option<String>,
     expires_in: Option<u64>,

@@ -62,7 +62,7 @@ async fn request_ids() {
         assert_ne!(id, bad);
         assert_eq!(id.len(), 36, "{id}");
     }
-    let api = Api::new(ApiParts { domain: site.rig.domain.clone() });
+    let api = Api::new(ApiParts { domain: site.rig.domain.clone(), usage: std::sync::Arc::default() });
     let request = Request::builder().uri("/api/v2/nothing").header("x-request-id", "theirs");
     let request = request.body(Body::empty()).expect("a request");
     let answer = tokio::spawn(async move { api.call(request, "listener-7").await });

@@ -28,7 +28,7 @@ impl Site {
 
     pub(crate) async fn with(plan: Plan) -> Self {
         let rig = Rig::with(plan);
-        let router = router(ApiParts { domain: Arc::clone(&rig.domain) });
+        let router = router(ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default() });
         let client = rig.bare_client();
         let token = token_of(&rig, &client, &Scope::ALL).await;
         Self { rig, router, client, token }

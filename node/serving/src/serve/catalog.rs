@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use ncore_cache::{conditional::Validators, etag::EntityTag, http_date};
+use ncore_telemetry::Meter;
 
 use super::SLICE_BYTES;
 
@@ -99,6 +100,7 @@ pub struct AssetFacts {
 #[derive(Debug)]
 pub struct AssetEntry {
     facts: AssetFacts,
+    pub(super) meter: Arc<Meter>,
     pub(super) etag: HeaderValue,
     pub(super) last_modified: HeaderValue,
     pub(super) cache_control: HeaderValue,
@@ -112,7 +114,7 @@ pub struct AssetEntry {
 }
 
 impl AssetEntry {
-    /// The entry for `facts`.
+    /// The entry for `facts`. Its requests count for nobody.
     #[must_use]
     pub fn new(facts: AssetFacts) -> Self {
         let render = |text: String| HeaderValue::try_from(text).expect("digits and ASCII letters");
@@ -132,7 +134,14 @@ impl AssetEntry {
             content_length: HeaderValue::from(facts.size),
             revision: render(format!("{lineage}.{index}")),
             facts,
+            meter: Arc::default(),
         }
+    }
+
+    /// The entry with its requests counted in `meter`, which is that of the client that has the asset.
+    #[must_use]
+    pub fn metered(self, meter: Arc<Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// What the entry was made of.

@@ -66,6 +66,13 @@ async fn whole_assets() {
     assert_eq!(metrics.misses.load(Ordering::Relaxed), 1);
     assert_eq!(metrics.slices_peer.load(Ordering::Relaxed), 3);
     assert_eq!(metrics.bytes_out.load(Ordering::Relaxed), sent);
+    // The same for the client that has the assets, and what was refused.
+    assert_eq!(client.get("/assets/small", &[("range", "bytes=9999-")]).await.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(client.get("/assets/nothing", &[]).await.status, StatusCode::NOT_FOUND);
+    let used = node.world.usage.collect();
+    let [used] = used.as_slice() else { panic!("{used:?}") };
+    assert_eq!((&*used.client, used.statuses), ("cl_a", [6, 0, 1, 0]));
+    assert_eq!((used.hits, used.misses, used.bytes_out), (5, 1, sent));
     // All of it on one connection.
     assert_eq!(metrics.connections_accepted.load(Ordering::Relaxed), 1);
     assert_eq!(metrics.responses_abandoned.load(Ordering::Relaxed), 0);
@@ -296,27 +303,28 @@ async fn digests_and_origins() {
 
 #[tokio::test]
 async fn restricted_assets() {
+    const TOKEN: (&str, &str) = ("authorization", "Bearer let-me-in");
+    const BAD: (&str, &str) = ("authorization", "Bearer x");
+    type Fields = &'static [(&'static str, &'static str)];
     let node = Node::start();
     for path in ["pub/a", "restricted/a", "secret/a"] {
         node.world.put(path, &bytes(10), Kept::Memory);
     }
-    let token = ("authorization", "Bearer let-me-in");
-    let bad = ("authorization", "Bearer x");
-    let cases: [(&str, &[(&str, &str)], u16, &str); 13] = [
+    let cases: [(&str, Fields, u16, &str); 13] = [
         ("/pub/a", &[], 200, ""),
-        ("/pub/a", &[bad], 200, ""),
+        ("/pub/a", &[BAD], 200, ""),
         ("/restricted/a", &[], 401, "token_missing"),
         ("/assets/restricted/a", &[], 401, "token_missing"),
         ("/assets/%72estricted/a", &[], 401, "token_missing"),
         ("/assets/secret/a", &[], 401, "token_missing"),
-        ("/restricted/a", &[bad], 401, "token_invalid"),
-        ("/restricted/a", &[token], 200, ""),
+        ("/restricted/a", &[BAD], 401, "token_invalid"),
+        ("/restricted/a", &[TOKEN], 200, ""),
         ("/restricted/a?let-me-in", &[], 200, ""),
-        ("/restricted/a?let-me-in", &[bad], 401, "token_invalid"),
-        ("/assets/secret/a", &[token], 200, ""),
+        ("/restricted/a?let-me-in", &[BAD], 401, "token_invalid"),
+        ("/assets/secret/a", &[TOKEN], 200, ""),
         // Whether it is there is said to those alone who could have it.
         ("/restricted/none", &[], 401, "token_missing"),
-        ("/restricted/none", &[token], 404, "asset_not_found"),
+        ("/restricted/none", &[TOKEN], 404, "asset_not_found"),
     ];
     let mut client = Http1::connect(node.http).await;
     for (path, fields, status, code) in cases {
@@ -337,7 +345,7 @@ async fn restricted_assets() {
     assert_eq!(conditional.status, StatusCode::UNAUTHORIZED);
 
     node.world.fence(Some(Fence::Serves));
-    let stale = client.get("/restricted/a", &[token]).await;
+    let stale = client.get("/restricted/a", &[TOKEN]).await;
     assert_eq!(stale.header("cache-control"), "private, max-age=0");
 }
 

@@ -20,6 +20,7 @@ use ncore_serving::{
     Drained, Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, Readers, Refused, RefusedReason,
     RequestBodyError, RequestId, Router, SLICE_BYTES, ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity, ViewAge, Visit,
 };
+use ncore_telemetry::Usage;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -69,6 +70,8 @@ pub(crate) struct World {
     fence: Mutex<Option<Fence>>,
     loads: AtomicU64,
     gate: Arc<Gate>,
+    /// What the client `cl_a` uses, whose assets these are.
+    pub(crate) usage: Usage,
 }
 
 /// What a node does that has lost touch with the cluster.
@@ -96,7 +99,7 @@ impl World {
         let mut contents = self.contents.lock().expect("no panic");
         let mut blob = BlobHash([0; 32]);
         blob.0[0] = u8::try_from(contents.len()).expect("few");
-        let entry = Arc::new(AssetEntry::new(AssetFacts {
+        let entry = AssetEntry::new(AssetFacts {
             id: format!("as_{path}"),
             path: path.to_owned(),
             client: "cl_1".to_owned(),
@@ -108,7 +111,8 @@ impl World {
             cache_ttl_s: 3_600,
             modified_at_s: MODIFIED_S,
             revision: (1, 42),
-        }));
+        });
+        let entry = Arc::new(entry.metered(self.usage.meter("cl_a")));
         let bytes = bytes.clone();
         contents.insert(blob, Arc::new(Content { bytes, kept }));
         let mut assets = self.assets.lock().expect("no panic");

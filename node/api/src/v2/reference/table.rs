@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::operation::{Access, Body, Operation, Parameter, Place, Success};
 use crate::{
     problem::Kind,
-    v2::{assets, purge, shape, token, upload},
+    v2::{assets, metrics, purge, shape, sign, token, upload},
 };
 
 type Scheme = fn() -> Value;
@@ -19,8 +19,24 @@ pub(super) const SCHEMES: [(&str, Scheme); 2] = [
 ];
 
 /// Every endpoint.
-pub(super) fn operations() -> [Operation; 11] {
-    [status(), document(), issue(), revoke(), list(), upload_(), show(), patch(), delete(), replication(), purge_()]
+pub(super) fn operations() -> [Operation; 15] {
+    [
+        status(),
+        document(),
+        issue(),
+        revoke(),
+        list(),
+        upload_(),
+        sign_(),
+        signing_key(),
+        show(),
+        patch(),
+        move_(),
+        delete(),
+        replication(),
+        purge_(),
+        metrics_(),
+    ]
 }
 
 pub(super) fn oauth_error(schemas: &mut SchemaGenerator) -> Value {
@@ -217,6 +233,7 @@ fn upload_() -> Operation {
         own_problems: &[
             Kind::ClientBlocked,
             Kind::AssetOfOther,
+            Kind::VisibilityFixed,
             Kind::InvalidBody,
             Kind::IncompleteBody,
             Kind::InvalidField,
@@ -279,6 +296,7 @@ fn patch() -> Operation {
             Kind::AssetNotFound,
             Kind::ClientBlocked,
             Kind::AssetOfOther,
+            Kind::VisibilityFixed,
             Kind::InvalidBody,
             Kind::IncompleteBody,
             Kind::InvalidField,
@@ -290,6 +308,100 @@ fn patch() -> Operation {
             Kind::AnswerLost,
         ],
         ..ONE
+    }
+}
+
+fn move_() -> Operation {
+    Operation {
+        method: "POST",
+        path: "/api/v2/assets/{id}/move",
+        id: "moveAsset",
+        summary: "Give an asset another path. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        parameters: &const { [ID, KEY, MATCH, REVISION] },
+        bodies: &const { [json_body(schema::<assets::Target>)] },
+        successes: &const { [Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), headers: &[TAG] }] },
+        own_problems: &[
+            Kind::EndpointNotFound,
+            Kind::AssetNotFound,
+            Kind::ClientBlocked,
+            Kind::AssetOfOther,
+            Kind::PathTaken,
+            Kind::VisibilityFixed,
+            Kind::InvalidBody,
+            Kind::IncompleteBody,
+            Kind::InvalidField,
+            Kind::UnsupportedMediaType,
+            Kind::PreconditionFailed,
+            Kind::KeyReused,
+            Kind::BodyTooLarge,
+            Kind::SchemaTooLow,
+            Kind::AnswerLost,
+        ],
+        ..ONE
+    }
+}
+
+fn sign_() -> Operation {
+    Operation {
+        method: "POST",
+        path: "/api/v2/assets/sign",
+        id: "signAddress",
+        tag: "assets",
+        summary: "An address that lets others read a restricted asset, or those below a prefix, for a time. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        bodies: &const { [json_body(schema::<sign::Wanted>)] },
+        successes: &const { [success(200, "the address", schema::<shape::Signed>)] },
+        own_problems: &[Kind::InvalidBody, Kind::IncompleteBody, Kind::InvalidField, Kind::UnsupportedMediaType, Kind::BodyTooLarge],
+        ..PLAIN
+    }
+}
+
+fn signing_key() -> Operation {
+    Operation {
+        path: "/api/v2/assets/signing-key",
+        id: "showSigningKey",
+        tag: "assets",
+        summary: "What a client signs addresses with itself. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        successes: &const { [success(200, "the key", schema::<shape::SigningKey>)] },
+        ..PLAIN
+    }
+}
+
+fn metrics_() -> Operation {
+    Operation {
+        path: "/api/v2/metrics",
+        id: "showMetrics",
+        tag: "metrics",
+        summary: "Per-client bandwidth & hit stats. Requires auth.",
+        access: Access::Token(Scope::MetricsRead),
+        parameters: &const {
+            [
+                Parameter {
+                    name: "from",
+                    place: Place::Query,
+                    description: "from when, in Unix seconds",
+                    schema: || json!({ "type": "integer", "minimum": 0 }),
+                },
+                Parameter {
+                    name: "to",
+                    place: Place::Query,
+                    description: "until when, in Unix seconds",
+                    schema: || json!({ "type": "integer", "minimum": 0 }),
+                },
+                Parameter {
+                    name: "granularity",
+                    place: Place::Query,
+                    description: "`hour` or `day`",
+                    schema: || json!({ "type": "string", "enum": ["hour", "day"] }),
+                },
+                REVISION,
+            ]
+        },
+        successes: &const { [success(200, "totals, and a row for each hour or day", schema::<metrics::Metrics>)] },
+        own_problems: &[Kind::InvalidQuery],
+        ..PLAIN
     }
 }
 

@@ -1,0 +1,107 @@
+//! What clients used here reaches the cluster once, whatever breaks on the way.
+
+mod harness;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use harness::{Cluster, Machine, brisk, eventually, get};
+use ncore_agent::AgentSettings;
+use ncore_model::{Command, Outcome, Query, SCHEMA_MAX, UsageUnit};
+use ncore_telemetry::Usage;
+
+fn cluster() -> Arc<Cluster> {
+    let cluster = Cluster::new(1);
+    for level in 2..=SCHEMA_MAX {
+        assert_eq!(cluster.apply(Command::RaiseSchema { level }).1, Outcome::Done);
+    }
+    cluster
+}
+
+fn settings(incarnation: u64) -> AgentSettings {
+    let mut settings = brisk(incarnation);
+    settings.usage.every = Duration::from_millis(20);
+    settings
+}
+
+/// Requests now.
+fn answered(cluster: &Cluster, usage: &Usage, requests: u64) {
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let tally = usage.meter(cluster.client.as_str()).tally(now_s);
+    for _ in 0..requests {
+        tally.answered(200);
+    }
+}
+
+fn counted(cluster: &Cluster) -> u64 {
+    let days = cluster.replica.usage(&cluster.client, UsageUnit::Day, 0, u32::MAX).expect("reads");
+    let hours = cluster.replica.usage(&cluster.client, UsageUnit::Hour, 0, u32::MAX).expect("reads");
+    let sum = |rows: Vec<(u32, ncore_model::UsageCounts)>| rows.iter().map(|(_, counts)| counts.requests()).sum::<u64>();
+    let (days, hours) = (sum(days), sum(hours));
+    assert_eq!(days, hours);
+    days
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answers_count_once() {
+    let cluster = cluster();
+    let machine = Machine::new(&cluster, 0).await;
+    let usage = Arc::new(Usage::default());
+    let agent = machine.start_metered(settings(1), Arc::clone(&usage));
+    let mut truth = 0;
+    for round in 1..=5 {
+        machine.plane.answers_to_lose.store(2, Ordering::SeqCst);
+        answered(&cluster, &usage, round);
+        truth += round;
+        eventually("the round is counted", || counted(&cluster) == truth).await;
+        eventually("nothing is left", || get(&agent.metrics().usage_pending) == 0).await;
+    }
+    assert!(agent.shutdown().await);
+    assert_eq!(counted(&cluster), truth);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_counted_until_the_end_is_reported_at_the_end() {
+    let cluster = cluster();
+    let machine = Machine::new(&cluster, 0).await;
+    let usage = Arc::new(Usage::default());
+    let mut patient = settings(1);
+    patient.usage.every = Duration::from_secs(3_600);
+    let agent = machine.start_metered(patient, Arc::clone(&usage));
+    answered(&cluster, &usage, 7);
+    assert!(agent.shutdown().await);
+    assert_eq!(counted(&cluster), 7);
+}
+
+/// A life that reaches nobody leaves a report, which may or may not have been taken, and a rest. The next one reports both, and neither
+/// twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_life_goes_on_from_the_last() {
+    for was_taken in [false, true] {
+        let cluster = cluster();
+        let machine = Machine::new(&cluster, 0).await;
+        let usage = Arc::new(Usage::default());
+        machine.plane.is_cut.store(!was_taken, Ordering::SeqCst);
+        machine.plane.answers_to_lose.store(usize::from(was_taken), Ordering::SeqCst);
+        let mut slow = settings(1);
+        // One report, whose outcome is not known, and the farewell reaches nobody.
+        slow.usage.every = if was_taken { Duration::from_secs(3_600) } else { Duration::from_millis(20) };
+        slow.usage.farewell = Duration::from_millis(200);
+        answered(&cluster, &usage, 3);
+        let agent = machine.start_metered(slow, Arc::clone(&usage));
+        eventually("it is proposed", || if was_taken { counted(&cluster) == 3 } else { machine.plane.proposals() > 0 }).await;
+        machine.plane.is_cut.store(true, Ordering::SeqCst);
+        answered(&cluster, &usage, 4);
+        assert!(agent.shutdown().await);
+        let before = counted(&cluster);
+        assert_eq!(before, if was_taken { 3 } else { 0 });
+
+        machine.plane.is_cut.store(false, Ordering::SeqCst);
+        let agent = machine.start_metered(settings(2), Arc::default());
+        eventually("everything is counted", || counted(&cluster) == 7).await;
+        assert!(agent.shutdown().await);
+        assert_eq!(counted(&cluster), 7);
+    }
+}
