@@ -161,9 +161,9 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => (any_client(), any::<u8>(), prop::option::of(0u32..100), preconditions())
             .prop_map(|(client, asset, ttl_s, precondition)| Action::Patch { client, asset, ttl_s, precondition }),
         3 => (any_client(), 0u8..5, 0u8..3, visibilities()).prop_map(|(client, path, blob, visibility)| Action::PutAs { client, path, blob, visibility }),
-        2 => (any_client(), any::<u8>(), prop::option::of(visibilities()), preconditions())
+        8 => (any_client(), any::<u8>(), prop::option::of(visibilities()), preconditions())
             .prop_map(|(client, asset, visibility, precondition)| Action::Describe { client, asset, visibility, precondition }),
-        3 => (any_client(), any::<u8>(), 0u8..5, preconditions())
+        6 => (any_client(), any::<u8>(), 0u8..5, preconditions())
             .prop_map(|(client, asset, path, precondition)| Action::Move { client, asset, path, precondition }),
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])

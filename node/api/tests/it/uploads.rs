@@ -41,6 +41,7 @@ async fn an_upload_answers_with_the_asset() {
         "replicated": false,
         "copies": 2,
         "revision": revision,
+        "visibility": "public",
     });
     assert_eq!(asset, expected);
     let shown = site.get(answer.header("location")).await.ok(200);

@@ -1,5 +1,7 @@
 //! Which hub is tried next, and which not for a while.
 
+use std::collections::HashSet;
+
 use ncore_model::{NodeId, Query};
 use tokio::time::Instant;
 
@@ -18,6 +20,10 @@ impl Follower {
         let mut all = candidates(Chooser { node: *own, region: &hello.region, relay: hello.relay }, &members, &voters, &relays);
         if all.is_empty() {
             all = first_hubs.candidates(*own);
+        } else if !hello.relay {
+            // What this node knows can be too old for the one hub that has a place. A relay follows none that may be a relay itself.
+            let known: HashSet<NodeId> = all.iter().map(|hub| hub.node).collect();
+            all.extend(first_hubs.candidates(*own).into_iter().filter(|hub| !known.contains(&hub.node)));
         }
         let (now, next) = (Instant::now(), self.parts.machine.next());
         self.avoided.retain(|_, until| *until > now);
