@@ -83,7 +83,7 @@ async fn write(run: &Run, api: &Api, nodes: &[Node], writes: &Writes, client: us
 /// Kills leaders, and returns for how long no write was acknowledged after each.
 async fn kill(run: &Run, cluster: &Cluster, writes: &Writes) -> Result<Vec<Duration>> {
     let mut gaps = Vec::new();
-    for number in 1..=run.scaled(3, 20) {
+    for number in 1..=run.scaled(2, 20) {
         settled(cluster).await?;
         never_fenced(cluster, None).await?;
         let victim = cluster.leader().await?;

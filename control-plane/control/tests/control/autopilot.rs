@@ -47,8 +47,9 @@ async fn a_dead_voter_is_replaced_and_comes_back_as_an_edge() {
     first.write(20).await;
     until("another votes in its place", async || is_voter(&first, fourth.control.id().0) && !is_voter(&first, gone)).await;
     let nodes = [first, second, fourth];
-    let counts = leader(&nodes).control.autopilot_counts();
-    assert_eq!(counts.replaced, 1, "{counts:?}");
+    // Whoever led then has counted it; another may lead by now.
+    let counts = nodes.each_ref().map(|node| node.control.autopilot_counts());
+    assert_eq!(counts.iter().map(|counts| counts.replaced).sum::<u64>(), 1, "{counts:?}");
     assert!(!is_voter(&nodes[0], edge.control.id().0), "an edge that is not meant to vote does not");
     until("it holds the authority", async || nodes[2].control.identity().current().authority().is_some()).await;
 
