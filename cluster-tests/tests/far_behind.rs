@@ -20,7 +20,7 @@ async fn a_checkpoint_that_is_cut_three_times_is_sent_once() -> Result<()> {
 }
 
 async fn far_behind(run: Run) -> Result<()> {
-    let keep = run.scaled(64, 512);
+    let keep = run.scaled(128, 512);
     let rate = run.scaled("8MiB", "64MiB");
     let cluster = Cluster::builder().edges("eu-ams", 1).seed(run.seed());
     let cluster = cluster.setting("cluster", "log_keep", keep).setting("transfer", "checkpoint_rate", rate).start().await?;
@@ -68,22 +68,34 @@ async fn grow(seed: Seed, nodes: &[Node], rows: usize) -> Result<()> {
     Ok(())
 }
 
-/// Writes small rows until the newest checkpoint of each voter has all the large ones, so that the log behind it is short.
+/// Writes small rows until the newest checkpoint of each voter has all the large ones, and not one more: the next checkpoint, with
+/// which a transfer would begin again, is to be a whole log away.
 async fn checkpointed(api: &Api, voters: &[Node], keep: u64) -> Result<()> {
     let last_large = figure(&voters[0], "ncore_raft_committed").await?;
-    for number in 0..keep + 8 {
+    for number in 0..2 * keep {
+        if lagging(voters, last_large).await?.is_none() {
+            return Ok(());
+        }
         let content = number.to_le_bytes().to_vec();
         api.at(&voters[0]).upload(&Upload::new(format!("small/{number}"), content)).await.done()?;
     }
     wait::until(Duration::from_secs(60), "a checkpoint of all large rows", || async {
-        for voter in voters {
-            let newest = figure(voter, "ncore_raft_snapshot").await?;
-            ensure!(newest >= last_large, "that of {} reaches {newest} of {last_large}", voter.name());
-        }
+        let lagging = lagging(voters, last_large).await?;
+        ensure!(lagging.is_none(), "that of {} does not reach {last_large}", lagging.map_or("", Node::name));
         Ok(())
     })
     .await?;
     Ok(())
+}
+
+/// One whose newest checkpoint does not reach `index`.
+async fn lagging(voters: &[Node], index: u64) -> Result<Option<&Node>> {
+    for voter in voters {
+        if figure(voter, "ncore_raft_snapshot").await? < index {
+            return Ok(Some(voter));
+        }
+    }
+    Ok(None)
 }
 
 /// A node that comes back, and those that it can take a checkpoint from.

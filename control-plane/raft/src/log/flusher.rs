@@ -11,11 +11,14 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc as blocking,
     },
     thread,
+    time::Duration,
 };
 
 use openraft::storage::IOFlushed;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -29,11 +32,20 @@ pub(crate) trait DiskSync: Send + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The sending half of the flusher's queue. The thread ends when the last half is dropped.
+/// The sending half of the flusher's queue. The thread ends when the last half is dropped, and that waits until it has let go of the
+/// disk: a database that a thread of its own still closes while the process ends brings the process down.
 #[derive(Debug, Clone)]
 pub(crate) struct Flusher {
-    queue: mpsc::Sender<Request>,
+    thread: Arc<FlusherThread>,
     syncs: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct FlusherThread {
+    /// Always there but while the thread is told to end.
+    queue: Option<mpsc::Sender<Request>>,
+    /// Its other half is dropped last of all.
+    ended: Mutex<blocking::Receiver<()>>,
 }
 
 enum Request {
@@ -49,8 +61,13 @@ impl Flusher {
         let (queue, requests) = mpsc::channel(QUEUE);
         let syncs = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&syncs);
-        thread::Builder::new().name("raft-log-sync".to_owned()).spawn(move || run(&disk, requests, &fatal, &counter))?;
-        Ok(Self { queue, syncs })
+        let (ending, ended) = blocking::channel::<()>();
+        thread::Builder::new().name("raft-log-sync".to_owned()).spawn(move || {
+            run(&disk, requests, &fatal, &counter);
+            drop(disk);
+            drop(ending);
+        })?;
+        Ok(Self { thread: Arc::new(FlusherThread { queue: Some(queue), ended: Mutex::new(ended) }), syncs })
     }
 
     /// How often the disk was told to sync.
@@ -60,14 +77,29 @@ impl Flusher {
 
     /// Has `flushed` completed once everything written before is durable. Waits only while the queue is full.
     pub(crate) async fn appended(&self, flushed: IOFlushed<TypeConfig>) -> io::Result<()> {
-        self.queue.send(Request::Appended(flushed)).await.map_err(|_| stopped())
+        self.thread.send(Request::Appended(flushed)).await
     }
 
     /// Returns once everything written before is durable.
     pub(crate) async fn barrier(&self) -> io::Result<()> {
         let (done, wait) = oneshot::channel();
-        self.queue.send(Request::Barrier(done)).await.map_err(|_| stopped())?;
+        self.thread.send(Request::Barrier(done)).await?;
         wait.await.map_err(|_| stopped())?
+    }
+}
+
+impl FlusherThread {
+    async fn send(&self, request: Request) -> io::Result<()> {
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(request).await.map_err(|_| stopped())
+    }
+}
+
+impl Drop for FlusherThread {
+    fn drop(&mut self) {
+        self.queue = None;
+        // Nothing is ever sent. A disk that hangs is left alone.
+        let _ = self.ended.lock().recv_timeout(LETS_GO_WITHIN);
     }
 }
 
@@ -103,6 +135,8 @@ fn stopped() -> io::Error {
     io::Error::other("the log's flusher has stopped")
 }
 
+/// How long the last user waits for the thread to end.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(5);
 /// Requests waiting at most. openraft has fewer appends under way.
 const QUEUE: usize = 8192;
 /// Requests completed by one sync at most.
