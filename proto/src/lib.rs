@@ -33,6 +33,13 @@ pub mod blobs {
     }
 }
 
+/// How many requests a token may make.
+pub mod limits {
+    pub mod v1 {
+        tonic::include_proto!("ncore.limits.v1");
+    }
+}
+
 /// The operator's command line, over the node's Unix socket.
 pub mod admin {
     pub mod v1 {

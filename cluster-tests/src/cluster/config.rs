@@ -39,6 +39,12 @@ impl Config {
         self
     }
 
+    /// Whether anything is set in `section`.
+    #[must_use]
+    pub fn has(&self, section: &str) -> bool {
+        self.sections.get(section).is_some_and(|entries| !entries.is_empty())
+    }
+
     /// The file.
     #[must_use]
     pub fn to_toml(&self) -> String {

@@ -197,11 +197,20 @@ impl Node {
         ensure!(!matches!(*process, Process::Running(_)), "{} runs already", self.name());
         let log = self.open_log()?;
         let plan = &self.0.plan;
-        let binary = self.0.build.lock().binary.clone();
+        let (binary, limits_rates) = {
+            let build = self.0.build.lock();
+            (build.binary.clone(), build.config.has("rates"))
+        };
         let mut command = Command::new(&binary);
         without_our_environment(&mut command);
         if let Some(library) = &plan.disk_faults {
             command.env("LD_PRELOAD", library).env("NCORE_DISK_FAULTS", self.disk().control());
+        }
+        if !limits_rates {
+            // One token does in a minute of a test what a client does in an hour. Builds that know no limits take no notice.
+            for limit in ["PER_TOKEN", "PURGES", "ANONYMOUS"] {
+                command.env(format!("NCORE_RATES_{limit}"), "0");
+            }
         }
         let child = command
             .args(["server", "--config"])

@@ -1,7 +1,9 @@
-//! What is the same for every API family: who asked which request, how long it may take, and from which state it is answered.
+//! What is the same for every API family: who asked which request, how long it may take, how many there may be, and from which state it is
+//! answered.
 
 mod body;
 mod caller;
+mod limits;
 mod request_id;
 mod revision;
 
@@ -16,21 +18,27 @@ use axum::{
 };
 use futures_util::FutureExt;
 use ncore_domain::Domain;
-use ncore_telemetry::Usage;
 use tokio::time::timeout;
 use tracing::{Instrument, field::Empty};
 
 pub(crate) use caller::Caller;
+pub use limits::Remote;
+pub(crate) use limits::{LIMIT_HEADERS, Turnstile};
 pub use request_id::RequestId;
 pub(crate) use revision::{X_NCORE_REVISION, at, presented};
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    ApiParts,
+    problem::{Kind, Problem},
+};
 
 /// Puts the layers around the routes of the families, outermost last.
-pub(crate) fn around(routes: Router, domain: Arc<Domain>, usage: Arc<Usage>) -> Router {
+pub(crate) fn around(routes: Router, parts: ApiParts) -> Router {
+    let ApiParts { domain, usage, limiter } = parts;
     routes
         .layer(from_fn_with_state(Arc::clone(&domain), revision::from_a_state_that_new))
-        .layer(from_fn_with_state(domain, bounded))
+        .layer(from_fn_with_state(Arc::clone(&domain), bounded))
+        .layer(from_fn_with_state((domain, limiter), limits::limited))
         .layer(from_fn(crate::v2::render))
         .layer(from_fn(body::read_what_nobody_wants))
         .layer(from_fn_with_state(usage, caller::counted))

@@ -1,7 +1,7 @@
 //! The HTTP API of a node.
 //!
 //! ```text
-//!   request ──► front: id, span, time limit, the revision that it presents ──► v2: authenticate ─► parse ─► Domain ─► render
+//!   request ──► front: id, span, time limit, the revision that it presents ──► v2: authenticate ─► limit ─► parse ─► Domain ─► render
 //! ```
 //!
 //! [`router`] gives an axum router for whoever owns the connections; [`Api`] is the same as a service over any body. What can be
@@ -35,6 +35,7 @@
 //!   which says that the *resource* is gone, and may be cached.)
 //! * `X-NCore-Ack` on changes that end something: `committed`, `all` or `all_except_serving`, with the ids of those nodes in
 //!   `X-NCore-Ack-Except`. `Prefer: ack=all` waits until no node acts on what was before.
+//! * `RateLimit`, `RateLimit-Policy` and `X-RateLimit-*`, where the request counts for a limit; 429 when that is reached.
 //! * Errors are `application/problem+json` with `code`, `request_id` and, where it matters to the caller, `outcome`; the table
 //!   of all of them is in `problem`. They come in the order 401, 403, 404, 400.
 //! * A body that nobody wants is read to a bound, so that the client gets to see the answer.
@@ -50,10 +51,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use ncore_domain::Domain;
+use ncore_limits::Limiter;
 use ncore_telemetry::Usage;
 use tower::ServiceExt;
 
-pub use front::RequestId;
+pub use front::{Remote, RequestId};
 pub use v2::{BearerError, bearer_token};
 
 /// An error of a part that this crate knows nothing about.
@@ -65,13 +67,16 @@ pub struct ApiParts {
     pub domain: Arc<Domain>,
     /// Where the requests of clients are counted.
     pub usage: Arc<Usage>,
+    /// Which requests may go on.
+    pub limiter: Limiter,
 }
 
 /// The API as an axum router. It answers every path: those that it does not know with 404.
 ///
-/// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here.
+/// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here. A [`Remote`] says where the request
+/// comes from; without one it comes from an address that is nobody's.
 pub fn router(parts: ApiParts) -> Router {
-    front::around(v2::routes(Arc::clone(&parts.domain)), parts.domain, parts.usage)
+    front::around(v2::routes(Arc::clone(&parts.domain)), parts)
 }
 
 /// What the API is, as an OpenAPI document: the one at `/api/v2/openapi.json`.

@@ -44,6 +44,7 @@ pub(crate) enum Kind {
     DiskFull,
     TooFewCopies,
     SchemaTooLow,
+    RateLimited,
     Busy,
     Behind,
     Fenced,
@@ -75,7 +76,7 @@ pub(crate) struct Row {
 
 impl Kind {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::TokenMissing,
         Self::TokenMalformed,
         Self::TokenInvalid,
@@ -103,6 +104,7 @@ impl Kind {
         Self::DiskFull,
         Self::TooFewCopies,
         Self::SchemaTooLow,
+        Self::RateLimited,
         Self::Busy,
         Self::Behind,
         Self::Fenced,
@@ -144,6 +146,7 @@ impl Kind {
             Self::DiskFull => row(507, "disk_full", "Insufficient storage", Retry::Never, None),
             Self::TooFewCopies => row(503, "too_few_copies", "Too few nodes can store the upload", Retry::After(5), NOT_DONE),
             Self::SchemaTooLow => row(503, "schema_too_low", "Not every node has been upgraded", Retry::After(60), NOT_DONE),
+            Self::RateLimited => row(429, "rate_limited", "Too many requests", Retry::After(1), None),
             Self::Busy => row(503, "busy", "This node has too much to do", Retry::After(1), NOT_DONE),
             Self::Behind => row(503, "behind", "This node has not reached the revision", Retry::After(1), NOT_DONE),
             Self::Fenced => row(503, "fenced", "This node has lost touch with the cluster", Retry::After(1), NOT_DONE),
@@ -176,11 +179,13 @@ pub(crate) struct Problem {
     challenge: Option<String>,
     /// The state in which a change was refused; for other refusals, what the node had reached will do.
     revision: Option<Revision>,
+    /// Which limit was reached, and after how many seconds there is more.
+    quota: Option<(&'static str, u64)>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), challenge: None, revision: None }
+        Self { kind, detail: detail.into(), challenge: None, revision: None, quota: None }
     }
 
     pub(crate) fn with_challenge(self, challenge: String) -> Self {
@@ -192,6 +197,11 @@ impl Problem {
         Self { revision: Some(revision), ..self }
     }
 
+    /// The refusal of a request for which a limit has nothing left.
+    pub(crate) fn over_quota(policy: &'static str, detail: String, retry_after_s: u64) -> Self {
+        Self { quota: Some((policy, retry_after_s)), ..Self::new(Kind::RateLimited, detail) }
+    }
+
     /// Something that is this node's fault. What it was goes to the log and not to the caller.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed for a reason of this node's own");
@@ -200,6 +210,11 @@ impl Problem {
 
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The limit that was reached, if it is that.
+    pub(crate) fn violated_policy(&self) -> Option<&'static str> {
+        self.quota.map(|(policy, _)| policy)
     }
 
     pub(crate) fn detail(&self) -> &str {
@@ -215,6 +230,9 @@ impl IntoResponse for Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Retry::After(seconds) = row.retry {
             headers.insert(RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
+        }
+        if let Some((_, seconds)) = self.quota {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(challenge) = self.challenge.as_ref().and_then(|challenge| HeaderValue::from_str(challenge).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);

@@ -28,6 +28,8 @@ pub use auth::{BearerError, bearer_token};
 pub(crate) use document::render;
 pub(crate) use reference::document as reference;
 
+/// Where anybody sees that the node works.
+pub(crate) const STATUS_PATH: &str = "/api/v2/status";
 /// Where assets are uploaded to.
 pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
 
@@ -35,7 +37,7 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
     Router::new()
         .route("/api/v2/auth/token", post(token::issue))
         .route("/api/v2/auth/revoke", post(token::revoke))
-        .route("/api/v2/status", get(status::show))
+        .route(STATUS_PATH, get(status::show))
         .route("/api/v2/openapi.json", get(reference::show))
         .route(UPLOAD_PATH, post(upload::upload))
         .route("/api/v2/assets", get(assets::list))

@@ -12,6 +12,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 use bytesize::ByteSize;
 use jiff::SignedDuration;
 use ncore_freshness::{FencePolicies, FencePolicy, Guarded};
+use ncore_limits::LimitSettings;
 use serde::Deserialize;
 
 /// Every setting of a node.
@@ -44,6 +45,9 @@ pub(crate) struct Config {
     /// What clients may ask for.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+    /// How many requests clients may make.
+    #[serde(default)]
+    pub(crate) rates: RatesConfig,
     /// What is logged.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -256,6 +260,28 @@ impl Default for LimitsConfig {
     }
 }
 
+/// `[rates]`. The same on every node.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RatesConfig {
+    /// Requests with one token in any `window`, at all nodes together; 0 for no limit.
+    pub(crate) per_token: u32,
+    /// Purges among them; 0 for no limit of their own.
+    pub(crate) purges: u32,
+    /// Requests without a good token from one address in any `window`, at this node; 0 for no limit.
+    pub(crate) anonymous: u32,
+    /// The time that the others are about.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) window: Duration,
+}
+
+impl Default for RatesConfig {
+    fn default() -> Self {
+        let LimitSettings { per_token, purges, anonymous, window } = LimitSettings::default();
+        Self { per_token, purges, anonymous, window }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -348,6 +374,12 @@ impl Config {
         if self.transfer.concurrency == 0 || self.limits.connections == 0 {
             return Err("transfer.concurrency and limits.connections must be at least 1");
         }
+        if !RATES_WINDOW.contains(&self.rates.window) {
+            return Err("rates.window must be from 2s to 1h: leases are parts of it, and everything in it is remembered");
+        }
+        if self.rates.purges > PURGES_MAX {
+            return Err("rates.purges must be at most 10000, because each is remembered by itself; 0 is no limit");
+        }
         if (1..CHECKPOINT_RATE_MIN).contains(&self.transfer.checkpoint_rate.as_u64()) {
             return Err("transfer.checkpoint_rate must be 0 or at least 1MiB, or receivers give up");
         }
@@ -357,6 +389,12 @@ impl Config {
 
 /// With what a stop takes beside it, below the `TimeoutStopSec` of the unit in `deploy/`.
 const STOP_DELAY_MAX: Duration = Duration::from_secs(20);
+
+/// For `rates.window`.
+const RATES_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3_600);
+
+/// Purges of one token that are remembered at once.
+const PURGES_MAX: u32 = 10_000;
 
 /// Bytes a second. With fewer, a receiver that shares them with a few others waits for a piece for so long that it takes the sender for
 /// dead.

@@ -15,6 +15,7 @@ use std::{
 use ncore_agent::AgentMetrics;
 use ncore_control::{Control, ControlPlane, ControlStatus, NodeRole};
 use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
+use ncore_limits::{Class, LimitMetrics};
 use ncore_raft::RaftNode;
 use ncore_serving::{Outcome, ServingMetrics};
 use ncore_store::BlobStore;
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) transfer: Arc<TransferMetrics>,
     pub(crate) service: Arc<ServiceMetrics>,
     pub(crate) agent: Arc<AgentMetrics>,
+    pub(crate) limits: Arc<LimitMetrics>,
     pub(crate) machine: MachineParts,
 }
 
@@ -42,7 +44,7 @@ pub(crate) struct MachineParts {
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, serving, transfer, service, agent, machine } = parts;
+    let Parts { control, fences, store, serving, transfer, service, agent, limits, machine } = parts;
     vec![
         Arc::new(ControlFigures(control)),
         Arc::new(FenceFigures(fences)),
@@ -51,6 +53,7 @@ pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
         Arc::new(TransferFigures(transfer)),
         Arc::new(ServiceFigures(service)),
         Arc::new(AgentFigures(agent)),
+        Arc::new(LimitFigures(limits)),
         Arc::new(MachineFigures(machine)),
     ]
 }
@@ -278,6 +281,27 @@ impl Source for AgentFigures {
         )?;
         let lookups = [("hit", load(&metrics.catalog_hits)), ("miss", load(&metrics.catalog_misses))];
         figures.counters("catalog_lookups", "Lookups of an asset by path, in memory or in the state", "result", &lookups)
+    }
+}
+
+struct LimitFigures(Arc<LimitMetrics>);
+
+impl Source for LimitFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let metrics = &self.0;
+        let refused = [
+            (Class::Default.as_str(), load(&metrics.refused_default)),
+            (Class::Purge.as_str(), load(&metrics.refused_purge)),
+            (Class::Anonymous.as_str(), load(&metrics.refused_anonymous)),
+        ];
+        figures.counters("rate_limited", "Requests that were refused because a limit was reached", "class", &refused)?;
+        figures.counter(
+            "rate_shares",
+            "Requests that were decided by this node's share, because the node that counts did not answer",
+            load(&metrics.decided_by_share),
+        )?;
+        let asks = [("failed", load(&metrics.asks_failed)), ("served", load(&metrics.asks_served))];
+        figures.counters("rate_asks", "Asks for permits: of this node, not answered; and of others, answered here", "result", &asks)
     }
 }
 

@@ -8,6 +8,7 @@
 //! a heartbeat; serving and the API have the other.
 
 mod admission;
+mod counters;
 mod data_dir;
 mod founding;
 mod gateway;
@@ -36,6 +37,7 @@ use ncore_console::{Console, ConsoleParts, NodeInfo};
 use ncore_control::{AutopilotSettings, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
 use ncore_freshness::Fences;
+use ncore_limits::{LimitMetrics, LimitSettings, Limiter, LimiterParts};
 use ncore_model::NodeId;
 use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
@@ -57,6 +59,7 @@ use crate::{
     metrics::{self, MachineParts},
 };
 use admission::Doorkeeper;
+use counters::Counters;
 use data_dir::DataDir;
 use gateway::Gateway;
 use health::Health;
@@ -146,6 +149,15 @@ impl Node {
         let service_metrics = Arc::new(ServiceMetrics::default());
         let blobs = BlobService::new(store.clone(), repairs.clone(), ServiceSettings::default(), Arc::clone(&service_metrics));
 
+        let limit_metrics = Arc::new(LimitMetrics::default());
+        let limiter = Limiter::new(LimiterParts {
+            own: id,
+            incarnation: description.incarnation,
+            settings: limit_settings(config),
+            nodes: Arc::new(Counters::new(Arc::clone(&peers), Arc::clone(&replica))),
+            metrics: Arc::clone(&limit_metrics),
+        });
+
         let control_config = ControlConfig {
             data_dir: dir.clone(),
             founding: founding::is_marked(dir),
@@ -162,8 +174,8 @@ impl Node {
             autopilot: autopilot_settings(config),
             clock: Arc::new(ncore_control::SystemClock),
         };
-        let control =
-            Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, Routes::new(blobs.into_server())).await?;
+        let routes = Routes::new(blobs.into_server()).add_service(limiter.service().into_server());
+        let control = Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, routes).await?;
         founding::found_if_marked(&control, dir).await?;
 
         let plane: Arc<dyn ControlPlane> = control.clone();
@@ -199,6 +211,7 @@ impl Node {
             transfer: transfer_metrics,
             service: service_metrics,
             agent: Arc::clone(agent.metrics()),
+            limits: limit_metrics,
             machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
         }));
         let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -231,7 +244,11 @@ impl Node {
             let console = Arc::clone(&console);
             async move { console.run().await }
         });
-        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage }));
+        serving.spawn({
+            let (limiter, stop) = (limiter.clone(), stop.clone());
+            async move { limiter.run(stop).await }
+        });
+        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter }));
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
         let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));
@@ -366,6 +383,11 @@ fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
     settings.collection.every = settings.collection.every.min(config.storage.grace.max(Duration::from_secs(1)));
     settings.scrub.every = settings.scrub.every.min(config.storage.scrub_age.max(Duration::from_secs(1)));
     settings
+}
+
+fn limit_settings(config: &Config) -> LimitSettings {
+    let config::RatesConfig { per_token, purges, anonymous, window } = config.rates;
+    LimitSettings { per_token, purges, anonymous, window }
 }
 
 fn listener_settings(config: &Config) -> ListenerSettings {

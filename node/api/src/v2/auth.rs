@@ -6,20 +6,31 @@ use ncore_model::Scope;
 
 use super::message::form;
 use crate::{
-    front::{Caller, presented},
+    front::{Caller, Turnstile, presented},
     problem::{Kind, Problem},
 };
 
 /// The client that asks, if it may do what needs `scope`.
 ///
 /// # Errors
-/// 401 and 403, in that order, and 400 for what is wrong with the headers that every request may have.
+/// 401, 429 and 403, in that order, and 400 for what is wrong with the headers that every request may have.
 pub(super) async fn authorize(domain: &Domain, head: &Parts, scope: Scope) -> Result<Principal, Problem> {
-    let token = bearer(&head.headers, &head.uri)?;
-    let principal = domain.tokens().verify(token).await.map_err(not_valid)?;
+    let turnstile = head.extensions.get::<Turnstile>();
+    let shown = match bearer(&head.headers, &head.uri) {
+        Ok(token) => domain.tokens().verify(token).await.map_err(not_valid),
+        Err(problem) => Err(problem),
+    };
+    let principal = match (shown, turnstile) {
+        (Ok(principal), _) => principal,
+        (Err(problem), Some(turnstile)) => return Err(turnstile.pass_refused(problem)),
+        (Err(problem), None) => return Err(problem),
+    };
     tracing::Span::current().record("client", principal.client.as_str());
     if let Some(caller) = head.extensions.get::<Caller>() {
         caller.is(&principal.client);
+    }
+    if let Some(turnstile) = turnstile {
+        turnstile.pass(&principal, scope).await?;
     }
     principal.require(scope).map_err(not_allowed)?;
     presented(&head.headers)?;

@@ -7,7 +7,10 @@ use http::{
 };
 use serde::Serialize;
 
-use crate::{front::RequestId, problem::Problem};
+use crate::{
+    front::RequestId,
+    problem::{Kind, Problem},
+};
 
 /// The members of the document. `message` repeats `detail` for clients that know errors by that name.
 #[derive(Serialize)]
@@ -22,6 +25,8 @@ struct Document<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'a str>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'a str; 1]>,
 }
 
 /// Gives problems their documents.
@@ -36,7 +41,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     let row = problem.kind().row();
     tracing::debug!(code = row.code, detail = problem.detail(), "request refused");
     let document = Document {
-        r#type: format!("urn:ncore:problem:{}", row.code),
+        r#type: type_of(&problem),
         title: row.title,
         status: row.status.as_u16(),
         detail: problem.detail(),
@@ -45,6 +50,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         message: problem.detail(),
         request_id: request_id.as_ref().map_or("", RequestId::as_str),
         outcome: row.outcome,
+        violated_policies: problem.violated_policy().map(|policy| [policy]),
     };
     let (mut head, _) = response.into_parts();
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -52,3 +58,14 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     Response::from_parts(head, if head_only { Body::empty() } else { text.into() })
 }
+
+/// Ours, but where there is one that clients may know already.
+fn type_of(problem: &Problem) -> String {
+    match problem.kind() {
+        Kind::RateLimited => QUOTA_EXCEEDED.to_owned(),
+        kind => format!("urn:ncore:problem:{}", kind.row().code),
+    }
+}
+
+/// draft-ietf-httpapi-ratelimit-headers, section "Problem Types".
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";

@@ -15,7 +15,10 @@ use http::{HeaderValue, header::CONTENT_TYPE};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::problem::{Kind, Retry};
+use crate::{
+    front::LIMIT_HEADERS,
+    problem::{Kind, Retry},
+};
 use operation::{Access, Operation, Place};
 use table::{SCHEMES, operations};
 
@@ -94,7 +97,7 @@ fn parameters(operation: &Operation) -> Value {
 fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     for success in operation.successes {
-        let mut response = json!({ "description": success.description, "headers": headers(success.headers) });
+        let mut response = json!({ "description": success.description, "headers": headers(operation, success.headers) });
         if let Some(schema) = success.schema {
             response["content"] = json!({ "application/json": { "schema": schema(schemas) } });
         }
@@ -122,20 +125,22 @@ fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
             lines.push("an error of OAuth (RFC 6749, section 5.2)".to_owned());
             content.insert("application/json".to_owned(), json!({ "schema": table::oauth_error(schemas) }));
         }
-        responses.insert(status.to_string(), json!({ "description": lines.join("; "), "content": content, "headers": headers(&[]) }));
+        responses
+            .insert(status.to_string(), json!({ "description": lines.join("; "), "content": content, "headers": headers(operation, &[]) }));
     }
     Value::Object(responses)
 }
 
 /// What every response has, and what this one has besides.
-fn headers(others: &[(&str, &str)]) -> Value {
+fn headers(operation: &Operation, others: &[(&str, &str)]) -> Value {
     let all = [
         ("X-Request-Id", "the request's own id, or a new one"),
         ("X-NCore-Revision", "the state that the answer is from is at least that new"),
     ];
     let header =
         |(name, description): &(&str, &str)| ((*name).to_owned(), json!({ "description": description, "schema": { "type": "string" } }));
-    all.iter().chain(others).map(header).collect::<Map<_, _>>().into()
+    let limits: &[_] = if operation.is_limited() { &LIMIT_HEADERS } else { &[] };
+    all.iter().chain(limits).chain(others).map(header).collect::<Map<_, _>>().into()
 }
 
 /// The problem document, with every code that there is.
@@ -151,6 +156,7 @@ fn problem_schema() -> Value {
             // The listener refuses some requests before the API sees them, and has codes of its own.
             "code": { "type": "string", "examples": codes },
             "message": text, "request_id": text,
+            "violated-policies": { "type": "array", "items": text, "description": "of 429: the limit that was reached, by its name in `RateLimit-Policy`" },
             "outcome": { "enum": ["unavailable", "unknown"], "description": "of changes: it did not take place, or may have" },
         },
     })

@@ -5,11 +5,12 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use ncore_api::{Api, ApiParts};
+use ncore_api::Api;
+use ncore_limits::LimitSettings;
 
 use crate::{
     rig::Plan,
-    site::{Answer, Site},
+    site::{Answer, Site, parts},
 };
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn request_ids() {
         assert_ne!(id, bad);
         assert_eq!(id.len(), 36, "{id}");
     }
-    let api = Api::new(ApiParts { domain: site.rig.domain.clone(), usage: std::sync::Arc::default() });
+    let api = Api::new(parts(&site.rig, LimitSettings::default()));
     let request = Request::builder().uri("/api/v2/nothing").header("x-request-id", "theirs");
     let request = request.body(Body::empty()).expect("a request");
     let answer = tokio::spawn(async move { api.call(request, "listener-7").await });

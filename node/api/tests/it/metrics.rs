@@ -3,10 +3,11 @@
 use axum::body::Body;
 use http::{Method, Request};
 use ncore_api::{ApiParts, router};
+use ncore_limits::LimitSettings;
 use ncore_model::{ClientId, Command, HourCounts, NodeId, Outcome, Scope, UsageCounts, UsageReport};
 use serde_json::json;
 
-use crate::site::Site;
+use crate::site::{Site, parts};
 
 const HOUR_S: u64 = 3_600;
 
@@ -71,7 +72,7 @@ async fn ranges_that_are_none() {
 async fn requests_with_a_good_token_count_for_its_client() {
     let usage = std::sync::Arc::<ncore_telemetry::Usage>::default();
     let mut site = Site::new().await;
-    site.router = router(ApiParts { domain: site.rig.domain.clone(), usage: usage.clone() });
+    site.router = router(ApiParts { usage: usage.clone(), ..parts(&site.rig, LimitSettings::default()) });
     let listed = site.get("/api/v2/assets").await.ok(200);
     let missing = site.get("/api/v2/assets/as_nothing").await.ok(404);
     // HEAD has no body.

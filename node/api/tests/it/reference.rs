@@ -41,11 +41,14 @@ async fn each_path_has_the_methods_that_the_document_gives_it() {
 #[tokio::test]
 async fn each_route_is_in_the_document() {
     let source = include_str!("../../src/v2.rs");
-    let upload = source.split("UPLOAD_PATH: &str = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("the path of uploads");
+    let constant = |name: &str| source.split(&format!("{name}: &str = \"")).nth(1).and_then(|rest| rest.split('"').next());
     let routes: BTreeSet<&str> = source
         .split(".route(")
         .skip(1)
-        .map(|route| if route.starts_with("UPLOAD_PATH") { upload } else { route.split('"').nth(1).expect("a path") })
+        .map(|route| match route.split(',').next().expect("an argument") {
+            name if name.ends_with("_PATH") => constant(name).expect("a path with a name"),
+            path => path.trim_matches('"'),
+        })
         .collect();
     let document = document(&Site::new().await).await;
     let documented: BTreeSet<&str> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();

@@ -7,7 +7,8 @@ use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION, reques
 use http_body_util::BodyExt;
 use ncore_api::{ApiParts, router};
 use ncore_control::ControlPlane;
-use ncore_model::{ClientId, Query, Scope};
+use ncore_limits::{BoxError, LimitSettings, Limiter, LimiterParts, Nodes};
+use ncore_model::{ClientId, NodeId, Query, Scope};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -28,7 +29,7 @@ impl Site {
 
     pub(crate) async fn with(plan: Plan) -> Self {
         let rig = Rig::with(plan);
-        let router = router(ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default() });
+        let router = router(parts(&rig, LimitSettings::default()));
         let client = rig.bare_client();
         let token = token_of(&rig, &client, &Scope::ALL).await;
         Self { rig, router, client, token }
@@ -81,6 +82,24 @@ impl Site {
     /// How many assets there are.
     pub(crate) fn assets(&self) -> usize {
         self.rig.plane.replica().versions_from(0, 1_000).expect("versions").len()
+    }
+}
+
+/// What the API of a node alone stands on, with these limits.
+pub(crate) fn parts(rig: &Rig, settings: LimitSettings) -> ApiParts {
+    let limits = LimiterParts { own: NodeId(1), incarnation: 1, settings, nodes: Arc::new(Alone), metrics: Arc::default() };
+    ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default(), limiter: Limiter::new(limits) }
+}
+
+struct Alone;
+
+impl Nodes for Alone {
+    fn members(&self) -> Result<Vec<NodeId>, BoxError> {
+        Ok(vec![NodeId(1)])
+    }
+
+    fn channel(&self, node: NodeId) -> Result<tonic::transport::Channel, BoxError> {
+        Err(format!("there is no {node}").into())
     }
 }
 

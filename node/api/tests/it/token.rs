@@ -155,7 +155,7 @@ async fn a_cluster_that_cannot_make_its_key_says_later() {
     let client = rig.client().await;
     rig.plane.answer(Plane::Unavailable);
     let site = Site {
-        router: ncore_api::router(ncore_api::ApiParts { domain: rig.domain.clone(), usage: std::sync::Arc::default() }),
+        router: ncore_api::router(crate::site::parts(&rig, ncore_limits::LimitSettings::default())),
         client: client.id.clone(),
         token: String::new(),
         rig,

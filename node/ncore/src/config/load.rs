@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use super::{Config, unsigned};
 
 /// The sections whose keys an environment variable can set.
-const SECTIONS: [&str; 8] = ["node", "listen", "advertise", "cluster", "storage", "transfer", "limits", "log"];
+const SECTIONS: [&str; 9] = ["node", "listen", "advertise", "cluster", "storage", "transfer", "limits", "rates", "log"];
 
 /// What overrides the file.
 #[derive(Debug, Clone, Default)]

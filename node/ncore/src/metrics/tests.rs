@@ -37,6 +37,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         transfer: Arc::new(TransferMetrics::default()),
         service: Arc::new(ServiceMetrics::default()),
         agent: Arc::new(AgentMetrics::default()),
+        limits: Arc::default(),
         machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
     };
     let exposed = exposed(&Metrics::new(sources(parts)).render().expect("renders"));

@@ -4,7 +4,7 @@ use ncore_model::Scope;
 use schemars::SchemaGenerator;
 use serde_json::Value;
 
-use crate::problem::Kind;
+use crate::{problem::Kind, v2::STATUS_PATH};
 
 /// A method of a path.
 pub(super) struct Operation {
@@ -82,6 +82,12 @@ impl Operation {
     /// Every problem that it may answer with.
     pub(super) fn problems(&self) -> impl Iterator<Item = Kind> {
         let of_tokens: &[Kind] = if matches!(self.access, Access::Token(_)) { &OF_TOKENS } else { &[] };
-        OF_ALL.iter().chain(of_tokens).chain(self.own_problems).copied()
+        let limited: &[Kind] = if self.is_limited() { &[Kind::RateLimited] } else { &[] };
+        OF_ALL.iter().chain(limited).chain(of_tokens).chain(self.own_problems).copied()
+    }
+
+    /// Whether a request counts for a limit.
+    pub(super) fn is_limited(&self) -> bool {
+        self.path != STATUS_PATH
     }
 }

@@ -1,0 +1,226 @@
+//! One token at every node at three times its limit: the cluster as a whole admits what the limit says; purges are counted one by one. And with
+//! a node killed in the middle: nobody is refused for want of somebody who counts, and no more is admitted than the documentation says.
+//!
+//! The short form has a window of a few seconds, the long one the limits and the window of the product.
+
+use anyhow::{Context as _, Result, ensure};
+use cluster_tests::run::{Limit, Run, property};
+use cluster_tests::{Cluster, Node, wait};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_at_every_node_gets_its_limit() -> Result<()> {
+    property("rate_limits", Limit::minutes(3, 12), counted_together).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_takes_no_limit_along() -> Result<()> {
+    property("rate_limits_killed", Limit::minutes(3, 12), counted_without_one).await
+}
+
+async fn counted_together(run: Run) -> Result<()> {
+    let plan = Plan { limit: run.scaled(120, 1_000), purges: run.scaled(12, 60), window: window(&run) };
+    let cluster = plan.cluster(&run).await?;
+    let load = Load::new(&cluster, &plan).await?;
+    // Tokens of their own, as a purge counts for both limits.
+    let (lists, purges) = (load.token(&cluster).await?, load.token(&cluster).await?);
+    let (lists, purges) = tokio::join!(
+        load.run(cluster.nodes(), &lists, Request::List, plan.limit),
+        load.run(cluster.nodes(), &purges, Request::Purge, plan.purges),
+    );
+    lists.report(&run, "lists", plan.limit, plan.window);
+    purges.report(&run, "purges", plan.purges, plan.window);
+    ensure!(lists.failed.is_empty() && purges.failed.is_empty(), "{:?} {:?}", lists.failed, purges.failed);
+
+    let (admitted, allowed) = (lists.admitted.len(), plan.limit * WINDOWS);
+    ensure!(admitted * 100 >= allowed * 95 && admitted * 100 <= allowed * 105, "{admitted} lists admitted of {allowed}");
+    let most = lists.most_within(plan.window);
+    ensure!(most <= plan.limit + cluster.nodes().len(), "{most} lists in one window, of {}", plan.limit);
+
+    let (admitted, allowed) = (purges.admitted.len(), plan.purges * WINDOWS);
+    ensure!(admitted == allowed, "{admitted} purges admitted of {allowed}, and enough were asked for");
+    let most = purges.most_within(plan.window);
+    ensure!(most <= plan.purges, "{most} purges in one window, of {}", plan.purges);
+    cluster.shutdown().await
+}
+
+async fn counted_without_one(run: Run) -> Result<()> {
+    let plan = Plan { limit: run.scaled(30, 1_000), purges: 0, window: window(&run) };
+    let cluster = plan.cluster(&run).await?;
+    let load = Load::new(&cluster, &plan).await?;
+    // Of so many tokens the node that dies is the home of some, most probably.
+    let mut tokens = Vec::new();
+    for _ in 0..TOKENS {
+        tokens.push(load.token(&cluster).await?);
+    }
+    let death = async {
+        tokio::time::sleep(plan.window.mul_f64(1.2)).await;
+        cluster.node(0).kill_9().await
+    };
+    let loads = join_all(tokens.iter().map(|token| load.run(cluster.nodes(), token, Request::List, plan.limit)));
+    let (loads, killed) = tokio::join!(loads, death);
+    killed?;
+    for counts in loads {
+        counts.report(&run, "lists, and a node is killed after 1.2 windows", plan.limit, plan.window);
+        ensure!(counts.failed.is_empty(), "refused for another reason than the limit: {:?}", counts.failed);
+        let (admitted, allowed) = (counts.admitted.len(), plan.limit * WINDOWS);
+        // What the dead node knew alone is admitted once more, at most. What it held is lost, and so is its share until another is the home.
+        ensure!(admitted <= allowed + plan.limit, "{admitted} admitted of {allowed}");
+        ensure!(admitted * 3 >= allowed * 2, "{admitted} admitted of {allowed}");
+        let most = counts.most_within(plan.window);
+        ensure!(most <= 2 * plan.limit + cluster.nodes().len(), "{most} in one window, of {}", plan.limit);
+    }
+    cluster.shutdown().await
+}
+
+fn window(run: &Run) -> Duration {
+    Duration::from_secs(run.scaled(6, 60))
+}
+
+/// What is allowed. Everything is asked for at three times that.
+struct Plan {
+    limit: usize,
+    purges: usize,
+    window: Duration,
+}
+
+impl Plan {
+    async fn cluster(&self, run: &Run) -> Result<Cluster> {
+        let window = format!("{}s", self.window.as_secs());
+        let cluster = Cluster::builder().seed(run.seed()).setting("rates", "window", window.as_str());
+        let cluster = cluster.setting("rates", "per_token", self.limit as u64).setting("rates", "purges", self.purges as u64);
+        cluster.start().await
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    List,
+    Purge,
+}
+
+/// What was answered.
+#[derive(Debug, Default)]
+struct Counts {
+    /// When, since the beginning, requests that were admitted were sent, and answered.
+    admitted: Vec<(Duration, Duration)>,
+    refused: usize,
+    /// By a node that is not there.
+    unanswered: usize,
+    /// What should not be, by status.
+    failed: BTreeMap<String, usize>,
+}
+
+impl Counts {
+    /// The most that were certainly decided within some stretch of this length: all of the time in which each was under way is in it.
+    fn most_within(&self, window: Duration) -> usize {
+        let begins = self.admitted.iter().map(|(sent, _)| *sent);
+        let within = |begin: Duration| self.admitted.iter().filter(|(sent, answered)| *sent >= begin && *answered < begin + window).count();
+        begins.map(within).max().unwrap_or(0)
+    }
+
+    fn report(&self, run: &Run, what: &str, limit: usize, window: Duration) {
+        let mut by_window = vec![0_usize; WINDOWS];
+        for (sent, _) in &self.admitted {
+            by_window[((sent.as_secs_f64() / window.as_secs_f64()) as usize).min(WINDOWS - 1)] += 1;
+        }
+        let (admitted, allowed) = (self.admitted.len(), limit * WINDOWS);
+        run.say(format_args!(
+            "{what}: {admitted} admitted of {allowed} ({:.1} %), {by_window:?} by window of {window:?}, {} at most in any, {} refused, \
+             {} unanswered",
+            100.0 * admitted as f64 / allowed as f64,
+            self.most_within(window),
+            self.refused,
+            self.unanswered,
+        ));
+    }
+}
+
+struct Load {
+    http: reqwest::Client,
+    window: Duration,
+    client_id: String,
+    secret: String,
+}
+
+impl Load {
+    async fn new(cluster: &Cluster, plan: &Plan) -> Result<Self> {
+        let credentials = cluster.node(0).operator().add_client("limited").await?;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+        Ok(Self { http, window: plan.window, client_id: credentials.client_id, secret: credentials.secret })
+    }
+
+    /// A token that every node takes.
+    async fn token(&self, cluster: &Cluster) -> Result<String> {
+        let body = serde_json::json!({"client_id": self.client_id, "secret": self.secret});
+        let token = wait::until(PATIENCE, "a token", || async {
+            let url = format!("{}/api/v2/auth/token", cluster.node(0).url());
+            let answer: serde_json::Value = self.http.post(url).json(&body).send().await?.error_for_status()?.json().await?;
+            answer["access_token"].as_str().map(str::to_owned).context("a token")
+        })
+        .await?;
+        cluster.converged(PATIENCE).await?;
+        Ok(token)
+    }
+
+    /// Asks the nodes in turn, at three times `limit` in each window, whatever they answer, until a fourth window would begin.
+    async fn run(&self, nodes: &[Node], token: &str, what: Request, limit: usize) -> Counts {
+        let pause = self.window / u32::try_from(3 * limit).unwrap_or(u32::MAX);
+        let (begin, mut ticks, mut under_way) = (Instant::now(), tokio::time::interval(pause), JoinSet::new());
+        for node in nodes.iter().cycle() {
+            ticks.tick().await;
+            if begin.elapsed() > self.window * WINDOWS as u32 - self.window / 12 {
+                break;
+            }
+            let request = match what {
+                Request::List => self.http.get(format!("{}/api/v2/assets", node.url())),
+                Request::Purge => {
+                    let body = serde_json::json!({"pattern": "nothing/*"});
+                    self.http.post(format!("{}/api/v2/cache/purge", node.url())).json(&body)
+                }
+            };
+            let request = request.bearer_auth(token);
+            under_way.spawn(async move {
+                let sent = begin.elapsed();
+                let answer = request.send().await;
+                (sent, begin.elapsed(), answer.ok().map(|answer| Answer::of(&answer)))
+            });
+        }
+        let mut counts = Counts::default();
+        for (sent, answered, answer) in under_way.join_all().await {
+            match answer {
+                Some(Answer::Admitted) => counts.admitted.push((sent, answered)),
+                Some(Answer::Refused) => counts.refused += 1,
+                Some(Answer::Other(what)) => *counts.failed.entry(what).or_default() += 1,
+                None => counts.unanswered += 1,
+            }
+        }
+        counts
+    }
+}
+
+enum Answer {
+    Admitted,
+    Refused,
+    Other(String),
+}
+
+impl Answer {
+    fn of(answer: &reqwest::Response) -> Self {
+        let has = |name: &str| answer.headers().contains_key(name);
+        let says =
+            ["ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].into_iter().all(has);
+        match answer.status().as_u16() {
+            200 if says => Self::Admitted,
+            429 if says && has("retry-after") && has("x-request-id") => Self::Refused,
+            status => Self::Other(format!("{status}: {:?}", answer.headers())),
+        }
+    }
+}
+
+const WINDOWS: usize = 3;
+const TOKENS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
