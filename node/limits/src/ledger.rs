@@ -78,7 +78,7 @@ impl Account {
         Grant {
             granted,
             remaining: free - granted,
-            frees_in_ms: self.frees_at_ms(free - granted).map_or(policy.span_ms, |at| at.saturating_sub(now_ms).max(1)),
+            frees_in_ms: self.frees_at_ms(node, free - granted).map_or(policy.span_ms, |at| at.saturating_sub(now_ms).max(1)),
             lease_ms: policy.lease_ms(),
         }
     }
@@ -144,9 +144,10 @@ impl Account {
         u32::try_from(u64::from(policy.limit).saturating_sub(taken)).unwrap_or(0)
     }
 
-    /// When a use no longer counts; if nothing is `left`, also when something that is lent may come back.
-    fn frees_at_ms(&self, left: u32) -> Option<u64> {
-        let leases = self.holders.iter().filter(|holder| holder.held > 0 && left == 0).map(|holder| holder.held_until_ms);
+    /// When a use no longer counts; if nothing is `left`, also when something may come back that is lent to others than `node`.
+    fn frees_at_ms(&self, node: NodeId, left: u32) -> Option<u64> {
+        let lent = self.holders.iter().filter(|holder| holder.held > 0 && holder.node != node && left == 0);
+        let leases = lent.map(|holder| holder.held_until_ms);
         self.window.frees_at_ms().into_iter().chain(leases).min()
     }
 }

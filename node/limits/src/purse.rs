@@ -204,7 +204,8 @@ impl Purse {
 
     /// What is left, as far as this node knows.
     pub(crate) fn remaining(&self, now_ms: u64) -> u32 {
-        if self.exhausted_until_ms.is_some_and(|until| now_ms < until) { 0 } else { self.remaining.saturating_add(self.held) }
+        let elsewhere = if self.exhausted_until_ms.is_some_and(|until| now_ms < until) { 0 } else { self.remaining };
+        elsewhere.saturating_add(self.held)
     }
 
     /// When there will be more, as far as this node knows.

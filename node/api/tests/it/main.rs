@@ -6,6 +6,7 @@ mod auth;
 mod changes;
 mod connection;
 mod front;
+mod limits;
 mod metrics;
 mod reference;
 #[expect(dead_code, reason = "the tests of the domain use more of it")]
