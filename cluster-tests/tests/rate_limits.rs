@@ -125,7 +125,8 @@ impl Counts {
     fn report(&self, run: &Run, what: &str, limit: usize, window: Duration) {
         let mut by_window = vec![0_usize; WINDOWS];
         for (sent, _) in &self.admitted {
-            by_window[((sent.as_secs_f64() / window.as_secs_f64()) as usize).min(WINDOWS - 1)] += 1;
+            let window = usize::try_from(sent.as_millis() / window.as_millis()).unwrap_or(WINDOWS);
+            by_window[window.min(WINDOWS - 1)] += 1;
         }
         let (admitted, allowed) = (self.admitted.len(), limit * WINDOWS);
         run.say(format_args!(
@@ -169,10 +170,11 @@ impl Load {
     /// Asks the nodes in turn, at three times `limit` in each window, whatever they answer, until a fourth window would begin.
     async fn run(&self, nodes: &[Node], token: &str, what: Request, limit: usize) -> Counts {
         let pause = self.window / u32::try_from(3 * limit).unwrap_or(u32::MAX);
+        let end = self.window.mul_f64(WINDOWS as f64 - 1.0 / 12.0);
         let (begin, mut ticks, mut under_way) = (Instant::now(), tokio::time::interval(pause), JoinSet::new());
         for node in nodes.iter().cycle() {
             ticks.tick().await;
-            if begin.elapsed() > self.window * WINDOWS as u32 - self.window / 12 {
+            if begin.elapsed() > end {
                 break;
             }
             let request = match what {

@@ -1,6 +1,8 @@
 //! Whether a request may go on: the books and the purses, with a clock and a way to other nodes.
 
 mod homes;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::{

@@ -31,7 +31,7 @@ pub(crate) struct Purse {
     asked_at_ms: u64,
     asking: bool,
     waiting: u32,
-    /// Whether a request may go on before the home has answered: once after each grant.
+    /// Whether a request may go on before the home has answered: once, and again after each grant that left something.
     has_credit: bool,
     /// Until when there is nothing to ask for: the home was asked, and there was nothing left.
     exhausted_until_ms: Option<u64>,
@@ -160,7 +160,7 @@ impl Purse {
         self.frees_at_ms = asked_at_ms.saturating_add(grant.frees_in_ms);
         if grant.granted > 0 {
             self.exhausted_until_ms = None;
-            self.has_credit = true;
+            self.has_credit = grant.remaining > 0;
             if ask.key.class.manner() == Manner::Leased {
                 self.held = self.held.saturating_add(grant.granted);
                 self.lent = self.held;

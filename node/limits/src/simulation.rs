@@ -73,6 +73,14 @@ impl World {
         self.on_the_way.insert((at_ms, self.sent), event);
     }
 
+    /// Requests at three times the limit, at the nodes in turn.
+    fn ask_for_three_times(&mut self, limit: u32, until_ms: u64) {
+        let times = (0..).map(|request: u64| request * SPAN_MS / u64::from(limit * 3)).take_while(|at_ms| *at_ms < until_ms);
+        for (at_ms, at) in times.zip((0..self.purses.len()).cycle()).collect::<Vec<_>>() {
+            self.plan(at_ms, Event::Request { at });
+        }
+    }
+
     fn run(&mut self, until_ms: u64) {
         for at_ms in (0..until_ms).step_by(50) {
             self.plan(at_ms, Event::Upkeep);
@@ -143,10 +151,7 @@ fn who_asks_for_three_times_the_limit_gets_the_limit() {
     for (limit, nodes, delay_ms_max) in [(120, 3, 1), (1_000, 3, 60), (1_000, 12, 150), (100, 1, 0)] {
         let mut world = World::new(limit, nodes, Link { seed: 7, delay_ms_max, lost: 0 });
         let until_ms = SPAN_MS * 3 - SPAN_MS / 12;
-        let requests = until_ms * u64::from(limit) * 3 / SPAN_MS;
-        for request in 0..requests {
-            world.plan(request * SPAN_MS / (u64::from(limit) * 3), Event::Request { at: request as usize % nodes });
-        }
+        world.ask_for_three_times(limit, until_ms);
         world.run(until_ms);
         let (admitted, allowed, most) = (world.admitted.len(), limit as usize * 3, world.most());
         let case = format!("{admitted} of {allowed} with {nodes} nodes, {most} at most in a window");
@@ -245,9 +250,7 @@ proptest! {
     #[test]
     fn another_home_learns_what_was_used(limit in 40_u32..120, nodes in 2_usize..5, link in links(0), moves_at in 1_000..SPAN_MS) {
         let mut world = World::new(limit, nodes, link);
-        for request in 0..u64::from(limit) * 12 {
-            world.plan(request * SPAN_MS / (u64::from(limit) * 3), Event::Request { at: request as usize % nodes });
-        }
+        world.ask_for_three_times(limit, SPAN_MS * 4);
         world.plan(moves_at, Event::HomeMoves { to: 1 });
         world.run(SPAN_MS * 4);
         let most = world.most();
