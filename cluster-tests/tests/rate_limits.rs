@@ -108,8 +108,9 @@ struct Counts {
     /// When, since the beginning, requests that were admitted were sent, and answered.
     admitted: Vec<(Duration, Duration)>,
     refused: usize,
-    /// By a node that is not there.
+    /// By a node that is not there; and how that showed, the last time.
     unanswered: usize,
+    unanswered_why: String,
     /// What should not be, by status.
     failed: BTreeMap<String, usize>,
 }
@@ -131,11 +132,12 @@ impl Counts {
         let (admitted, allowed) = (self.admitted.len(), limit * WINDOWS);
         run.say(format_args!(
             "{what}: {admitted} admitted of {allowed} ({:.1} %), {by_window:?} by window of {window:?}, {} at most in any, {} refused, \
-             {} unanswered",
+             {} unanswered ({})",
             100.0 * admitted as f64 / allowed as f64,
             self.most_within(window),
             self.refused,
             self.unanswered,
+            self.unanswered_why,
         ));
     }
 }
@@ -188,16 +190,19 @@ impl Load {
             under_way.spawn(async move {
                 let sent = begin.elapsed();
                 let answer = request.send().await;
-                (sent, begin.elapsed(), answer.ok().map(|answer| Answer::of(&answer)))
+                (sent, begin.elapsed(), answer.map(|answer| Answer::of(&answer)))
             });
         }
         let mut counts = Counts::default();
         for (sent, answered, answer) in under_way.join_all().await {
             match answer {
-                Some(Answer::Admitted) => counts.admitted.push((sent, answered)),
-                Some(Answer::Refused) => counts.refused += 1,
-                Some(Answer::Other(what)) => *counts.failed.entry(what).or_default() += 1,
-                None => counts.unanswered += 1,
+                Ok(Answer::Admitted) => counts.admitted.push((sent, answered)),
+                Ok(Answer::Refused) => counts.refused += 1,
+                Ok(Answer::Other(what)) => *counts.failed.entry(what).or_default() += 1,
+                Err(error) => {
+                    counts.unanswered += 1;
+                    counts.unanswered_why = format!("{error:?}");
+                }
             }
         }
         counts

@@ -149,7 +149,8 @@ impl Purse {
             self.held = 0;
         }
         let ask = self.ask(now_ms, key, home, policy);
-        if is_idle { Ask { want: 0, ..ask } } else { ask }
+        // Where each permit is asked for, one that nobody waits for would be lost.
+        if is_idle || key.class.manner() == Manner::Asked { Ask { want: 0, ..ask } } else { ask }
     }
 
     /// The answer to an ask of this time.
