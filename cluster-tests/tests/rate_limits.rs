@@ -18,7 +18,20 @@ async fn one_token_at_every_node_gets_its_limit() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_dies_takes_no_limit_along() -> Result<()> {
-    property("rate_limits_killed", Limit::minutes(3, 12), counted_without_one).await
+    property("rate_limits_killed", Limit::minutes(3, 12), async |run| counted_without_one(run, Harm::Killed).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_says_nothing_is_waited_for_once() -> Result<()> {
+    property("rate_limits_frozen", Limit::minutes(3, 12), async |run| counted_without_one(run, Harm::Frozen).await).await
+}
+
+/// What becomes of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    Killed,
+    /// Its connections stay, and nobody says that it is gone.
+    Frozen,
 }
 
 async fn counted_together(run: Run) -> Result<()> {
@@ -47,7 +60,7 @@ async fn counted_together(run: Run) -> Result<()> {
     cluster.shutdown().await
 }
 
-async fn counted_without_one(run: Run) -> Result<()> {
+async fn counted_without_one(run: Run, harm: Harm) -> Result<()> {
     let plan = Plan { limit: run.scaled(30, 1_000), purges: 0, window: window(&run) };
     let cluster = plan.cluster(&run).await?;
     let load = Load::new(&cluster, &plan).await?;
@@ -58,13 +71,19 @@ async fn counted_without_one(run: Run) -> Result<()> {
     }
     let death = async {
         tokio::time::sleep(plan.window.mul_f64(1.2)).await;
-        cluster.node(0).kill_9().await
+        match harm {
+            Harm::Killed => cluster.node(0).kill_9().await,
+            Harm::Frozen => cluster.node(0).pause(),
+        }
     };
     let loads = join_all(tokens.iter().map(|token| load.run(cluster.nodes(), token, Request::List, plan.limit)));
     let (loads, killed) = tokio::join!(loads, death);
     killed?;
+    if harm == Harm::Frozen {
+        cluster.node(0).resume()?;
+    }
     for counts in loads {
-        counts.report(&run, "lists, and a node is killed after 1.2 windows", plan.limit, plan.window);
+        counts.report(&run, &format!("lists, and a node is {harm:?} after 1.2 windows"), plan.limit, plan.window);
         ensure!(counts.failed.is_empty(), "refused for another reason than the limit: {:?}", counts.failed);
         let (admitted, allowed) = (counts.admitted.len(), plan.limit * WINDOWS);
         // What the dead node knew alone is admitted once more, at most. What it held is lost, and so is its share until another is the home.
@@ -108,7 +127,7 @@ struct Counts {
     /// When, since the beginning, requests that were admitted were sent, and answered.
     admitted: Vec<(Duration, Duration)>,
     refused: usize,
-    /// By a node that is not there; and how that showed, the last time.
+    /// By a node that is not there, or that cannot check a token now (503); and how that showed, the last time.
     unanswered: usize,
     unanswered_why: String,
     /// What should not be, by status.
@@ -130,9 +149,10 @@ impl Counts {
             by_window[window.min(WINDOWS - 1)] += 1;
         }
         let (admitted, allowed) = (self.admitted.len(), limit * WINDOWS);
+        let longest = self.admitted.iter().map(|(sent, answered)| *answered - *sent).max().unwrap_or_default();
         run.say(format_args!(
-            "{what}: {admitted} admitted of {allowed} ({:.1} %), {by_window:?} by window of {window:?}, {} at most in any, {} refused, \
-             {} unanswered ({})",
+            "{what}: {admitted} admitted of {allowed} ({:.1} %), {by_window:?} by window of {window:?}, {} at most in any, \
+             admitted within {longest:.1?}, {} refused, {} unanswered ({})",
             100.0 * admitted as f64 / allowed as f64,
             self.most_within(window),
             self.refused,
@@ -198,6 +218,10 @@ impl Load {
             match answer {
                 Ok(Answer::Admitted) => counts.admitted.push((sent, answered)),
                 Ok(Answer::Refused) => counts.refused += 1,
+                Ok(Answer::Away) => {
+                    counts.unanswered += 1;
+                    counts.unanswered_why = "503".to_owned();
+                }
                 Ok(Answer::Other(what)) => *counts.failed.entry(what).or_default() += 1,
                 Err(error) => {
                     counts.unanswered += 1;
@@ -212,6 +236,7 @@ impl Load {
 enum Answer {
     Admitted,
     Refused,
+    Away,
     Other(String),
 }
 
@@ -223,6 +248,7 @@ impl Answer {
         match answer.status().as_u16() {
             200 if says => Self::Admitted,
             429 if says && has("retry-after") && has("x-request-id") => Self::Refused,
+            503 => Self::Away,
             status => Self::Other(format!("{status}: {:?}", answer.headers())),
         }
     }
