@@ -2,6 +2,8 @@
 
 mod body;
 mod caller;
+mod denied;
+mod peer;
 mod request_id;
 mod revision;
 
@@ -21,6 +23,8 @@ use tokio::time::timeout;
 use tracing::{Instrument, field::Empty};
 
 pub(crate) use caller::Caller;
+pub(crate) use denied::Denial;
+pub(crate) use peer::PeerAddress;
 pub use request_id::RequestId;
 pub(crate) use revision::{X_NCORE_REVISION, at, presented};
 
@@ -30,7 +34,8 @@ use crate::problem::{Kind, Problem};
 pub(crate) fn around(routes: Router, domain: Arc<Domain>, usage: Arc<Usage>) -> Router {
     routes
         .layer(from_fn_with_state(Arc::clone(&domain), revision::from_a_state_that_new))
-        .layer(from_fn_with_state(domain, bounded))
+        .layer(from_fn_with_state(Arc::clone(&domain), bounded))
+        .layer(from_fn_with_state(domain, denied::noted))
         .layer(from_fn(crate::v2::render))
         .layer(from_fn(body::read_what_nobody_wants))
         .layer(from_fn_with_state(usage, caller::counted))

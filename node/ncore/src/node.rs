@@ -13,6 +13,7 @@ mod founding;
 mod gateway;
 mod health;
 mod identity;
+mod keys;
 mod levels;
 mod near;
 mod rebuilt;
@@ -200,6 +201,7 @@ impl Node {
             service: service_metrics,
             agent: Arc::clone(agent.metrics()),
             machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
+            denials: Arc::clone(domain.denials()),
         }));
         let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
         let health = Arc::new(Health::new(Arc::clone(&control), figures, leaving.clone()));
@@ -236,6 +238,7 @@ impl Node {
         let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));
         let listening = serving.spawn(serve(listener, router, stop.clone()));
+        tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

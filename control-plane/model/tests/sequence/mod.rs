@@ -5,11 +5,12 @@
 //! looked at for what the next step can name. The replica's tests make their logs from here too.
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
-    Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
-    NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query,
-    REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode,
-    UsageCounts, UsageReport, Visibility, apply,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AssetId, BlobHash, ClientId, ClientStatus,
+    Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency,
+    InitCluster, JoinTokenId, MemoryTables, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan,
+    Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId,
+    RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, UsageCounts,
+    UsageReport, UseRefreshToken, Visibility, apply,
 };
 use proptest::prelude::*;
 
@@ -104,6 +105,16 @@ enum Action {
     RevokeAccess { client: u8, token: u8, expires_in_ms: u64 },
     Place { client: u8, prefix: u8, region: Option<u8>, copies: Option<u32> },
     Unplace { client: u8, rule: u8 },
+    Register { quota: Option<u64>, refresh: bool },
+    UpdateClient { client: u8, quota: Option<u64>, status: Option<ClientStatus> },
+    Rotate { client: u8, refresh: bool },
+    DeleteClient { client: u8 },
+    AddRefresh { client: u8, family: u8, idle_ms: u64 },
+    UseRefresh { client: u8, family: u8, shown: u8, next: u8 },
+    RevokeRefresh { client: u8, family: u8 },
+    RemoveKey { number: u8 },
+    AddAdministrator { number: u8 },
+    RemoveAdministrator { which: u8 },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -170,7 +181,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
         4 => (any::<u8>(), 0u64..3, 0u64..6, any_client(), prop_oneof![4 => 0u32..3, 1 => 330u32..340])
             .prop_map(|(node, incarnation, sequence, client, hours_ago)| Action::Usage { node, incarnation, sequence, client, hours_ago }),
-        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 1 => Just(6u32)]
+        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 4 => Just(6u32), 1 => Just(7u32)]
             .prop_map(|level| Action::Raise { level }),
         4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
             .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
@@ -179,6 +190,27 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => (any_client(), 0u8..3, prop::option::of(0u8..3), prop::option::of(0u32..3))
             .prop_map(|(client, prefix, region, copies)| Action::Place { client, prefix, region, copies }),
         4 => (any_client(), any::<u8>()).prop_map(|(client, rule)| Action::Unplace { client, rule }),
+        24 => actions_of_accounts(),
+    ]
+}
+
+fn actions_of_accounts() -> impl Strategy<Value = Action> {
+    let any_client = || 0u8..3;
+    let quotas = || prop::option::of(0u64..5);
+    let statuses = prop::option::of(prop_oneof![3 => Just(ClientStatus::Active), 1 => Just(ClientStatus::Suspended)]);
+    prop_oneof![
+        4 => (quotas(), any::<bool>()).prop_map(|(quota, refresh)| Action::Register { quota, refresh }),
+        2 => (any_client(), quotas(), statuses).prop_map(|(client, quota, status)| Action::UpdateClient { client, quota, status }),
+        1 => (any_client(), any::<bool>()).prop_map(|(client, refresh)| Action::Rotate { client, refresh }),
+        1 => any_client().prop_map(|client| Action::DeleteClient { client }),
+        2 => (any_client(), 0u8..2, 0..2 * IDEMPOTENCY_RETENTION_MS)
+            .prop_map(|(client, family, idle_ms)| Action::AddRefresh { client, family, idle_ms }),
+        6 => (any_client(), 0u8..2, 0u8..2, 0u8..2)
+            .prop_map(|(client, family, shown, next)| Action::UseRefresh { client, family, shown, next }),
+        1 => (any_client(), 0u8..2).prop_map(|(client, family)| Action::RevokeRefresh { client, family }),
+        1 => (0u8..2).prop_map(|number| Action::RemoveKey { number }),
+        1 => (0u8..3).prop_map(|number| Action::AddAdministrator { number }),
+        1 => any::<u8>().prop_map(|which| Action::RemoveAdministrator { which }),
     ]
 }
 
@@ -379,7 +411,59 @@ impl Script {
                 let prefix = pick(&rules, *rule).map_or_else(|| "none/".to_owned(), |rule| rule.prefix.clone());
                 Command::RemovePlacement { client, prefix }
             }
-            other => unreachable!("{other:?} is no command of a client"),
+            other => self.command_of_an_account(other),
+        }
+    }
+
+    fn command_of_an_account(&self, action: &Action) -> Command {
+        let plan = |quota: &Option<u64>| Plan { storage_bytes: *quota, ..Plan::default() };
+        match action {
+            Action::Register { quota, refresh } => Command::RegisterClient(RegisterClient {
+                name: "shop".into(),
+                secret_hash: "$argon2id$".into(),
+                scopes: Vec::new(),
+                domains: Vec::new(),
+                status: ClientStatus::Active,
+                plan: plan(quota),
+                ip_ranges: Vec::new(),
+                since_ms: None,
+                refresh: refresh.then(|| refresh_token(0, IDEMPOTENCY_RETENTION_MS)),
+            }),
+            Action::UpdateClient { client, quota, status } => Command::UpdateClient(UpdateClient {
+                client: self.client(*client),
+                name: None,
+                scopes: None,
+                domains: None,
+                status: *status,
+                plan: Some(plan(quota)),
+                ip_ranges: None,
+            }),
+            Action::Rotate { client, refresh } => Command::RotateSecret(RotateSecret {
+                client: self.client(*client),
+                secret_hash: "$argon2id$other".into(),
+                refresh: refresh.then(|| refresh_token(1, IDEMPOTENCY_RETENTION_MS)),
+            }),
+            Action::DeleteClient { client } => Command::DeleteClient { client: self.client(*client) },
+            Action::AddRefresh { client, family, idle_ms } => {
+                Command::AddRefreshToken(AddRefreshToken { client: self.client(*client), token: refresh_token(*family, *idle_ms) })
+            }
+            Action::UseRefresh { client, family, shown, next } => Command::UseRefreshToken(UseRefreshToken {
+                client: self.client(*client),
+                family: [*family; 16],
+                secret_hash: [*shown; 32],
+                next_hash: [*next; 32],
+            }),
+            Action::RevokeRefresh { client, family } => Command::RevokeRefreshToken { client: self.client(*client), family: [*family; 16] },
+            Action::RemoveKey { number } => Command::RemoveSigningKey { id: format!("key-{number}") },
+            Action::AddAdministrator { number } => {
+                Command::AddAdministrator(AddAdministrator { name: "ada".into(), token_hash: [*number; 32], lifetime_ms: None })
+            }
+            Action::RemoveAdministrator { which } => {
+                let known = self.tables.administrators().expect("reads");
+                let id = pick(&known, *which).map_or_else(|| AdministratorId::from_text("ad_none"), |one| one.id.clone());
+                Command::RemoveAdministrator { administrator: id }
+            }
+            other => unreachable!("{other:?} is no command of an account"),
         }
     }
 
@@ -406,6 +490,10 @@ impl Script {
 /// Some of them are restricted by what they are.
 fn path_of(which: u8) -> String {
     if which % 4 == 3 { format!("restricted/{which}.txt") } else { format!("folder/{which}.txt") }
+}
+
+fn refresh_token(family: u8, idle_ms: u64) -> NewRefreshToken {
+    NewRefreshToken { family: [family; 16], secret_hash: [0; 32], scopes: Vec::new(), idle_ms, life_ms: 2 * IDEMPOTENCY_RETENTION_MS }
 }
 
 /// What some of the paths begin with, or all of them.

@@ -38,6 +38,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         service: Arc::new(ServiceMetrics::default()),
         agent: Arc::new(AgentMetrics::default()),
         machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
+        denials: Arc::default(),
     };
     let exposed = exposed(&Metrics::new(sources(parts)).render().expect("renders"));
     control.shutdown().await;

@@ -25,7 +25,7 @@ impl Gateway {
 }
 
 impl ApiService for Gateway {
-    fn call(&self, request: ApiRequest, _peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
+    fn call(&self, request: ApiRequest, peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
         if let Some(response) = self.health.answer(request.uri().path()) {
             let response = only_read(request.method(), response);
             return Box::pin(async move { response.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()) });
@@ -35,7 +35,7 @@ impl ApiService for Gateway {
         }
         let api = self.api.clone();
         let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
-        Box::pin(async move { api.call(request, &id).await })
+        Box::pin(async move { api.call(request, &id, peer.remote.ip()).await })
     }
 }
 
