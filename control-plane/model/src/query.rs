@@ -128,6 +128,16 @@ pub trait Query: ReadTables {
         all(self, Table::Clients)
     }
 
+    /// Up to `limit` clients, in the order of their ids, after one of them.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn clients_after(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<Client>, TableError> {
+        let from = after.map_or_else(Vec::new, |id| [id.as_str().as_bytes(), &[0]].concat());
+        let rows: Vec<Row> = self.scan(Table::Clients, &[], &from, limit)?;
+        rows.iter().map(|(_, bytes)| record(Table::Clients, bytes)).collect()
+    }
+
     /// What a client has agreed to; `None` if it is older than accounts are.
     ///
     /// # Errors
@@ -150,6 +160,26 @@ pub trait Query: ReadTables {
     /// [`TableError`].
     fn refresh_family(&self, client: &ClientId, family: &[u8; 16]) -> Result<Option<RefreshFamily>, TableError> {
         row(self, Table::RefreshFamilies, &[client.as_str().as_bytes(), &[0], family].concat())
+    }
+
+    /// The client that a family of refresh tokens belongs to. Looks through all of them.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn refresh_family_owner(&self, family: &[u8; 16]) -> Result<Option<ClientId>, TableError> {
+        let mut from = Vec::new();
+        loop {
+            let rows = self.scan(Table::RefreshFamilies, &[], &from, CHUNK)?;
+            let owner = rows.iter().find_map(|(key, _)| key.strip_suffix(family)?.strip_suffix(&[0]));
+            if let Some(owner) = owner {
+                let id = str::from_utf8(owner).map_err(|_| TableError::Key { table: Table::RefreshFamilies })?;
+                return Ok(Some(ClientId::from_text(id)));
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == CHUNK => from = [last.as_slice(), &[0]].concat(),
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// The administrator whose token has this BLAKE3 hash.

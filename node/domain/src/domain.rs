@@ -67,12 +67,13 @@ impl Domain {
         let gate = Gate::new(Arc::clone(&plane), Arc::clone(&fences));
         let cluster = Cluster::new(plane, settings.request_deadline);
         let public_url: Arc<str> = settings.public_url.trim_end_matches('/').into();
+        let issuer = settings.issuer.as_deref().map_or_else(|| Arc::clone(&public_url), |issuer| issuer.trim_end_matches('/').into());
         let signing_keys = SigningKeys::new(cluster.clone(), cluster_key.clone(), Arc::clone(&clock));
         Self {
             clients: Clients::new(cluster.clone(), gate.clone()),
             signer: Signer::new(cluster.clone(), gate.clone(), cluster_key, Arc::clone(&clock), Arc::clone(&public_url)),
             administrators: Administrators::new(cluster.clone(), gate.clone(), Arc::clone(&clock)),
-            tokens: Tokens::new(cluster.clone(), gate, signing_keys.clone(), Arc::clone(&clock)),
+            tokens: Tokens::new(cluster.clone(), gate, signing_keys.clone(), Arc::clone(&clock), issuer),
             signing_keys,
             denials: Arc::default(),
             placement: PlacementRules::new(cluster.clone()),

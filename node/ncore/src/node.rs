@@ -343,6 +343,7 @@ fn autopilot_settings(config: &Config) -> AutopilotSettings {
 
 fn domain_settings(config: &Config) -> Settings {
     let mut settings = Settings::new(config.node.name.clone(), config.http_address());
+    settings.issuer.clone_from(&config.advertise.issuer);
     env!("CARGO_PKG_VERSION").clone_into(&mut settings.software);
     settings.write_copies = config.cluster.write_copies;
     settings.allow_single_copy = config.cluster.allow_single_copy;

@@ -27,13 +27,13 @@ pub(crate) struct LogEntry {
 /// A log of up to `longest` entries, after a beginning: nearly always the first command of a cluster, two clients, a token for
 /// many nodes and a second node, of this release or of the one before; at any level, for the steps alone seldom get to the highest.
 pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
-    (prop::bool::weighted(0.95), 1..=SCHEMA_MAX, schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(
-        |(begun, level, schema, steps)| {
+    (prop::bool::weighted(0.95), prop_oneof![1..=SCHEMA_MAX, Just(SCHEMA_MAX)], schemas(), prop::collection::vec(steps(), 1..longest))
+        .prop_map(|(begun, level, schema, steps)| {
             let mut script = Script::new();
             if begun {
                 let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
                 let join = Action::Join { token: 0, name: 1, schema };
-                let raise = (2..=level).map(|level| Action::Raise { level });
+                let raise = (2..=level).map(|_| Action::Raise { by: 1 });
                 let clients = [Action::Client { long: false }, Action::Client { long: false }];
                 for action in [Action::Init].into_iter().chain(raise).chain(clients).chain([token, join]) {
                     script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
@@ -43,8 +43,7 @@ pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
                 script.take(&step);
             }
             script.log
-        },
-    )
+        })
 }
 
 /// What happens next.
@@ -99,7 +98,7 @@ enum Action {
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Usage { node: u8, incarnation: u64, sequence: u64, client: u8, hours_ago: u32 },
-    Raise { level: u32 },
+    Raise { by: u32 },
     Voter { node: u8, voter: bool },
     Relay { node: u8, relay: bool },
     RevokeAccess { client: u8, token: u8, expires_in_ms: u64 },
@@ -163,7 +162,7 @@ fn actions() -> impl Strategy<Value = Action> {
         2 => (any::<u8>(), node_states).prop_map(|(node, state)| Action::State { node, state }),
         4 => prop::bool::weighted(0.1).prop_map(|long| Action::Client { long }),
         1 => (any_client(), statuses).prop_map(|(client, status)| Action::Status { client, status }),
-        1 => (0u8..2).prop_map(|number| Action::SigningKey { number }),
+        2 => (0u8..2).prop_map(|number| Action::SigningKey { number }),
         16 => (any_client(), 0u8..5, 0u8..3, any::<u8>(), prop::bool::weighted(0.1), preconditions()).prop_map(
             |(client, path, blob, holder, late, precondition)| Action::Put { client, path, blob, holder, late, precondition }
         ),
@@ -181,8 +180,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
         4 => (any::<u8>(), 0u64..3, 0u64..6, any_client(), prop_oneof![4 => 0u32..3, 1 => 330u32..340])
             .prop_map(|(node, incarnation, sequence, client, hours_ago)| Action::Usage { node, incarnation, sequence, client, hours_ago }),
-        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 4 => Just(6u32), 1 => Just(7u32)]
-            .prop_map(|level| Action::Raise { level }),
+        16 => prop_oneof![1 => Just(0u32), 12 => Just(1u32), 1 => Just(2u32)].prop_map(|by| Action::Raise { by }),
         4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
             .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
@@ -190,7 +188,7 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => (any_client(), 0u8..3, prop::option::of(0u8..3), prop::option::of(0u32..3))
             .prop_map(|(client, prefix, region, copies)| Action::Place { client, prefix, region, copies }),
         4 => (any_client(), any::<u8>()).prop_map(|(client, rule)| Action::Unplace { client, rule }),
-        24 => actions_of_accounts(),
+        32 => actions_of_accounts(),
     ]
 }
 
@@ -205,12 +203,12 @@ fn actions_of_accounts() -> impl Strategy<Value = Action> {
         1 => any_client().prop_map(|client| Action::DeleteClient { client }),
         2 => (any_client(), 0u8..2, 0..2 * IDEMPOTENCY_RETENTION_MS)
             .prop_map(|(client, family, idle_ms)| Action::AddRefresh { client, family, idle_ms }),
-        6 => (any_client(), 0u8..2, 0u8..2, 0u8..2)
+        10 => (any_client(), 0u8..2, 0u8..2, 0u8..2)
             .prop_map(|(client, family, shown, next)| Action::UseRefresh { client, family, shown, next }),
         1 => (any_client(), 0u8..2).prop_map(|(client, family)| Action::RevokeRefresh { client, family }),
-        1 => (0u8..2).prop_map(|number| Action::RemoveKey { number }),
-        1 => (0u8..3).prop_map(|number| Action::AddAdministrator { number }),
-        1 => any::<u8>().prop_map(|which| Action::RemoveAdministrator { which }),
+        8 => (0u8..2).prop_map(|number| Action::RemoveKey { number }),
+        2 => (0u8..3).prop_map(|number| Action::AddAdministrator { number }),
+        4 => any::<u8>().prop_map(|which| Action::RemoveAdministrator { which }),
     ]
 }
 
@@ -304,7 +302,10 @@ impl Script {
                 Command::UpdateNode(UpdateNode { schema: *schema, incarnation: *incarnation, ..description(self.node(*node), *name) })
             }
             Action::State { node, state } => Command::SetNodeState { node: self.node(*node), state: *state },
-            Action::Raise { level } => Command::RaiseSchema { level: *level },
+            Action::Raise { by } => {
+                let cluster = self.tables.cluster().expect("reads");
+                Command::RaiseSchema { level: cluster.map_or(0, |cluster| cluster.schema_level) + by }
+            }
             Action::Voter { node, voter } => Command::SetVoter { node: self.node(*node), voter: *voter },
             Action::Relay { node, relay } => Command::SetRelay { node: self.node(*node), relay: *relay },
             Action::Report { node, incarnation, sequence, exceptions } => Command::ReportHoldings(NodeReport {

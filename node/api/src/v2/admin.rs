@@ -1,9 +1,10 @@
 //! `/api/v2/admin/…`: what administrators do, with tokens of their own.
 
 mod clients;
+mod page;
 mod shape;
 
-pub(super) use shape::Client;
+pub(super) use shape::{Client, ClientPage, GivenToken, NewClient, Wanted};
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ use crate::{
     problem::Problem,
 };
 pub(super) use error::OauthDocument;
-pub(super) use introspect::introspect;
+pub(super) use introspect::{Facts, introspect};
 pub(super) use request::Parameters;
 pub(super) use revoke::revoke;
 

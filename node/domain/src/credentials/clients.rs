@@ -89,7 +89,7 @@ pub struct ClientDetails {
     pub client: Client,
     /// Its account; `None` if it is older than accounts are, and was not changed since.
     pub account: Option<Account>,
-    /// What it uses, if that is counted.
+    /// How much it has stored, if that is counted.
     pub stored: Option<Stored>,
 }
 
@@ -210,12 +210,15 @@ impl Clients {
         self.cluster.read(move |view| view.client(&id)?.map(|client| details(view, client)).transpose()).await
     }
 
-    /// Every client with its account, in the order of their ids.
+    /// Up to `limit` clients with their accounts, in the order of their ids, after one of them.
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn list_details(&self) -> Result<Seen<Vec<ClientDetails>>, StateError> {
-        self.cluster.read(|view| view.clients()?.into_iter().map(|client| details(view, client)).collect()).await
+    pub async fn list_details(&self, after: Option<ClientId>, limit: usize) -> Result<Seen<Vec<ClientDetails>>, StateError> {
+        let page = self
+            .cluster
+            .read(move |view| view.clients_after(after.as_ref(), limit)?.into_iter().map(|client| details(view, client)).collect());
+        page.await
     }
 
     /// Every client.
@@ -304,4 +307,4 @@ fn details(view: &impl Query, client: Client) -> Result<ClientDetails, TableErro
 }
 
 /// The schema level from which on clients have accounts.
-const ACCOUNTS_LEVEL: u32 = 6;
+pub(super) const ACCOUNTS_LEVEL: u32 = 6;

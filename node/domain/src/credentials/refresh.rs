@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     acknowledge::AckLevel,
-    error::{AddClientError, ChangeError, RefreshError},
+    error::{AddClientError, ChangeError, RefreshError, RevokeError},
     once::OnceKey,
 };
 
@@ -125,6 +125,14 @@ impl Tokens {
         let is_there = self.cluster.read(move |view| view.refresh_family(&id, &family)).await;
         let is_there = is_there.map_err(|error| AddClientError::Change(ChangeError::Unreadable(error)))?.value.is_some();
         Ok((is_there.then_some(token), committed.revision))
+    }
+
+    /// Whose a family is, as far as any node knows; `None` if there is no such family.
+    pub(super) async fn owner_of(&self, family: [u8; 16]) -> Result<Option<ClientId>, RevokeError> {
+        // It may have been given at another node a moment ago.
+        self.cluster.catch_up().await.map_err(RevokeError::Behind)?;
+        let owner = self.cluster.read(move |view| view.refresh_family_owner(&family)).await;
+        Ok(owner.map_err(RevokeError::State)?.value)
     }
 
     /// Ends a family of a client, and every access token that came of it.

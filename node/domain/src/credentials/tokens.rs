@@ -1,11 +1,12 @@
 //! Access tokens: JWTs that any node issues and any node checks by itself.
 //!
 //! ```text
-//!   {"typ":"JWT","alg":"EdDSA","kid":…} . {"iss","sub","client_id","scope","iat","nbf","exp","jti","cidr","dom","ver","fam"} . Ed25519
+//!   {"typ":"JWT","alg":"EdDSA","kid":…} . {"iss","aud","sub","client_id","scope","iat","nbf","exp","jti","cidr","dom","ver","fam"} . Ed25519
 //! ```
 //!
 //! `cidr` and `dom` are the addresses and the domains that the token is bound to, `ver` the secret that it was got with, and `fam` the
-//! family of the refresh token.
+//! family of the refresh token. `iss` is the authorization server that was asked, by its URL (RFC 8414), and `aud` the cluster, at each node
+//! of which the token is good. Below schema level 6 the cluster is `iss`, and there is no `aud`.
 //!
 //! The algorithm is pinned: what the header of a token says it is can only be refused, never obeyed. A token says what its
 //! client was allowed when it was issued; whether it was revoked, and whether the client may still act, is read from the state at each
@@ -15,11 +16,13 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ncore_freshness::FencePolicy;
-use ncore_model::{Account, Client, ClientId, ClientStatus, Command, IpRange, Query, Revision, RevokeToken, Scope, SigningKey, TableError};
+use ncore_model::{
+    Account, Client, ClientId, ClientStatus, ClusterState, Command, IpRange, Query, Revision, RevokeToken, Scope, SigningKey, TableError,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{called_from::CalledFrom, gate::Gate, principal::Principal, refresh, signing::SigningKeys};
+use super::{called_from::CalledFrom, clients::ACCOUNTS_LEVEL, gate::Gate, principal::Principal, refresh, signing::SigningKeys};
 use crate::{
     acknowledge::{AckLevel, Acknowledged},
     clock::Clock,
@@ -36,6 +39,7 @@ pub struct Tokens {
     pub(super) gate: Gate,
     keys: SigningKeys,
     pub(super) clock: Arc<dyn Clock>,
+    issuer: Arc<str>,
 }
 
 /// A token, for the one who asked for it.
@@ -63,6 +67,8 @@ pub struct Revoked {
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aud: Option<String>,
     sub: String,
     client_id: String,
     scope: String,
@@ -89,6 +95,8 @@ pub struct TokenFacts {
     pub scopes: Vec<Scope>,
     /// Who issued it.
     pub issuer: String,
+    /// For whom; `None` if it was issued below schema level 6.
+    pub audience: Option<String>,
     /// Its id.
     pub token_id: String,
     /// When it was issued, in Unix seconds.
@@ -100,8 +108,8 @@ pub struct TokenFacts {
 }
 
 impl Tokens {
-    pub(crate) fn new(cluster: Cluster, gate: Gate, keys: SigningKeys, clock: Arc<dyn Clock>) -> Self {
-        Self { cluster, gate, keys, clock }
+    pub(crate) fn new(cluster: Cluster, gate: Gate, keys: SigningKeys, clock: Arc<dyn Clock>, issuer: Arc<str>) -> Self {
+        Self { cluster, gate, keys, clock, issuer }
     }
 
     /// Makes a key to sign tokens with if the cluster has none. To be called once this node is a member; issuing a token
@@ -137,10 +145,12 @@ impl Tokens {
         let id = client.id.clone();
         let read = self.cluster.read(move |view| Ok((view.cluster()?, view.account(&id)?))).await.map_err(IssueError::State)?;
         let (cluster, account) = read.value;
+        let (iss, aud) = self.parties(cluster.as_ref());
         let account = account.unwrap_or_default();
         let now_s = self.clock.now_ms() / 1_000;
         let claims = Claims {
-            iss: issuer(cluster.map(|cluster| cluster.cluster_id)),
+            iss,
+            aud,
             sub: client.id.to_string(),
             client_id: client.id.to_string(),
             scope: scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
@@ -194,6 +204,7 @@ impl Tokens {
             scopes: scopes(&claims, &client),
             client: client.id,
             issuer: claims.iss,
+            audience: claims.aud,
             token_id: claims.jti,
             issued_at_s: claims.iat,
             begins_at_s: claims.nbf,
@@ -227,7 +238,8 @@ impl Tokens {
     }
 
     /// Revokes a token for good; of `owner`, or of anybody's if that is `None`. A token that is good for nothing already needs no change.
-    /// Needs schema level 4.
+    /// With a refresh token, used or not, its whole family ends, and every access token that came of it. Needs schema level 4, and level 6
+    /// for refresh tokens.
     ///
     /// # Errors
     /// [`RevokeError`].
@@ -236,8 +248,12 @@ impl Tokens {
         // By RFC 7009, section 2.2, what is no token of ours is as good as revoked.
         let nothing_to_do = Ok(Revoked { revision, acknowledged: Acknowledged::All });
         if let Some((family, _)) = refresh::parse(token) {
+            let owner = match owner {
+                Some(owner) => Some(owner.clone()),
+                None => self.owner_of(family).await?,
+            };
             return match owner {
-                Some(owner) => self.revoke_family(owner, family, level).await.map_err(RevokeError::Change),
+                Some(owner) => self.revoke_family(&owner, family, level).await.map_err(RevokeError::Change),
                 None => nothing_to_do,
             };
         }
@@ -263,6 +279,22 @@ impl Tokens {
     async fn read(&self, kid: &str, token: &str) -> Result<Result<Claims, TokenError>, StateError> {
         let (kid, token, now_s) = (kid.to_owned(), token.to_owned(), self.clock.now_ms() / 1_000);
         Ok(self.cluster.read(move |view| signed(view, &kid, &token, now_s)).await?.value)
+    }
+
+    /// Who tokens that are issued here say issued them.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn issuer(&self) -> Result<String, StateError> {
+        let cluster = self.cluster.read(|view| view.cluster()).await?.value;
+        Ok(self.parties(cluster.as_ref()).0)
+    }
+
+    /// The issuer and the audience of tokens. Nodes that know nothing of an audience refuse tokens that have one.
+    fn parties(&self, cluster: Option<&ClusterState>) -> (String, Option<String>) {
+        let urn = urn(cluster.map(|cluster| cluster.cluster_id));
+        let has_audiences = cluster.is_some_and(|cluster| cluster.schema_level >= ACCOUNTS_LEVEL);
+        if has_audiences { (self.issuer.to_string(), Some(urn)) } else { (urn, None) }
     }
 
     async fn signing_key(&self) -> Result<SigningKey, IssueError> {
@@ -292,15 +324,17 @@ fn signed(view: &impl Query, kid: &str, token: &str, now_s: u64) -> Result<Resul
     let Some(key) = view.signing_key(kid)? else {
         return Ok(Err(TokenError::UnknownKey));
     };
-    let issuer = issuer(view.cluster()?.map(|cluster| cluster.cluster_id));
-    Ok(claims(token, &key, &issuer, now_s))
+    let cluster = urn(view.cluster()?.map(|cluster| cluster.cluster_id));
+    Ok(claims(token, &key, &cluster, now_s))
 }
 
-/// What a token says, if it was signed with `key`, by this cluster, and its time is now.
-fn claims(token: &str, key: &SigningKey, issuer: &str, now_s: u64) -> Result<Claims, TokenError> {
+/// What a token says, if it was signed with `key`, for this cluster, and its time is now. Which node issued it, the key tells nobody: they
+/// all have it.
+fn claims(token: &str, key: &SigningKey, cluster: &str, now_s: u64) -> Result<Claims, TokenError> {
     let mut validation = Validation::new(Algorithm::EdDSA);
-    // Times and issuer are checked below, against the clock and the view that were given.
+    // Times and audience are checked below, against the clock and the view that were given.
     validation.validate_exp = false;
+    validation.validate_aud = false;
     validation.required_spec_claims.clear();
     let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_ed_der(&key.public), &validation)
         .map_err(|error| match error.kind() {
@@ -308,7 +342,7 @@ fn claims(token: &str, key: &SigningKey, issuer: &str, now_s: u64) -> Result<Cla
             _ => TokenError::Malformed,
         })?
         .claims;
-    if claims.iss != issuer {
+    if claims.aud.as_ref().unwrap_or(&claims.iss) != cluster {
         return Err(TokenError::OtherIssuer);
     }
     if claims.exp <= now_s {
@@ -333,8 +367,8 @@ fn scopes(claims: &Claims, client: &Client) -> Vec<Scope> {
     scopes.filter(|scope| client.scopes.contains(scope)).collect()
 }
 
-/// The issuer is the cluster, whichever of its nodes signed.
-fn issuer(cluster_id: Option<[u8; 16]>) -> String {
+/// The cluster, whichever of its nodes signed.
+fn urn(cluster_id: Option<[u8; 16]>) -> String {
     format!("urn:ncore:cluster:{}", hex::encode(cluster_id.unwrap_or_default()))
 }
 

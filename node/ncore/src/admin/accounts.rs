@@ -63,7 +63,7 @@ pub(super) async fn add_refresh_token(domain: &Domain, client_id: &str) -> Resul
 }
 
 pub(super) async fn list(domain: &Domain) -> Result<wire::ListClientsReply, Status> {
-    let clients = domain.clients().list_details().await.map_err(internal)?.value;
+    let clients = domain.clients().list_details(None, usize::MAX).await.map_err(internal)?.value;
     Ok(wire::ListClientsReply { clients: clients.into_iter().map(shown).collect() })
 }
 

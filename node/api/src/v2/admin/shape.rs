@@ -2,13 +2,16 @@
 
 use ncore_domain::{ClientDetails, Registration};
 use ncore_model::{ClientId, ClientStatus, IpRange, Plan, Scope, UpdateClient};
+use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
 
 /// A client, as administrators see it, and as it sees itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::v2) struct Client {
+    #[schemars(with = "String")]
     client_id: ClientId,
     name: String,
     status: &'static str,
@@ -22,21 +25,52 @@ pub(in crate::v2) struct Client {
     created_at: u64,
 }
 
-/// What a client uses.
-#[derive(Debug, Serialize)]
+/// How much a client has stored.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Usage {
     assets: u64,
     storage_bytes: u64,
 }
 
 /// A plan, both ways. A quota that is left out or `null` is no limit.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::v2) struct PlanDocument {
     name: String,
     storage_bytes: Option<u64>,
     bandwidth_bytes: Option<u64>,
     zones: Option<u32>,
+}
+
+/// A client with what is shown once: `null` if it was shown before, for the same `Idempotency-Key`. `Debug` is left out: it has secrets.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::v2) struct NewClient {
+    #[serde(flatten)]
+    client: Client,
+    secret: Option<String>,
+    refresh_token: Option<String>,
+}
+
+impl NewClient {
+    pub(super) fn new(details: ClientDetails, secret: Option<&SecretString>, refresh_token: Option<&SecretString>) -> Self {
+        let shown = |secret: &SecretString| secret.expose_secret().to_owned();
+        Self { client: details.into(), secret: secret.map(shown), refresh_token: refresh_token.map(shown) }
+    }
+}
+
+/// A further refresh token, shown once. `Debug` is left out: it is a secret.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::v2) struct GivenToken {
+    pub(super) client_id: String,
+    pub(super) refresh_token: Option<String>,
+}
+
+/// A page of clients.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::v2) struct ClientPage {
+    pub(super) clients: Vec<Client>,
+    pub(super) next_cursor: Option<String>,
+    pub(super) has_more: bool,
 }
 
 impl From<ClientDetails> for Client {
@@ -61,9 +95,9 @@ impl From<ClientDetails> for Client {
 }
 
 /// What is wanted of a client: of a new one, and of one that is to change.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(in crate::v2) struct Wanted {
     name: Option<String>,
     scopes: Option<Vec<String>>,
     domains: Option<Vec<String>>,

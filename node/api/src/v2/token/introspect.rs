@@ -4,11 +4,13 @@
 
 use axum::{
     extract::{Request, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use http::StatusCode;
 use ncore_domain::{Domain, TokenError};
-use serde_json::json;
+use ncore_model::ClientId;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{TokenRequest, authenticated, error::OauthError, never_stored, request};
 use crate::{
@@ -38,24 +40,45 @@ async fn answer(domain: &Domain, request: Request) -> Result<Response, OauthErro
     facts(domain, &token, Some(&client.id)).await
 }
 
-async fn facts(domain: &Domain, token: &str, owner: Option<&ncore_model::ClientId>) -> Result<Response, OauthError> {
+/// What a token is good for (RFC 7662, section 2.2). If it is good for nothing, there is `active` alone.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::v2) struct Facts {
+    active: bool,
+    #[serde(flatten)]
+    more: Option<More>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct More {
+    scope: String,
+    client_id: String,
+    sub: String,
+    token_type: &'static str,
+    iss: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<String>,
+    jti: String,
+    iat: u64,
+    nbf: u64,
+    exp: u64,
+}
+
+async fn facts(domain: &Domain, token: &str, owner: Option<&ClientId>) -> Result<Response, OauthError> {
     let facts = domain.tokens().facts(token, owner).await.map_err(|error| match error {
         TokenError::Fenced(fenced) => OauthError::later(fenced.to_string()),
         error => OauthError::internal(&error),
     })?;
-    let Some(facts) = facts else { return Ok(message::respond(StatusCode::OK, &json!({ "active": false })).into_response()) };
-    let scope = facts.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
-    let document = json!({
-        "active": true,
-        "scope": scope,
-        "client_id": facts.client,
-        "sub": facts.client,
-        "token_type": "Bearer",
-        "iss": facts.issuer,
-        "jti": facts.token_id,
-        "iat": facts.issued_at_s,
-        "nbf": facts.begins_at_s,
-        "exp": facts.ends_at_s,
+    let more = facts.map(|facts| More {
+        scope: facts.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
+        client_id: facts.client.to_string(),
+        sub: facts.client.to_string(),
+        token_type: "Bearer",
+        iss: facts.issuer,
+        aud: facts.audience,
+        jti: facts.token_id,
+        iat: facts.issued_at_s,
+        nbf: facts.begins_at_s,
+        exp: facts.ends_at_s,
     });
-    Ok(message::respond(StatusCode::OK, &document))
+    Ok(message::respond(StatusCode::OK, &Facts { active: more.is_some(), more }))
 }
