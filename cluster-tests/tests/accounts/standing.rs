@@ -97,12 +97,16 @@ async fn statuses(site: &Site) -> Result<()> {
     let suspended = change(site, &client, &json!({ "status": "suspended" })).await?;
     ensure!(suspended == "all", "{suspended}");
     site.refused_everywhere(&token, "a suspended client").await?;
+    for answer in site.everywhere("/assets/standing/a.txt", "").await? {
+        answer.refuses(404, "asset_not_found", "nothing of it is served")?;
+    }
     let fields = [("client_id", client.client_id.as_str()), ("client_secret", &client.secret)];
     site.form("/api/v2/auth/token", &fields).await?.refuses(401, "invalid_client", "its secret")?;
     change(site, &client, &json!({ "status": "active" })).await?;
     for answer in site.everywhere(&path, &token).await? {
         answer.expect(200, "the client is back")?;
     }
+    site.get("/assets/standing/a.txt", "").await?.expect(200, "and so is what it has")?;
     site.send(site.ask(Method::DELETE, &path, &token)).await?.expect(204, "it may write again")?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Tokens: both forms of asking, refreshing with rotation, introspection, metadata and keys, the scopes, and the end of them.
 
 use anyhow::{Context as _, Result, ensure};
-use cluster_tests::run::Run;
+use cluster_tests::{run::Run, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::site::{Answer, Registered, Site};
+use crate::site::{Answer, Registered, SETTLE, Site};
 
 const TOKEN: &str = "/api/v2/auth/token";
 
@@ -21,7 +21,9 @@ pub(crate) async fn property(run: Run) -> Result<()> {
     refreshed(&site, &client).await?;
     revoked_by_an_operator(&site, &client).await?;
     pages(&site).await?;
-    site.cluster.converged(crate::site::SETTLE).await?;
+    keys(&site, &client).await?;
+    administrators(&site).await?;
+    site.cluster.converged(SETTLE).await?;
     site.cluster.shutdown().await
 }
 
@@ -225,5 +227,63 @@ async fn pages(site: &Site) -> Result<()> {
     }
     ensure!(seen.len() > 2 && whole["clients"] == json!(seen), "{whole} is not {seen:?}");
     site.manage(Method::GET, "?cursor=x", None, 400).await?.refuses(400, "invalid_cursor", "a cursor of nothing")?;
+    Ok(())
+}
+
+/// Another key is published before it signs; with the end of the one that signs, its tokens end at every node, and the other signs.
+async fn keys(site: &Site, client: &Registered) -> Result<()> {
+    let published = async || -> Result<Vec<String>> {
+        let set = site.get("/.well-known/jwks.json", "").await?.json();
+        let keys = set["keys"].as_array().context("keys")?;
+        Ok(keys.iter().map(|key| key["kid"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let before = published().await?;
+    ensure!(!before.is_empty(), "there is a key that signs");
+    let token = site.token(client, "assets:read").await?;
+    let next: Value = site.node().operator().json(&["signing-key", "rotate"], &["--json"]).await?;
+    let next = next["id"].as_str().context("a key")?.to_owned();
+    for node in site.cluster.nodes() {
+        wait::until(SETTLE, "a node to publish the key", || async {
+            let set = site.send(site.to(node, Method::GET, "/.well-known/jwks.json", "")).await?;
+            ensure!(set.body.contains(&next), "{set:?}");
+            Ok::<_, anyhow::Error>(())
+        })
+        .await?;
+    }
+    for answer in site.everywhere("/api/v2/account", &token).await? {
+        answer.expect(200, "a token of the key that signs")?;
+    }
+    for key in &before {
+        let removed: Value = site.node().operator().json(&["signing-key", "remove"], &[key, "--json"]).await?;
+        ensure!(removed["acknowledged"] == "all", "{removed}");
+    }
+    site.refused_everywhere(&token, "a token of a key that was removed").await?;
+    let token = site.token(client, "assets:read").await?;
+    for answer in site.everywhere("/api/v2/account", &token).await? {
+        answer.expect(200, "a token of the next key")?;
+    }
+    ensure!(published().await? == [next], "{:?}", published().await?);
+    Ok(())
+}
+
+/// One who goes is gone at every node, and nobody else is.
+async fn administrators(site: &Site) -> Result<()> {
+    let added: Value = site.node().operator().json(&["administrator", "add"], &["--name", "bob", "--json"]).await?;
+    let (id, token) = (added["id"].as_str().context("an id")?, added["token"].as_str().context("a token")?);
+    for node in site.cluster.nodes() {
+        wait::until(SETTLE, "a node to know the administrator", || async {
+            let answer = site.send(site.to(node, Method::GET, "/api/v2/admin/clients", token)).await?;
+            answer.expect(200, "a list")
+        })
+        .await?;
+    }
+    site.get("/api/v2/assets", token).await?.refuses(401, "token_invalid", "an administrator is no client")?;
+    let removed: Value = site.node().operator().json(&["administrator", "remove"], &[id, "--json"]).await?;
+    ensure!(removed["acknowledged"] == "all", "{removed}");
+    for (token, status) in [(token, 401), (site.administrator.as_str(), 200)] {
+        for answer in site.everywhere("/api/v2/admin/clients", token).await? {
+            answer.expect(status, "after one of two was removed")?;
+        }
+    }
     Ok(())
 }

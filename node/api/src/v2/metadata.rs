@@ -33,8 +33,9 @@ pub(super) struct AuthorizationServer {
     revocation_endpoint: String,
     introspection_endpoint: String,
     scopes_supported: Vec<&'static str>,
-    /// There is no authorization endpoint, so none is supported; the member is required.
-    response_types_supported: [&'static str; 0],
+    /// There is no authorization endpoint to ask for any. But the member is required, and may not be empty (section 3.2): this is the
+    /// registered type with which nothing is given.
+    response_types_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 2],
     revocation_endpoint_auth_methods_supported: [&'static str; 2],
@@ -69,7 +70,7 @@ pub(super) async fn authorization_server(State(domain): Shared, request: Request
         revocation_endpoint: format!("{base}/api/v2/auth/revoke"),
         introspection_endpoint: format!("{base}/api/v2/auth/introspect"),
         scopes_supported: Scope::ALL.map(Scope::as_str).to_vec(),
-        response_types_supported: [],
+        response_types_supported: ["none"],
         grant_types_supported: ["client_credentials", "refresh_token"],
         token_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_methods_supported: methods,

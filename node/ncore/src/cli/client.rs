@@ -38,7 +38,7 @@ pub(crate) enum Client {
     RefreshToken(OneClient),
     /// Remove a client that has no assets
     Remove(OneClient),
-    /// Revoke the access token on standard input: done once no node accepts it any more
+    /// Revoke the token on standard input: an access token, or a refresh token and all that came of it; done once no node accepts it
     RevokeToken {
         #[command(flatten)]
         operator: Operator,
