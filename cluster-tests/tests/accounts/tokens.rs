@@ -1,7 +1,9 @@
 //! Tokens: both forms of asking, refreshing with rotation, introspection, metadata and keys, the scopes, and the end of them.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
-use cluster_tests::{run::Run, wait};
+use cluster_tests::{Node, run::Run, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -23,6 +25,7 @@ pub(crate) async fn property(run: Run) -> Result<()> {
     pages(&site).await?;
     keys(&site, &client).await?;
     administrators(&site).await?;
+    logs(&site)?;
     site.cluster.converged(SETTLE).await?;
     site.cluster.shutdown().await
 }
@@ -284,6 +287,23 @@ async fn administrators(site: &Site) -> Result<()> {
         for answer in site.everywhere("/api/v2/admin/clients", token).await? {
             answer.expect(status, "after one of two was removed")?;
         }
+    }
+    Ok(())
+}
+
+/// The logs say who was not let in, from where and why, and have no secret of anybody.
+fn logs(site: &Site) -> Result<()> {
+    let read = |node: &Node| fs::read_to_string(node.log_path()).with_context(|| format!("the log of {}", node.name()));
+    let text = site.cluster.nodes().iter().map(read).collect::<Result<String>>()?;
+    for reason in ["secret", "scope", "token", "refresh"] {
+        let line = text.lines().find(|line| line.contains("not let in") && line.contains(&format!("reason=\"{reason}\"")));
+        let line = line.with_context(|| format!("nothing in the logs of who was not let in for {reason}"))?;
+        ensure!(line.contains("address=127.0.0.1") && line.contains("request_id="), "{line}");
+    }
+    // How secrets, refresh tokens, tokens of administrators and access tokens begin.
+    for prefix in ["ncs_", "ncr_", "nca_", "eyJ"] {
+        let line = text.lines().find(|line| line.contains(prefix));
+        ensure!(line.is_none(), "a secret in a log: {line:?}");
     }
     Ok(())
 }

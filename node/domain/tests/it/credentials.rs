@@ -148,6 +148,30 @@ async fn a_revoked_token_is_good_nowhere() {
     tokens.revoke(&one, Some(&client.id), AckLevel::All).await.expect("again");
 }
 
+/// Nodes that know no audience would refuse a token that has one. What they issued stays good.
+#[tokio::test]
+async fn the_issuer_is_a_url_once_every_node_knows_audiences() {
+    let rig = Rig::new();
+    let client = client(&rig, &Scope::ALL).await;
+    let tokens = rig.domain.tokens();
+    let claims = |token: &str| -> serde_json::Value {
+        let payload = token.split('.').nth(1).expect("claims");
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON")
+    };
+    let early = tokens.issue(&client, None).await.expect("issued").token;
+    let cluster = claims(&early)["iss"].clone();
+    assert!(cluster.as_str().is_some_and(|iss| iss.starts_with("urn:ncore:cluster:")) && claims(&early).get("aud").is_none());
+    assert_eq!(tokens.issuer().await.expect("read"), cluster.as_str().expect("text"));
+    rig.raise_schema();
+    let late = tokens.issue(&client, None).await.expect("issued").token;
+    assert_eq!(claims(&late)["iss"], rig.domain.public_url());
+    assert_eq!(claims(&late)["aud"], cluster);
+    assert_eq!(tokens.issuer().await.expect("read"), rig.domain.public_url());
+    for token in [&early, &late] {
+        assert!(rig.another_node().tokens().verify(token, &CalledFrom::default()).await.is_ok(), "{token}");
+    }
+}
+
 #[tokio::test]
 async fn only_what_is_a_token_of_ones_own_is_revoked() {
     let rig = Rig::new();

@@ -69,7 +69,7 @@ mod tests {
         for bad in ["limit=0", "limit=x", "limit=1&limit=2"] {
             assert_eq!(parsed(bad), Err("invalid_query"), "{bad}");
         }
-        for bad in ["cursor=", "cursor=!", "cursor=Y2xfMQ"] {
+        for bad in ["cursor=!", "cursor=Y2xfMQ"] {
             assert_eq!(parsed(bad), Err("invalid_cursor"), "{bad}");
         }
     }
