@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ncore_model::{
     Applied, Asset, BeginLineage, BlobHash, Command, CopyState, Founder, IDEMPOTENCY_RETENTION_MS, MemoryTables, Node, NodeReport,
-    NodeState, Outcome, Placements, Proposal, Query, REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision, Row, Stored, Table,
-    Tables, apply, begin_lineage, decode, state_hash,
+    NodeState, Outcome, Placements, Proposal, Query, REFRESH_MARGIN_MS, REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision,
+    Row, Stored, Table, Tables, apply, begin_lineage, decode, state_hash,
 };
 use proptest::{
     prelude::*,
@@ -116,10 +116,10 @@ proptest! {
             now_ms = now_ms.max(proposal.log_time_ms);
         }
         prop_assume!(tables.cluster().expect("reads").is_some());
-        // Far enough for the ids that came from clocks ahead.
+        // Far enough for the ids that came from clocks ahead, and for the refresh tokens that live longest.
         for _ in 0..count(&tables, Table::Expiry) {
             index += 1;
-            now_ms += 2 * IDEMPOTENCY_RETENTION_MS;
+            now_ms += 2 * IDEMPOTENCY_RETENTION_MS + REFRESH_MARGIN_MS;
             let quiet = Proposal { request: quiet_request(now_ms), idempotency: None, log_time_ms: now_ms, command: Command::RaiseSchema { level: 9 } };
             apply(&mut tables, index, &quiet).expect("applies");
         }
