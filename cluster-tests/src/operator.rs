@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::cluster::ClusterStatus;
@@ -42,7 +43,17 @@ impl Operator {
     pub async fn run(&self, command: &[&str], arguments: &[&str]) -> Result<String, OperatorError> {
         let mut of_this_node = self.command(command);
         of_this_node.arg("--config").arg(&self.config).args(arguments);
-        output(of_this_node, format!("ncore {} {}", command.join(" "), arguments.join(" "))).await
+        output(of_this_node, "", format!("ncore {} {}", command.join(" "), arguments.join(" "))).await
+    }
+
+    /// Like [`Operator::run`], for commands that read a line from standard input, as secrets are given.
+    ///
+    /// # Errors
+    /// [`OperatorError`]
+    pub async fn run_with_input(&self, command: &[&str], arguments: &[&str], input: &str) -> Result<String, OperatorError> {
+        let mut of_this_node = self.command(command);
+        of_this_node.arg("--config").arg(&self.config).args(arguments);
+        output(of_this_node, input, format!("ncore {} {}", command.join(" "), arguments.join(" "))).await
     }
 
     /// Like [`Operator::run`], for commands that print JSON.
@@ -60,7 +71,7 @@ impl Operator {
     pub async fn json_of_no_node<T: DeserializeOwned>(&self, command: &[&str], arguments: &[&str]) -> Result<T, OperatorError> {
         let mut of_no_node = self.command(command);
         of_no_node.args(arguments);
-        parsed(command, output(of_no_node, format!("ncore {} {}", command.join(" "), arguments.join(" "))).await?)
+        parsed(command, output(of_no_node, "", format!("ncore {} {}", command.join(" "), arguments.join(" "))).await?)
     }
 
     /// Makes the first node of a new cluster.
@@ -123,9 +134,17 @@ impl Operator {
 }
 
 /// What a command printed on standard output.
-async fn output(mut command: Command, shown: String) -> Result<String, OperatorError> {
-    let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = match tokio::time::timeout(DEADLINE, child).await {
+async fn output(mut command: Command, input: &str, shown: String) -> Result<String, OperatorError> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let run = async {
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that reads nothing may have ended by now: what it said counts, and not that it did not listen.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        child.wait_with_output().await
+    };
+    let output = match tokio::time::timeout(DEADLINE, run).await {
         Err(_) => return Err(OperatorError::TooLong { command: shown }),
         Ok(Err(source)) => return Err(OperatorError::NotRun { command: shown, source }),
         Ok(Ok(output)) => output,

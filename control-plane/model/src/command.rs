@@ -6,8 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::Plan,
     client::{ClientStatus, Scope},
-    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    ip_range::IpRange,
     node::NodeState,
     placement::PlacementPolicy,
     replication::NodeReport,
@@ -93,6 +95,40 @@ pub enum Command {
     MoveAsset(MoveAsset),
     /// What clients used at a node since its last report. Level 5.
     ReportUsage(UsageReport),
+    /// A client comes, with an account. Level 6.
+    RegisterClient(RegisterClient),
+    /// Another description or status of a client. Level 6.
+    UpdateClient(UpdateClient),
+    /// Another secret of a client. Level 6.
+    RotateSecret(RotateSecret),
+    /// A client that has no assets goes. Level 6.
+    DeleteClient {
+        /// Which client.
+        client: ClientId,
+    },
+    /// A client gets a refresh token. Level 6.
+    AddRefreshToken(AddRefreshToken),
+    /// A client shows a refresh token, for the next. Level 6.
+    UseRefreshToken(UseRefreshToken),
+    /// A refresh token, and all that followed from it, is good for nothing from here on. Level 6.
+    RevokeRefreshToken {
+        /// Whose it is.
+        client: ClientId,
+        /// Its family.
+        family: [u8; 16],
+    },
+    /// Access tokens of a key are good for nothing from here on. Level 6.
+    RemoveSigningKey {
+        /// Which key.
+        id: String,
+    },
+    /// An administrator comes. Level 6.
+    AddAdministrator(AddAdministrator),
+    /// An administrator goes. Level 6.
+    RemoveAdministrator {
+        /// Which one.
+        administrator: AdministratorId,
+    },
 }
 
 impl Command {
@@ -104,6 +140,16 @@ impl Command {
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
             Self::RevokeToken(_) | Self::SetPlacement(_) | Self::RemovePlacement { .. } => 4,
             Self::PutAssetAs(_) | Self::DescribeAsset(_) | Self::MoveAsset(_) | Self::ReportUsage(_) => 5,
+            Self::RegisterClient(_)
+            | Self::UpdateClient(_)
+            | Self::RotateSecret(_)
+            | Self::DeleteClient { .. }
+            | Self::AddRefreshToken(_)
+            | Self::UseRefreshToken(_)
+            | Self::RevokeRefreshToken { .. }
+            | Self::RemoveSigningKey { .. }
+            | Self::AddAdministrator(_)
+            | Self::RemoveAdministrator { .. } => 6,
             _ => 1,
         }
     }
@@ -136,6 +182,16 @@ impl Command {
             Self::DescribeAsset(_) => "describe_asset",
             Self::MoveAsset(_) => "move_asset",
             Self::ReportUsage(_) => "report_usage",
+            Self::RegisterClient(_) => "register_client",
+            Self::UpdateClient(_) => "update_client",
+            Self::RotateSecret(_) => "rotate_secret",
+            Self::DeleteClient { .. } => "delete_client",
+            Self::AddRefreshToken(_) => "add_refresh_token",
+            Self::UseRefreshToken(_) => "use_refresh_token",
+            Self::RevokeRefreshToken { .. } => "revoke_refresh_token",
+            Self::RemoveSigningKey { .. } => "remove_signing_key",
+            Self::AddAdministrator(_) => "add_administrator",
+            Self::RemoveAdministrator { .. } => "remove_administrator",
         }
     }
 }
@@ -383,4 +439,117 @@ pub struct MoveAsset {
     pub path: String,
     /// What must be true of the asset.
     pub precondition: Precondition,
+}
+
+/// See [`Command::RegisterClient`]. Its id follows from the request id.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterClient {
+    /// What the operator calls it.
+    pub name: String,
+    /// Its secret, hashed with argon2id.
+    pub secret_hash: String,
+    /// What its tokens may be allowed at most.
+    pub scopes: Vec<Scope>,
+    /// Its own domains.
+    pub domains: Vec<String>,
+    /// Whether it may do anything.
+    pub status: ClientStatus,
+    /// What it pays for.
+    pub plan: Plan,
+    /// From where its credentials may be used; from anywhere, if there is none.
+    pub ip_ranges: Vec<IpRange>,
+    /// Since when it is a client, in Unix milliseconds; from the time of the log on, if `None`.
+    pub since_ms: Option<u64>,
+    /// Its first refresh token.
+    pub refresh: Option<NewRefreshToken>,
+}
+
+impl std::fmt::Debug for RegisterClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegisterClient").field("name", &self.name).field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// See [`Command::UpdateClient`]. What is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateClient {
+    /// Which client.
+    pub client: ClientId,
+    /// What the operator calls it.
+    pub name: Option<String>,
+    /// What its tokens may be allowed at most.
+    pub scopes: Option<Vec<Scope>>,
+    /// Its own domains.
+    pub domains: Option<Vec<String>>,
+    /// Whether it may do anything.
+    pub status: Option<ClientStatus>,
+    /// What it pays for.
+    pub plan: Option<Plan>,
+    /// From where its credentials may be used; from anywhere, if there is none.
+    pub ip_ranges: Option<Vec<IpRange>>,
+}
+
+/// See [`Command::RotateSecret`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateSecret {
+    /// Which client.
+    pub client: ClientId,
+    /// Its secret from now on, hashed with argon2id.
+    pub secret_hash: String,
+    /// A refresh token in place of those that it had.
+    pub refresh: Option<NewRefreshToken>,
+}
+
+impl std::fmt::Debug for RotateSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RotateSecret").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// The first refresh token of a family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRefreshToken {
+    /// Its family: 16 random bytes.
+    pub family: [u8; 16],
+    /// The BLAKE3 hash of its secret, which has 256 random bits.
+    pub secret_hash: [u8; 32],
+    /// What its access tokens may be allowed at most.
+    pub scopes: Vec<Scope>,
+    /// How long the family lives without being used, in milliseconds of log time.
+    pub idle_ms: u64,
+    /// How long the family lives at most, in milliseconds of log time.
+    pub life_ms: u64,
+}
+
+/// See [`Command::AddRefreshToken`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddRefreshToken {
+    /// Whose it is.
+    pub client: ClientId,
+    /// The token.
+    pub token: NewRefreshToken,
+}
+
+/// See [`Command::UseRefreshToken`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UseRefreshToken {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Its family.
+    pub family: [u8; 16],
+    /// The BLAKE3 hash of the secret that was shown.
+    pub secret_hash: [u8; 32],
+    /// The BLAKE3 hash of the secret that is good next.
+    pub next_hash: [u8; 32],
+}
+
+/// See [`Command::AddAdministrator`]. Its id follows from the request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddAdministrator {
+    /// What the operator calls it.
+    pub name: String,
+    /// The BLAKE3 hash of its token, which has 256 random bits.
+    pub token_hash: [u8; 32],
+    /// How long the token is good for, in milliseconds of log time; for ever, if `None`.
+    pub lifetime_ms: Option<u64>,
 }

@@ -21,12 +21,15 @@
 //!    the answer. Only an unreadable row or record is an error, and then the node stops: to skip would be to diverge.
 //! 3. **Once.** A request id, or an idempotency key within its scope, changes the state at most once.
 //! 4. **Counted.** The references of a blob are the assets that name it. A blob without references has no row.
+//!    What a client uses is the sum of its assets.
 //! 5. **Found both ways.** Every asset stands under its path, its id, its client and its version; nothing else does.
 //! 6. **Gated.** A command of a higher schema level than the state's is rejected, and the level rises only when every node
 //!    that is not removed can read it.
 //! 7. **One history.** The lineage of the state only grows, and the row of each lineage says up to where it shares the one before.
 //!    [`begin_lineage`] is the only change that no entry of the log makes.
 
+mod account;
+mod administrator;
 mod apply;
 mod asset;
 mod blob;
@@ -36,6 +39,7 @@ mod codec;
 mod command;
 mod glob;
 mod id;
+mod ip_range;
 mod join_token;
 mod lineage;
 mod memory;
@@ -46,6 +50,7 @@ mod placement;
 mod proposal;
 mod purge;
 mod query;
+mod refresh_token;
 mod replication;
 mod revision;
 mod schema;
@@ -55,6 +60,8 @@ mod table;
 mod usage;
 mod visibility;
 
+pub use account::{Account, Plan, Stored};
+pub use administrator::{Administrator, MAX_ADMINISTRATORS};
 pub use apply::{Applied, ApplyError, IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS, apply, begin_lineage};
 pub use asset::Asset;
 pub use blob::Blob;
@@ -62,11 +69,13 @@ pub use client::{Client, ClientStatus, Scope};
 pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
-    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, DescribeAsset, InitCluster, MoveAsset, PatchAsset,
-    Precondition, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SetClientStatus, SetPlacement, UpdateNode,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
+    InitCluster, MoveAsset, NewRefreshToken, PatchAsset, Precondition, PurgeAssets, PutAsset, PutAssetAs, RegisterClient, RevokeToken,
+    RotateSecret, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UseRefreshToken,
 };
 pub use glob::{AssetGlob, GlobError};
-pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
+pub use id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
+pub use ip_range::{IpRange, IpRangeError};
 pub use join_token::JoinToken;
 pub use lineage::{BeginLineage, Begun, Founder, Lineage, NotBegun};
 pub use memory::MemoryTables;
@@ -80,6 +89,7 @@ pub use placement::{
 pub use proposal::{Idempotency, Proposal};
 pub use purge::Purge;
 pub use query::{AssetFilter, AssetPage, Query};
+pub use refresh_token::{MAX_REFRESH_FAMILIES, REFRESH_MARGIN_MS, RefreshFamily};
 pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};
 pub use revision::{Revision, RevisionParseError};
 pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};

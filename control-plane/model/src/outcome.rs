@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     asset::Asset,
     codec::Record,
-    id::{AssetId, ClientId, NodeId},
+    id::{AdministratorId, AssetId, ClientId, NodeId},
 };
 
 /// What became of a command.
@@ -33,6 +33,10 @@ pub enum Outcome {
     Purged,
     /// The asset has another path now.
     AssetMoved(Asset),
+    /// The refresh token was used before. No token of its family is good any more.
+    RefreshReused,
+    /// An administrator was added.
+    AdministratorAdded(AdministratorId),
 }
 
 impl Record for Outcome {
@@ -143,4 +147,30 @@ pub enum Rejection {
     /// The path of the asset says that it is restricted.
     #[error("an asset whose path begins with restricted/ is restricted: move it, to make it public")]
     VisibilityFixed,
+    /// The client would have more bytes than its plan allows.
+    #[error("the storage quota of the client is {quota} bytes, of which {used} are used")]
+    StorageQuota {
+        /// How many bytes the plan allows.
+        quota: u64,
+        /// How many there are.
+        used: u64,
+    },
+    /// The client still has assets.
+    #[error("the client has assets; delete them first")]
+    ClientHasAssets,
+    /// No such refresh token: never made, revoked, used when it was not the newest of its family, or expired.
+    #[error("no such refresh token")]
+    RefreshUnknown,
+    /// The client has as many refresh tokens as it may have.
+    #[error("the client has too many refresh tokens; revoke one, or rotate its secret, which ends them all")]
+    TooManyRefreshTokens,
+    /// No such signing key.
+    #[error("no such signing key")]
+    SigningKeyUnknown,
+    /// No such administrator.
+    #[error("no such administrator")]
+    AdministratorUnknown,
+    /// There are as many administrators as there may be.
+    #[error("there are too many administrators")]
+    TooManyAdministrators,
 }

@@ -1,6 +1,8 @@
 //! Reading the state: what the nodes and the API ask of it.
 
 use crate::{
+    account::{Account, Stored},
+    administrator::Administrator,
     asset::Asset,
     blob::Blob,
     client::Client,
@@ -12,6 +14,7 @@ use crate::{
     node::{Node, NodeState},
     placement::{ClientPlacement, PlacementMark},
     purge::Purge,
+    refresh_token::RefreshFamily,
     replication::NodeReport,
     revision::Revision,
     signing_key::{RevokedToken, SigningKey},
@@ -123,6 +126,76 @@ pub trait Query: ReadTables {
     /// [`TableError`].
     fn clients(&self) -> Result<Vec<Client>, TableError> {
         all(self, Table::Clients)
+    }
+
+    /// Up to `limit` clients, in the order of their ids, after one of them.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn clients_after(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<Client>, TableError> {
+        let from = after.map_or_else(Vec::new, |id| [id.as_str().as_bytes(), &[0]].concat());
+        let rows: Vec<Row> = self.scan(Table::Clients, &[], &from, limit)?;
+        rows.iter().map(|(_, bytes)| record(Table::Clients, bytes)).collect()
+    }
+
+    /// What a client has agreed to; `None` if it is older than accounts are.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn account(&self, client: &ClientId) -> Result<Option<Account>, TableError> {
+        row(self, Table::Accounts, client.as_str().as_bytes())
+    }
+
+    /// How much a client has stored; `None` if it is not counted.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn stored(&self, client: &ClientId) -> Result<Option<Stored>, TableError> {
+        row(self, Table::Stored, client.as_str().as_bytes())
+    }
+
+    /// A family of refresh tokens that did not end, or whose last access token may still be good.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn refresh_family(&self, client: &ClientId, family: &[u8; 16]) -> Result<Option<RefreshFamily>, TableError> {
+        row(self, Table::RefreshFamilies, &[client.as_str().as_bytes(), &[0], family].concat())
+    }
+
+    /// The client that a family of refresh tokens belongs to. Looks through all of them.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn refresh_family_owner(&self, family: &[u8; 16]) -> Result<Option<ClientId>, TableError> {
+        let mut from = Vec::new();
+        loop {
+            let rows = self.scan(Table::RefreshFamilies, &[], &from, CHUNK)?;
+            let owner = rows.iter().find_map(|(key, _)| key.strip_suffix(family)?.strip_suffix(&[0]));
+            if let Some(owner) = owner {
+                let id = str::from_utf8(owner).map_err(|_| TableError::Key { table: Table::RefreshFamilies })?;
+                return Ok(Some(ClientId::from_text(id)));
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == CHUNK => from = [last.as_slice(), &[0]].concat(),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// The administrator whose token has this BLAKE3 hash.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn administrator_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<Administrator>, TableError> {
+        row(self, Table::Administrators, token_hash)
+    }
+
+    /// Every administrator.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn administrators(&self) -> Result<Vec<Administrator>, TableError> {
+        all(self, Table::Administrators)
     }
 
     /// A key that access tokens are signed with.

@@ -30,6 +30,10 @@ use crate::codec::CodecError;
 /// | `UsageMarks` | node id, u64 BE | [`UsageMark`](crate::UsageMark) | 0.1, level 5 |
 /// | `UsageHours` | client id, 0, hour since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
 /// | `UsageDays` | client id, 0, day since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
+/// | `Accounts` | client id | [`Account`](crate::Account) | 0.1, level 6 |
+/// | `Stored` | client id | [`Stored`](crate::Stored) | 0.1, level 6 |
+/// | `RefreshFamilies` | client id, 0, family, 16 bytes | [`RefreshFamily`](crate::RefreshFamily) | 0.1, level 6 |
+/// | `Administrators` | BLAKE3 of the token, 32 bytes | [`Administrator`](crate::Administrator) | 0.1, level 6 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -69,6 +73,14 @@ pub enum Table {
     RevokedTokens = 17,
     /// Where the assets of clients are held that are not held everywhere.
     Placements = 18,
+    /// What clients have agreed to.
+    Accounts = 19,
+    /// How much clients have stored.
+    Stored = 20,
+    /// The refresh tokens of clients.
+    RefreshFamilies = 21,
+    /// Who manages clients over the API, by their tokens.
+    Administrators = 22,
     /// The assets that were said to be restricted. Those whose path says it need no row.
     RestrictedAssets = 23,
     /// The last report of usage of each node.
@@ -81,7 +93,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -100,6 +112,10 @@ impl Table {
         Self::Relays,
         Self::RevokedTokens,
         Self::Placements,
+        Self::Accounts,
+        Self::Stored,
+        Self::RefreshFamilies,
+        Self::Administrators,
         Self::RestrictedAssets,
         Self::UsageMarks,
         Self::UsageHours,
@@ -135,6 +151,10 @@ impl Table {
             Self::UsageMarks => "usage_marks",
             Self::UsageHours => "usage_hours",
             Self::UsageDays => "usage_days",
+            Self::Accounts => "accounts",
+            Self::Stored => "stored",
+            Self::RefreshFamilies => "refresh_families",
+            Self::Administrators => "administrators",
         }
     }
 

@@ -3,7 +3,9 @@
 
 mod body;
 mod caller;
+mod denied;
 mod limits;
+mod peer;
 mod request_id;
 mod revision;
 
@@ -22,8 +24,9 @@ use tokio::time::timeout;
 use tracing::{Instrument, field::Empty};
 
 pub(crate) use caller::Caller;
-pub use limits::Remote;
+pub(crate) use denied::Denial;
 pub(crate) use limits::{LIMIT_HEADERS, Turnstile};
+pub use peer::PeerAddress;
 pub use request_id::RequestId;
 pub(crate) use revision::{X_NCORE_REVISION, at, presented};
 
@@ -38,7 +41,8 @@ pub(crate) fn around(routes: Router, parts: ApiParts) -> Router {
     routes
         .layer(from_fn_with_state(Arc::clone(&domain), revision::from_a_state_that_new))
         .layer(from_fn_with_state(Arc::clone(&domain), bounded))
-        .layer(from_fn_with_state((domain, limiter), limits::limited))
+        .layer(from_fn_with_state((Arc::clone(&domain), limiter), limits::limited))
+        .layer(from_fn_with_state(domain, denied::noted))
         .layer(from_fn(crate::v2::render))
         .layer(from_fn(body::read_what_nobody_wants))
         .layer(from_fn_with_state(usage, caller::counted))

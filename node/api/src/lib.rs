@@ -13,6 +13,13 @@
 //! |---|---|---|
 //! | `POST /api/v2/auth/token` | client secret | 200 |
 //! | `POST /api/v2/auth/revoke` | client secret | 200 |
+//! | `POST /api/v2/auth/introspect` | client secret, or administrator | 200 |
+//! | `GET /.well-known/oauth-authorization-server`, `GET /.well-known/jwks.json` | none | 200 |
+//! | `GET /api/v2/account` | any | 200 |
+//! | `GET`, `POST /api/v2/admin/clients` | administrator | 200; 201 with `Location` |
+//! | `GET`, `PATCH`, `DELETE /api/v2/admin/clients/{id}` | administrator | 200, 200, 204 |
+//! | `POST /api/v2/admin/clients/{id}/secret` | administrator | 200 |
+//! | `POST /api/v2/admin/clients/{id}/refresh-tokens` | administrator | 201 |
 //! | `GET /api/v2/status` | none | 200 |
 //! | `GET /api/v2/openapi.json` | none | 200 |
 //! | `POST /api/v2/assets/upload` | `assets:write` | 201 with `Location`, also when content is replaced |
@@ -44,7 +51,7 @@ mod front;
 mod problem;
 mod v2;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -55,8 +62,8 @@ use ncore_limits::Limiter;
 use ncore_telemetry::Usage;
 use tower::ServiceExt;
 
-pub use front::{Remote, RequestId};
-pub use v2::{BearerError, bearer_token};
+pub use front::{PeerAddress, RequestId};
+pub use v2::{BearerError, bearer_token, site_of};
 
 /// An error of a part that this crate knows nothing about.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -73,7 +80,7 @@ pub struct ApiParts {
 
 /// The API as an axum router. It answers every path: those that it does not know with 404.
 ///
-/// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here. A [`Remote`] says where the request
+/// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here. A [`PeerAddress`] says where the request
 /// comes from; without one it comes from an address that is nobody's.
 pub fn router(parts: ApiParts) -> Router {
     front::around(v2::routes(Arc::clone(&parts.domain)), parts)
@@ -98,8 +105,8 @@ impl Api {
         Self { router: router(parts) }
     }
 
-    /// Answers one request, which whoever took it calls `id`.
-    pub async fn call<B>(&self, mut request: Request<B>, id: &str) -> Response<UnsyncBoxBody<Bytes, BoxError>>
+    /// Answers one request, which whoever took it calls `id`, and which came from the address `peer`.
+    pub async fn call<B>(&self, mut request: Request<B>, id: &str, peer: IpAddr) -> Response<UnsyncBoxBody<Bytes, BoxError>>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -107,6 +114,7 @@ impl Api {
         if let Some(id) = RequestId::parse(id) {
             request.extensions_mut().insert(id);
         }
+        request.extensions_mut().insert(PeerAddress(peer));
         let answer = self.router.clone().oneshot(request.map(Body::new)).await;
         let response = answer.unwrap_or_else(|never| match never {});
         response.map(|body| body.map_err(BoxError::from).boxed_unsync())

@@ -1,9 +1,13 @@
 //! Version 2: the native API.
 
+mod account;
+mod admin;
 mod assets;
 mod auth;
+mod called_from;
 mod document;
 mod message;
+mod metadata;
 mod metrics;
 mod purge;
 mod reference;
@@ -25,6 +29,7 @@ use ncore_domain::Domain;
 use crate::problem::{Kind, Problem};
 
 pub use auth::{BearerError, bearer_token};
+pub use called_from::site_of;
 pub(crate) use document::render;
 pub(crate) use reference::document as reference;
 
@@ -37,6 +42,11 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
     Router::new()
         .route("/api/v2/auth/token", post(token::issue))
         .route("/api/v2/auth/revoke", post(token::revoke))
+        .route("/api/v2/auth/introspect", post(token::introspect))
+        .route("/.well-known/oauth-authorization-server", get(metadata::authorization_server))
+        .route("/.well-known/jwks.json", get(metadata::keys))
+        .merge(admin::routes())
+        .route("/api/v2/account", get(account::show))
         .route(STATUS_PATH, get(status::show))
         .route("/api/v2/openapi.json", get(reference::show))
         .route(UPLOAD_PATH, post(upload::upload))

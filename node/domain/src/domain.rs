@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     cluster::{Cluster, Seen},
     copies::Copies,
-    credentials::{Clients, Gate, Signer, Tokens},
+    credentials::{Administrators, Clients, Denials, Gate, Signer, SigningKeys, Tokens},
     error::StateError,
     placement::PlacementRules,
     public::Public,
@@ -49,6 +49,9 @@ pub struct Domain {
     clients: Clients,
     tokens: Tokens,
     signer: Signer,
+    signing_keys: SigningKeys,
+    administrators: Administrators,
+    denials: Arc<Denials>,
     placement: PlacementRules,
     assets: Assets,
     uploads: Uploads,
@@ -64,10 +67,15 @@ impl Domain {
         let gate = Gate::new(Arc::clone(&plane), Arc::clone(&fences));
         let cluster = Cluster::new(plane, settings.request_deadline);
         let public_url: Arc<str> = settings.public_url.trim_end_matches('/').into();
+        let issuer = settings.issuer.as_deref().map_or_else(|| Arc::clone(&public_url), |issuer| issuer.trim_end_matches('/').into());
+        let signing_keys = SigningKeys::new(cluster.clone(), cluster_key.clone(), Arc::clone(&clock));
         Self {
             clients: Clients::new(cluster.clone(), gate.clone()),
-            signer: Signer::new(cluster.clone(), gate.clone(), cluster_key.clone(), Arc::clone(&clock), Arc::clone(&public_url)),
-            tokens: Tokens::new(cluster.clone(), gate, cluster_key, Arc::clone(&clock)),
+            signer: Signer::new(cluster.clone(), gate.clone(), cluster_key, Arc::clone(&clock), Arc::clone(&public_url)),
+            administrators: Administrators::new(cluster.clone(), gate.clone(), Arc::clone(&clock)),
+            tokens: Tokens::new(cluster.clone(), gate, signing_keys.clone(), Arc::clone(&clock), issuer),
+            signing_keys,
+            denials: Arc::default(),
             placement: PlacementRules::new(cluster.clone()),
             public: Public::new(cluster.clone(), store.clone(), Arc::clone(&public_url)),
             assets: Assets::new(cluster.clone(), fences, store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
@@ -95,6 +103,30 @@ impl Domain {
     #[must_use]
     pub fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// The keys that sign access tokens.
+    #[must_use]
+    pub fn signing_keys(&self) -> &SigningKeys {
+        &self.signing_keys
+    }
+
+    /// Who manages clients over the API.
+    #[must_use]
+    pub fn administrators(&self) -> &Administrators {
+        &self.administrators
+    }
+
+    /// How often somebody was not let in.
+    #[must_use]
+    pub fn denials(&self) -> &Arc<Denials> {
+        &self.denials
+    }
+
+    /// Where this node is reached, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        self.settings.public_url.trim_end_matches('/')
     }
 
     /// Where their assets are held.

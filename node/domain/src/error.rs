@@ -9,7 +9,9 @@ mod upload;
 
 pub use asset::AssetError;
 pub use change::ChangeError;
-pub use credentials::{AddClientError, AuthenticateError, Denied, IssueError, RevokeError, SigningKeyError, TokenError};
+pub use credentials::{
+    AddClientError, AdministratorError, AuthenticateError, Denied, IssueError, RefreshError, RevokeError, SigningKeyError, TokenError,
+};
 pub use signed::{SignError, VisitError};
 pub use state::StateError;
 pub use upload::UploadError;

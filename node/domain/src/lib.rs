@@ -7,8 +7,10 @@
 //! ```text
 //!   Domain
 //!    ├─ clients()   add, list, let or not let them act; check a secret
-//!    ├─ tokens()    access tokens, their end, and the keys that sign them
+//!    ├─ tokens()    access tokens, refresh tokens, and their end
 //!    ├─ signer()    addresses that a client signs, for those whom it lets read
+//!    ├─ signing_keys()    the keys that sign them, as they come and go
+//!    ├─ administrators()  who manages clients over the API
 //!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
 //!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
@@ -49,13 +51,14 @@ pub use clock::{Clock, SystemClock};
 pub use cluster::Seen;
 pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
 pub use credentials::{
-    Clients, Fenced, IssuedToken, NewClient, Principal, Reach, Revoked, SIGNED_LIFETIME_MAX_S, SignedAddress, SignedUrlError, Signer,
-    TOKEN_LIFETIME_S, Tokens, is_signed, parse_network,
+    Administrators, CalledFrom, ClientDetails, Clients, DenialReason, Denials, Fenced, IssuedToken, KeyUse, NewClient, NewSecret,
+    Principal, Reach, Refreshed, Registration, Revoked, SIGNED_LIFETIME_MAX_S, SIGNING_KEYS_TENDED_EVERY, SignedAddress, SignedUrlError,
+    Signer, SigningKeys, TOKEN_LIFETIME_S, TokenFacts, Tokens, is_signed, parse_network,
 };
 pub use domain::{Domain, DomainParts};
 pub use error::{
-    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RevokeError, SignError, SigningKeyError, StateError,
-    TokenError, UploadError, VisitError,
+    AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, RevokeError,
+    SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
 };
 pub use once::{OnceKey, OnceKeyError};
 pub use placement::{PlacementRules, RuleStatus};

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use ncore_model::{Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, Visibility, decode};
+use ncore_model::{Account, Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, Visibility, decode};
 use ncore_store::{BlobStatus, BlobStore};
 
 use crate::{
@@ -66,7 +66,9 @@ pub struct Directory {
 pub struct DirectoryEntry {
     /// The domain, masked.
     pub domain: String,
-    /// When its client was added, in milliseconds of the Unix epoch.
+    /// What the plan of its client is called; empty if it has none.
+    pub plan: String,
+    /// Since when its client is one, in milliseconds of the Unix epoch.
     pub since_ms: u64,
     /// Whether its client may act.
     pub status: ClientStatus,
@@ -93,7 +95,8 @@ impl Public {
             let rows: Vec<Asset> = rows.iter().map(decoded).collect::<Result<_, _>>()?;
             let next = rows.last().filter(|_| more).map(|asset| asset.path.clone());
             let shown = |asset: Asset| {
-                if view.visibility(&asset)? == Visibility::Restricted {
+                let is_served = view.client(&asset.client)?.is_some_and(|client| client.status != ClientStatus::Suspended);
+                if !is_served || view.visibility(&asset)? == Visibility::Restricted {
                     return Ok(None);
                 }
                 let held = store.status(asset.blob.into()).is_ok_and(|status| matches!(status, BlobStatus::Present { .. }));
@@ -117,15 +120,25 @@ impl Public {
     /// # Errors
     /// [`StateError`].
     pub async fn directory(&self) -> Result<Seen<Directory>, StateError> {
-        self.cluster.read(|view| Ok(directory(view.clients()?))).await
+        let directory = self.cluster.read(|view| {
+            let with_account = |client: Client| Ok((view.account(&client.id)?, client));
+            Ok(directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?))
+        });
+        directory.await
     }
 }
 
-fn directory(mut clients: Vec<Client>) -> Directory {
-    clients.retain(|client| client.status != ClientStatus::Suspended);
-    clients.sort_by_key(|client| client.created_at_ms);
-    let entries = clients.iter().flat_map(|client| {
-        let entry = |domain: &String| DirectoryEntry { domain: mask(domain), since_ms: client.created_at_ms, status: client.status };
+fn directory(mut clients: Vec<(Option<Account>, Client)>) -> Directory {
+    let since_ms = |account: &Option<Account>, client: &Client| account.as_ref().map_or(client.created_at_ms, |account| account.since_ms);
+    clients.retain(|(_, client)| client.status != ClientStatus::Suspended);
+    clients.sort_by_key(|(account, client)| since_ms(account, client));
+    let entries = clients.iter().flat_map(|(account, client)| {
+        let entry = move |domain: &String| DirectoryEntry {
+            domain: mask(domain),
+            plan: account.as_ref().map_or_else(String::new, |account| account.plan.name.clone()),
+            since_ms: since_ms(account, client),
+            status: client.status,
+        };
         client.domains.iter().map(entry)
     });
     let mut seen = HashSet::new();
@@ -145,7 +158,7 @@ fn mask(domain: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{directory, mask};
-    use ncore_model::{Client, ClientId, ClientStatus};
+    use ncore_model::{Account, Client, ClientId, ClientStatus, Plan};
 
     #[test]
     fn what_stands_in_front_is_masked() {
@@ -172,11 +185,20 @@ mod tests {
         };
         let mut clients = vec![client(3, ClientStatus::Review), client(1, ClientStatus::Suspended), client(2, ClientStatus::Active)];
         clients.extend([client(4, ClientStatus::Active), client(5, ClientStatus::Active)]);
-        let directory = directory(clients);
-        let shown: Vec<_> = directory.entries.iter().map(|entry| (entry.domain.as_str(), entry.status)).collect();
+        // By its account the last is the first.
+        let account = |client: &Client| {
+            let plan = Plan { name: "Pro".to_owned(), ..Plan::default() };
+            (client.created_at_ms == 5).then(|| Account { since_ms: 0, plan, ..Account::default() })
+        };
+        let directory = directory(clients.into_iter().map(|client| (account(&client), client)).collect());
+        let shown: Vec<_> = directory.entries.iter().map(|entry| (entry.domain.as_str(), entry.plan.as_str(), entry.status)).collect();
         assert_eq!(
             shown,
-            [("**.c2.example", ClientStatus::Active), ("**.c3.example", ClientStatus::Review), ("**.c4.example", ClientStatus::Active)]
+            [
+                ("**.c5.example", "Pro", ClientStatus::Active),
+                ("**.c2.example", "", ClientStatus::Active),
+                ("**.c3.example", "", ClientStatus::Review)
+            ]
         );
         assert_eq!(directory.domains, 4);
     }

@@ -10,6 +10,8 @@ pub struct Settings {
     pub node_name: String,
     /// Where viewers reach this node: the base of the URLs of assets.
     pub public_url: String,
+    /// Who tokens say issued them: a URL, the same at every node. `None`: [`public_url`](Self::public_url) of the node that does.
+    pub issuer: Option<String>,
     /// The version of the software, for people.
     pub software: String,
     /// On how many nodes the content of an upload is durable before it is acknowledged. A cluster with fewer members than that
@@ -38,6 +40,7 @@ impl Settings {
 const DEFAULTS: Settings = Settings {
     node_name: String::new(),
     public_url: String::new(),
+    issuer: None,
     software: String::new(),
     write_copies: 2,
     allow_single_copy: false,

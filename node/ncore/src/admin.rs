@@ -1,6 +1,8 @@
 //! The service behind `<data dir>/admin.sock`: what operators do, over gRPC.
 
+mod accounts;
 mod backup;
+mod operators;
 mod placement;
 mod status;
 
@@ -8,10 +10,11 @@ use std::{fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use ncore_control::{Change, Control, ControlPlane, MembershipChange, ProposeError, new_request_id};
-use ncore_domain::{AckLevel, Acknowledged, Domain, RevokeError};
+use ncore_domain::{AckLevel, Acknowledged, ChangeError, Domain, RevokeError};
 use ncore_identity::{ExposeSecret, JoinTerms, JoinToken};
 use ncore_model::{
-    ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection, Scope,
+    AdministratorId, ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection,
+    Scope,
 };
 use ncore_proto::admin::v1::{
     self as wire,
@@ -225,26 +228,68 @@ impl Admin for AdminService {
     }
 
     async fn add_client(&self, request: Request<wire::AddClientRequest>) -> Result<Response<wire::AddClientReply>, Status> {
-        let wire::AddClientRequest { name, scopes, domains } = request.into_inner();
-        let scopes = match scopes.is_empty() {
-            true => Scope::ALL.to_vec(),
-            false => scopes.iter().map(|scope| scope.parse().map_err(|()| unknown_scope(scope))).collect::<Result<_, _>>()?,
-        };
-        let added = self.domain.clients().add(name, scopes, domains).await.map_err(|error| Status::unavailable(error.to_string()))?;
-        Ok(Response::new(wire::AddClientReply { client_id: added.id.to_string(), secret: added.secret.expose_secret().to_owned() }))
+        accounts::add(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_client(&self, request: Request<wire::UpdateClientRequest>) -> Result<Response<wire::AckReply>, Status> {
+        accounts::update(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn rotate_secret(&self, request: Request<wire::ClientRequest>) -> Result<Response<wire::RotateSecretReply>, Status> {
+        accounts::rotate_secret(&self.domain, &request.into_inner().client_id).await.map(Response::new)
+    }
+
+    async fn remove_client(&self, request: Request<wire::ClientRequest>) -> Result<Response<wire::AckReply>, Status> {
+        let client = ClientId::from_text(&request.into_inner().client_id);
+        let removed = self.domain.clients().delete(client, None, AckLevel::All).await;
+        removed.map(|(_, acknowledged)| Response::new(reached(&acknowledged))).map_err(|error| not_changed(&error))
+    }
+
+    async fn add_refresh_token(&self, request: Request<wire::ClientRequest>) -> Result<Response<wire::AddRefreshTokenReply>, Status> {
+        accounts::add_refresh_token(&self.domain, &request.into_inner().client_id).await.map(Response::new)
     }
 
     async fn list_clients(&self, _: Request<wire::ListClientsRequest>) -> Result<Response<wire::ListClientsReply>, Status> {
-        let clients = self.control.replica().clients().map_err(internal)?;
-        let clients = clients.into_iter().map(|client| wire::Client {
-            client_id: client.id.to_string(),
-            name: client.name,
-            status: client.status.as_str().to_owned(),
-            scopes: client.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
-            domains: client.domains,
-            created_at_s: client.created_at_ms / 1_000,
+        accounts::list(&self.domain).await.map(Response::new)
+    }
+
+    async fn add_administrator(
+        &self,
+        request: Request<wire::AddAdministratorRequest>,
+    ) -> Result<Response<wire::AddAdministratorReply>, Status> {
+        operators::add(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_administrators(
+        &self,
+        _: Request<wire::ListAdministratorsRequest>,
+    ) -> Result<Response<wire::ListAdministratorsReply>, Status> {
+        operators::list(&self.domain).await.map(Response::new)
+    }
+
+    async fn remove_administrator(&self, request: Request<wire::RemoveAdministratorRequest>) -> Result<Response<wire::AckReply>, Status> {
+        let removed = self.domain.administrators().remove(AdministratorId::from_text(&request.into_inner().id), AckLevel::All).await;
+        removed.map(|(_, acknowledged)| Response::new(reached(&acknowledged))).map_err(|error| not_changed(&error))
+    }
+
+    async fn rotate_signing_key(&self, _: Request<wire::RotateSigningKeyRequest>) -> Result<Response<wire::RotateSigningKeyReply>, Status> {
+        let id = self.domain.signing_keys().rotate().await.map_err(|error| Status::failed_precondition(one_line(&error)))?;
+        Ok(Response::new(wire::RotateSigningKeyReply { id }))
+    }
+
+    async fn list_signing_keys(&self, _: Request<wire::ListSigningKeysRequest>) -> Result<Response<wire::ListSigningKeysReply>, Status> {
+        let keys = self.domain.signing_keys().list().await.map_err(internal)?.value;
+        let keys = keys.into_iter().map(|(key, does)| wire::SigningKey {
+            id: key.id,
+            r#use: does.as_str().to_owned(),
+            created_at_s: key.created_at_ms / 1_000,
         });
-        Ok(Response::new(wire::ListClientsReply { clients: clients.collect() }))
+        Ok(Response::new(wire::ListSigningKeysReply { keys: keys.collect() }))
+    }
+
+    async fn remove_signing_key(&self, request: Request<wire::RemoveSigningKeyRequest>) -> Result<Response<wire::AckReply>, Status> {
+        let removed = self.domain.signing_keys().remove(&request.into_inner().id, AckLevel::All).await;
+        removed.map(|(_, acknowledged)| Response::new(reached(&acknowledged))).map_err(|error| not_changed(&error))
     }
 
     async fn set_client_status(&self, request: Request<wire::SetClientStatusRequest>) -> Result<Response<wire::AckReply>, Status> {
@@ -286,6 +331,17 @@ impl Admin for AdminService {
 
 fn reached(acknowledged: &Acknowledged) -> wire::AckReply {
     wire::AckReply { level: acknowledged.as_str().to_owned() }
+}
+
+/// A change that an operator asked for by a name that may be wrong.
+fn not_changed(error: &ChangeError) -> Status {
+    match error {
+        ChangeError::Rejected {
+            rejection: rejection @ (Rejection::ClientUnknown | Rejection::AdministratorUnknown | Rejection::SigningKeyUnknown),
+            ..
+        } => Status::not_found(rejection.to_string()),
+        error => Status::failed_precondition(one_line(error)),
+    }
 }
 
 /// An error with its causes: an operator has no log at hand.

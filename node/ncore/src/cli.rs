@@ -1,6 +1,7 @@
 //! The command line: what an operator, and a client, can do from a shell.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its standard streams")]
 
+mod administrator;
 mod asset;
 mod client;
 mod cluster;
@@ -11,6 +12,7 @@ mod operator;
 mod output;
 mod placement;
 mod server;
+mod signing_key;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,12 @@ enum Command {
     /// See and change who may use the API
     #[command(subcommand)]
     Client(client::Client),
+    /// See and change who manages clients over the API
+    #[command(subcommand)]
+    Administrator(administrator::Administrator),
+    /// See and change the keys that sign access tokens
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKey),
     /// See and change which nodes hold the assets of a client
     #[command(subcommand)]
     Placement(placement::Placement),
@@ -70,6 +78,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::JoinToken(command) => block_on(command.run()),
         Command::Cluster(command) => block_on(command.run()),
         Command::Client(command) => block_on(command.run()),
+        Command::Administrator(command) => block_on(command.run()),
+        Command::SigningKey(command) => block_on(command.run()),
         Command::Placement(command) => block_on(command.run()),
         Command::Asset(command) => block_on(command.run()),
         Command::Version => {

@@ -103,6 +103,8 @@ impl Default for ListenConfig {
 pub(crate) struct AdvertiseConfig {
     /// The public base URL. By default the address of `listen.http`.
     pub(crate) http: Option<String>,
+    /// The URL that access tokens have as their issuer, the same on every node. By default the public base URL, of each node its own.
+    pub(crate) issuer: Option<String>,
     /// `host:port` that other nodes dial. By default the address of `listen.cluster`.
     pub(crate) cluster: Option<String>,
 }

@@ -14,6 +14,7 @@ use std::{
 
 use ncore_agent::AgentMetrics;
 use ncore_control::{Control, ControlPlane, ControlStatus, NodeRole};
+use ncore_domain::{DenialReason, Denials};
 use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
 use ncore_limits::{Class, LimitMetrics};
 use ncore_raft::RaftNode;
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) service: Arc<ServiceMetrics>,
     pub(crate) agent: Arc<AgentMetrics>,
     pub(crate) limits: Arc<LimitMetrics>,
+    pub(crate) denials: Arc<Denials>,
     pub(crate) machine: MachineParts,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct MachineParts {
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, serving, transfer, service, agent, limits, machine } = parts;
+    let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, machine } = parts;
     vec![
         Arc::new(ControlFigures(control)),
         Arc::new(FenceFigures(fences)),
@@ -54,6 +56,7 @@ pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
         Arc::new(ServiceFigures(service)),
         Arc::new(AgentFigures(agent)),
         Arc::new(LimitFigures(limits)),
+        Arc::new(DenialFigures(denials)),
         Arc::new(MachineFigures(machine)),
     ]
 }
@@ -163,6 +166,15 @@ impl Source for FenceFigures {
 impl FenceFigures {
     fn of(&self, guarded: Guarded) -> [(&'static str, u64); 2] {
         [FenceAction::ServeStale, FenceAction::Refuse].map(|action| (action.as_str(), self.0.decided(guarded, action)))
+    }
+}
+
+struct DenialFigures(Arc<Denials>);
+
+impl Source for DenialFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let denials = DenialReason::ALL.map(|reason| (reason.as_str(), self.0.count(reason)));
+        figures.counters("denied", "Requests of the API, and for restricted assets, that were not let in, by why", "reason", &denials)
     }
 }
 

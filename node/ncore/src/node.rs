@@ -14,6 +14,7 @@ mod founding;
 mod gateway;
 mod health;
 mod identity;
+mod keys;
 mod levels;
 mod near;
 mod rebuilt;
@@ -213,6 +214,7 @@ impl Node {
             agent: Arc::clone(agent.metrics()),
             limits: limit_metrics,
             machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
+            denials: Arc::clone(domain.denials()),
         }));
         let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
         let health = Arc::new(Health::new(Arc::clone(&control), figures, leaving.clone()));
@@ -253,6 +255,7 @@ impl Node {
         let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Arc::new(Router::new(assets, Arc::new(api)));
         let listening = serving.spawn(serve(listener, router, stop.clone()));
+        tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -357,6 +360,7 @@ fn autopilot_settings(config: &Config) -> AutopilotSettings {
 
 fn domain_settings(config: &Config) -> Settings {
     let mut settings = Settings::new(config.node.name.clone(), config.http_address());
+    settings.issuer.clone_from(&config.advertise.issuer);
     env!("CARGO_PKG_VERSION").clone_into(&mut settings.software);
     settings.write_copies = config.cluster.write_copies;
     settings.allow_single_copy = config.cluster.allow_single_copy;

@@ -59,6 +59,10 @@ pub enum Outcome {
     ScopeMissing,
     /// 403: a restricted asset, and the token is of another client.
     AssetOfOther,
+    /// 403: a restricted asset, and the token may not be used from this address.
+    AddressNotAllowed,
+    /// 403: a restricted asset, and the token may not be used by pages of this site.
+    SiteNotAllowed,
     /// 401: a restricted asset, and the signed address is not good for it.
     AddressInvalid,
     /// 500: the node cannot find out whether a restricted asset may be given.
@@ -71,7 +75,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Whole,
         Self::Range,
         Self::Ranges,
@@ -95,6 +99,8 @@ impl Outcome {
         Self::TokenInvalid,
         Self::ScopeMissing,
         Self::AssetOfOther,
+        Self::AddressNotAllowed,
+        Self::SiteNotAllowed,
         Self::AddressInvalid,
         Self::Internal,
         Self::Panicked,
@@ -128,6 +134,8 @@ impl Outcome {
             Self::TokenInvalid => "token_invalid",
             Self::ScopeMissing => "scope_missing",
             Self::AssetOfOther => "asset_of_other_client",
+            Self::AddressNotAllowed => "address_not_allowed",
+            Self::SiteNotAllowed => "site_not_allowed",
             Self::AddressInvalid => "signed_url_invalid",
             Self::Internal => "internal",
             Self::Panicked => "panicked",

@@ -55,15 +55,20 @@ impl<'a> Place<'a> {
 
 /// The host that a request names, without its port.
 pub(crate) fn host(request: &ApiRequest) -> Option<&str> {
-    let named = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request.headers().get(HOST)?.to_str().ok()?,
-    };
+    let named = authority(request)?;
     let named = named.rsplit_once('@').map_or(named, |(_, host)| host);
     match named.rsplit_once(':') {
         // The colons of an IPv6 address stand in brackets, and no client has an address for a name.
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
         _ => Some(named),
+    }
+}
+
+/// The host that a request names, as it does.
+pub(crate) fn authority(request: &ApiRequest) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers().get(HOST)?.to_str().ok(),
     }
 }
 

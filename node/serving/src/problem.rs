@@ -70,6 +70,8 @@ fn title(status: StatusCode, outcome: Outcome) -> &'static str {
         Outcome::TokenInvalid => "Invalid token",
         Outcome::ScopeMissing => "Token valid but lacks required scope",
         Outcome::AssetOfOther => "Asset belongs to different client",
+        Outcome::AddressNotAllowed => "Credentials may not be used from this address",
+        Outcome::SiteNotAllowed => "Token may not be used by pages of this site",
         Outcome::AddressInvalid => "The signed address is not valid",
         Outcome::Internal | Outcome::Panicked => "Contact support with request ID",
         _ => status.canonical_reason().unwrap_or("Error"),

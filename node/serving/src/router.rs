@@ -100,8 +100,8 @@ impl Router {
         let host_owner = place::host(&request).and_then(|host| self.assets.host_owner(host));
         if let Place::Asset { path: asset, owner } = Place::of(path, host_owner) {
             let (query, remote) = (request.uri().query(), peer.remote.ip());
-            let (method, headers) = (request.method(), request.headers());
-            let request = AssetRequest { method, headers, path, query, asset, host_owner: owner, remote, request_id };
+            let (method, headers, host) = (request.method(), request.headers(), place::authority(&request));
+            let request = AssetRequest { method, headers, path, query, asset, host_owner: owner, host, remote, request_id };
             return self.assets.serve(&request).await;
         }
         request.extensions_mut().insert(request_id.clone());

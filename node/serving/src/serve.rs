@@ -87,6 +87,8 @@ pub(crate) struct AssetRequest<'a> {
     pub(crate) asset: &'a str,
     /// The client whose host was asked.
     pub(crate) host_owner: Option<Arc<str>>,
+    /// The host that was asked, with its port.
+    pub(crate) host: Option<&'a str>,
     pub(crate) remote: IpAddr,
     pub(crate) request_id: &'a RequestId,
 }
@@ -211,7 +213,7 @@ impl AssetServer {
     }
 
     async fn admit(&self, path: &AssetPath<'_>, owner: Option<&str>, request: &AssetRequest<'_>) -> Result<(), Refusal> {
-        let visit = Visit::new(path.as_str(), owner, request.headers, request.query, request.remote);
+        let visit = Visit::new(path.as_str(), owner, request);
         self.admission.admit(visit).await.map_err(Refusal::NotAdmitted)
     }
 

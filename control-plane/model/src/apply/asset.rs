@@ -1,6 +1,6 @@
 //! Commands about assets: put, delete, patch, move, purge, and the reference counts of blobs that follow from them.
 
-use super::{ApplyError, Moment, Ruled, rows::Rows};
+use super::{ApplyError, Moment, Ruled, account, rows::Rows};
 use crate::{
     asset::Asset,
     blob::Blob,
@@ -41,6 +41,9 @@ pub(super) fn put(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Reques
     }
     if !holds(&put.precondition, before.as_ref()) {
         return Ok(Err(Rejection::PreconditionFailed));
+    }
+    if let Err(rejection) = account::count(rows, &put.client, before.as_ref().map(|asset| asset.size), Some(put.size))? {
+        return Ok(Err(rejection));
     }
     let asset = Asset {
         id: before.as_ref().map_or_else(|| AssetId::from_request(request), |asset| asset.id.clone()),
@@ -88,6 +91,9 @@ pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAsset) -> 
         Ok(asset) => asset,
         Err(rejection) => return Ok(Err(rejection)),
     };
+    if let Err(rejection) = account::count(rows, &asset.client, Some(asset.size), None)? {
+        return Ok(Err(rejection));
+    }
     rows.delete(Table::Versions, &asset.version.to_be_bytes());
     rows.delete(Table::AssetIds, asset.id.as_str().as_bytes());
     rows.delete(Table::ClientAssets, &client_key(&asset.client, &asset.path));

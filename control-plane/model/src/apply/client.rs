@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// The longest name, hash of a secret or domain of a client, in bytes.
-const MAX_FIELD_BYTES: usize = 256;
+pub(super) const MAX_FIELD_BYTES: usize = 256;
 /// The most domains, or scopes, of a client.
-const MAX_LIST_LEN: usize = 1_000;
+pub(super) const MAX_LIST_LEN: usize = 1_000;
 /// The longest id of a token, in bytes.
 const MAX_TOKEN_ID_BYTES: usize = 64;
 /// How long a revocation is kept beyond the end of its token, in milliseconds of log time: longer than the clock of any node that
@@ -23,11 +23,6 @@ const REVOCATION_MARGIN_MS: u64 = 60 * 60 * 1_000;
 const REVOCATION_MAX_MS: u64 = 32 * 24 * 60 * 60 * 1_000;
 
 pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, request: RequestId, add: &AddClient) -> Ruled {
-    if [&add.name, &add.secret_hash].into_iter().chain(&add.domains).any(|text| text.len() > MAX_FIELD_BYTES)
-        || add.domains.len().max(add.scopes.len()) > MAX_LIST_LEN
-    {
-        return Ok(Err(Rejection::FieldTooLong));
-    }
     let client = Client {
         id: ClientId::from_request(request),
         name: add.name.clone(),
@@ -37,8 +32,17 @@ pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Reques
         status: ClientStatus::Active,
         created_at_ms: now.log_time_ms,
     };
+    if !fits(&client) {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
     rows.put(Table::Clients, client.id.as_str().as_bytes(), &client)?;
     Ok(Ok(Outcome::ClientAdded(client.id)))
+}
+
+/// Whether a row may hold the client.
+pub(super) fn fits(client: &Client) -> bool {
+    [&client.name, &client.secret_hash].into_iter().chain(&client.domains).all(|text| text.len() <= MAX_FIELD_BYTES)
+        && client.domains.len().max(client.scopes.len()) <= MAX_LIST_LEN
 }
 
 pub(super) fn set_status(rows: &mut Rows<'_, impl Tables>, change: &SetClientStatus) -> Ruled {

@@ -69,6 +69,14 @@ pub(super) fn add_signing_key(rows: &mut Rows<'_, impl Tables>, now: Moment, key
     Ok(Ok(Outcome::Done))
 }
 
+pub(super) fn remove_signing_key(rows: &mut Rows<'_, impl Tables>, id: &str) -> Ruled {
+    if rows.get_raw(Table::SigningKeys, id.as_bytes())?.is_none() {
+        return Ok(Err(Rejection::SigningKeyUnknown));
+    }
+    rows.delete(Table::SigningKeys, id.as_bytes());
+    Ok(Ok(Outcome::Done))
+}
+
 /// The nodes that were not removed.
 pub(super) fn members(rows: &Rows<'_, impl Tables>) -> Result<Vec<Node>, ApplyError> {
     let mut nodes: Vec<Node> = rows.first(Table::Nodes, usize::MAX)?;

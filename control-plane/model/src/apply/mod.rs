@@ -3,6 +3,8 @@
 //! This file holds what is the same for every command: the time of the log, answers that are known already, the schema level,
 //! and the answers that are kept. What a command does stands in a file of its own kind.
 
+mod account;
+mod administrator;
 mod asset;
 mod client;
 mod cluster;
@@ -10,6 +12,7 @@ mod lineage;
 mod node;
 mod once;
 mod placement;
+mod refresh;
 mod rows;
 mod usage;
 
@@ -120,5 +123,15 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::DescribeAsset(describe) => asset::describe(rows, now, describe),
         Command::MoveAsset(change) => asset::move_to(rows, now, change),
         Command::ReportUsage(report) => usage::report(rows, now, report),
+        Command::RegisterClient(register) => account::register(rows, now, proposal.request, register),
+        Command::UpdateClient(update) => account::update(rows, update),
+        Command::RotateSecret(rotate) => account::rotate_secret(rows, now, rotate),
+        Command::DeleteClient { client } => account::delete(rows, client),
+        Command::AddRefreshToken(add) => refresh::add(rows, now, add),
+        Command::UseRefreshToken(used) => refresh::use_token(rows, now, used),
+        Command::RevokeRefreshToken { client, family } => refresh::revoke(rows, client, family),
+        Command::RemoveSigningKey { id } => cluster::remove_signing_key(rows, id),
+        Command::AddAdministrator(add) => administrator::add(rows, now, proposal.request, add),
+        Command::RemoveAdministrator { administrator } => administrator::remove(rows, administrator),
     }
 }

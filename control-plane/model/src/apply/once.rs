@@ -81,6 +81,11 @@ pub(super) fn forget_at(rows: &mut Rows<'_, impl Tables>, due_ms: u64, table: Ta
     rows.put_raw(Table::Expiry, &expiry_key(due_ms, table, key), &[]);
 }
 
+/// Takes back that the row at `key` is deleted at `due_ms`.
+pub(super) fn keep(rows: &mut Rows<'_, impl Tables>, due_ms: u64, table: Table, key: &[u8]) {
+    rows.delete(Table::Expiry, &expiry_key(due_ms, table, key));
+}
+
 /// Forgets what is due, answers and other rows of a bounded life, beginning at `from_ms`, before which none is left. Gives where the
 /// next entry begins: on disk, rows that were deleted a moment ago are slow to step over, and so each entry steps over none.
 pub(super) fn forget_expired(rows: &mut Rows<'_, impl Tables>, from_ms: u64, now_ms: u64) -> Result<u64, ApplyError> {

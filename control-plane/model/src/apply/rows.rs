@@ -54,6 +54,11 @@ impl<'a, T: Tables> Rows<'a, T> {
 
     /// The first `limit` rows whose keys are at least `from`.
     pub(super) fn scan_raw(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, ApplyError> {
-        self.tables.scan(table, &[], from, limit).map_err(ApplyError::Table)
+        self.scan_prefix(table, &[], from, limit)
+    }
+
+    /// The first `limit` rows whose keys begin with `prefix` and are at least `from`.
+    pub(super) fn scan_prefix(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, ApplyError> {
+        self.tables.scan(table, prefix, from, limit).map_err(ApplyError::Table)
     }
 }

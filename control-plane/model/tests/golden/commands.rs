@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception,
-    ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset,
-    PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SchemaRange, Scope, SetClientStatus,
-    SetPlacement, UpdateNode, UsageCounts, UsageReport, Visibility,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset,
+    DescribeAsset, Exception, ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId,
+    NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RegisterClient,
+    RevokeToken, RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UsageCounts, UsageReport,
+    UseRefreshToken, Visibility,
 };
 
-use super::{Golden, asset_id, client, record, request};
+use super::{Golden, administrator, asset_id, client, record, request};
 
 /// How many commands there are.
-const COMMANDS: usize = 24;
+const COMMANDS: usize = 34;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -41,17 +42,31 @@ fn number(command: &Command) -> usize {
         Command::DescribeAsset(_) => 21,
         Command::MoveAsset(_) => 22,
         Command::ReportUsage(_) => 23,
+        Command::RegisterClient(_) => 24,
+        Command::UpdateClient(_) => 25,
+        Command::RotateSecret(_) => 26,
+        Command::DeleteClient { .. } => 27,
+        Command::AddRefreshToken(_) => 28,
+        Command::UseRefreshToken(_) => 29,
+        Command::RevokeRefreshToken { .. } => 30,
+        Command::RemoveSigningKey { .. } => 31,
+        Command::AddAdministrator(_) => 32,
+        Command::RemoveAdministrator { .. } => 33,
     }
 }
 
 pub(super) fn all() -> Vec<Golden> {
-    let commands = of_the_cluster().into_iter().chain(of_clients());
+    let commands = cases();
     let plain = commands.map(|(detail, command)| record(&format!("proposal.{}{detail}", command.as_str()), &proposal(command)));
     let keyed = Proposal {
         idempotency: Some(Idempotency { scope: [0x11; 32], payload: [0x22; 32] }),
         ..proposal(Command::RaiseSchema { level: 2 })
     };
     plain.chain([record("proposal.raise_schema-with-key", &keyed)]).collect()
+}
+
+fn cases() -> impl Iterator<Item = (&'static str, Command)> {
+    of_the_cluster().into_iter().chain(of_clients()).chain(of_accounts())
 }
 
 fn proposal(command: Command) -> Proposal {
@@ -190,6 +205,54 @@ fn of_clients() -> Vec<(&'static str, Command)> {
     ]
 }
 
+fn of_accounts() -> Vec<(&'static str, Command)> {
+    let refresh = NewRefreshToken {
+        family: [0x88; 16],
+        secret_hash: [0x99; 32],
+        scopes: vec![Scope::AssetsRead],
+        idle_ms: 2_592_000_000,
+        life_ms: 31_536_000_000,
+    };
+    let plan = Plan { name: "Pro".into(), storage_bytes: Some(1 << 40), bandwidth_bytes: None, zones: Some(5) };
+    let ip_ranges = || ["192.0.2.0/24", "2001:db8::/32"].map(|range| range.parse().expect("a range")).to_vec();
+    let register = RegisterClient {
+        name: "Büro".into(),
+        secret_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
+        scopes: vec![Scope::AssetsRead, Scope::AssetsWrite],
+        domains: vec!["cdn.example".into()],
+        status: ClientStatus::Review,
+        plan: plan.clone(),
+        ip_ranges: ip_ranges(),
+        since_ms: Some(1_690_000_000_000),
+        refresh: Some(refresh.clone()),
+    };
+    let bare = RegisterClient { plan: Plan::default(), ip_ranges: Vec::new(), since_ms: None, refresh: None, ..register.clone() };
+    let update = UpdateClient {
+        client: client(),
+        name: None,
+        scopes: Some(vec![Scope::MetricsRead]),
+        domains: None,
+        status: Some(ClientStatus::Active),
+        plan: Some(plan),
+        ip_ranges: Some(ip_ranges()),
+    };
+    let rotate = RotateSecret { client: client(), secret_hash: "$argon2id$".into(), refresh: Some(refresh.clone()) };
+    let used = UseRefreshToken { client: client(), family: [0x88; 16], secret_hash: [0x99; 32], next_hash: [0xAA; 32] };
+    vec![
+        ("", Command::RegisterClient(register)),
+        ("-bare", Command::RegisterClient(bare)),
+        ("", Command::UpdateClient(update)),
+        ("", Command::RotateSecret(rotate)),
+        ("", Command::DeleteClient { client: client() }),
+        ("", Command::AddRefreshToken(AddRefreshToken { client: client(), token: refresh })),
+        ("", Command::UseRefreshToken(used)),
+        ("", Command::RevokeRefreshToken { client: client(), family: [0x88; 16] }),
+        ("", Command::RemoveSigningKey { id: "k-2024".into() }),
+        ("", Command::AddAdministrator(AddAdministrator { name: "Ada".into(), token_hash: [0xBB; 32], lifetime_ms: Some(2_592_000_000) })),
+        ("", Command::RemoveAdministrator { administrator: administrator() }),
+    ]
+}
+
 /// Where the number of the command stands in the record of [`proposal_of_one_byte_time`].
 const NUMBER_AT: usize = 10 + 16 + 1 + 1;
 
@@ -200,7 +263,7 @@ fn proposal_of_one_byte_time(command: Command) -> Vec<u8> {
 #[test]
 fn every_command_has_its_number_and_a_case() {
     let mut numbers = BTreeSet::new();
-    for (_, command) in of_the_cluster().into_iter().chain(of_clients()) {
+    for (_, command) in cases() {
         let number = number(&command);
         assert_eq!(usize::from(proposal_of_one_byte_time(command)[NUMBER_AT]), number);
         numbers.insert(number);
@@ -211,7 +274,7 @@ fn every_command_has_its_number_and_a_case() {
 /// A command of a later release is an error, whatever its bytes are, and never one of ours.
 #[test]
 fn an_unknown_command_is_an_error() {
-    for (_, command) in of_the_cluster().into_iter().chain(of_clients()) {
+    for (_, command) in cases() {
         let bytes = proposal_of_one_byte_time(command);
         for unknown in COMMANDS..=250 {
             let mut changed = bytes.clone();

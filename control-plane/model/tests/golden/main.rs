@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ncore_model::{AssetId, BlobHash, ClientId, NodeId, Record, RequestId, decode, encode};
+use ncore_model::{AdministratorId, AssetId, BlobHash, ClientId, NodeId, Record, RequestId, decode, encode};
 
 /// Set to `1`, files that are missing are written. Files that are there are never changed.
 const WRITE: &str = "NCORE_GOLDEN_WRITE";
@@ -96,6 +96,10 @@ fn request() -> RequestId {
 
 fn client() -> ClientId {
     ClientId::from_text("cl_00000000000000000001")
+}
+
+fn administrator() -> AdministratorId {
+    AdministratorId::from_text("ad_00000000000000000003")
 }
 
 fn asset_id() -> AssetId {

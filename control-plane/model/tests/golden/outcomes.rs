@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use ncore_model::{NodeId, Outcome, Rejection};
 
-use super::{Golden, asset, asset_id, client, record};
+use super::{Golden, administrator, asset, asset_id, client, record};
 
 /// How many outcomes and rejections there are.
-const OUTCOMES: usize = 10;
-const REJECTIONS: usize = 28;
+const OUTCOMES: usize = 12;
+const REJECTIONS: usize = 35;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -30,6 +30,8 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::AssetPatched(asset()),
         Outcome::Purged,
         Outcome::AssetMoved(asset()),
+        Outcome::RefreshReused,
+        Outcome::AdministratorAdded(administrator()),
     ]
 }
 
@@ -63,6 +65,13 @@ fn rejections() -> Vec<Rejection> {
         Rejection::PlacementUnknown,
         Rejection::PathTaken,
         Rejection::VisibilityFixed,
+        Rejection::StorageQuota { quota: 1_000_000, used: 999_999 },
+        Rejection::ClientHasAssets,
+        Rejection::RefreshUnknown,
+        Rejection::TooManyRefreshTokens,
+        Rejection::SigningKeyUnknown,
+        Rejection::AdministratorUnknown,
+        Rejection::TooManyAdministrators,
     ]
 }
 
@@ -79,6 +88,8 @@ fn describe(outcome: &Outcome) -> (usize, &'static str) {
         Outcome::AssetPatched(_) => (7, "asset_patched"),
         Outcome::Purged => (8, "purged"),
         Outcome::AssetMoved(_) => (9, "asset_moved"),
+        Outcome::RefreshReused => (10, "refresh_reused"),
+        Outcome::AdministratorAdded(_) => (11, "administrator_added"),
     }
 }
 
@@ -113,6 +124,13 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::PlacementUnknown => (25, "placement_unknown"),
         Rejection::PathTaken => (26, "path_taken"),
         Rejection::VisibilityFixed => (27, "visibility_fixed"),
+        Rejection::StorageQuota { .. } => (28, "storage_quota"),
+        Rejection::ClientHasAssets => (29, "client_has_assets"),
+        Rejection::RefreshUnknown => (30, "refresh_unknown"),
+        Rejection::TooManyRefreshTokens => (31, "too_many_refresh_tokens"),
+        Rejection::SigningKeyUnknown => (32, "signing_key_unknown"),
+        Rejection::AdministratorUnknown => (33, "administrator_unknown"),
+        Rejection::TooManyAdministrators => (34, "too_many_administrators"),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Every row of the state.
 
 use ncore_model::{
-    Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts, JoinToken, JoinTokenId,
-    Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Purge, RevokedToken, SchemaRange, Scope,
-    SigningKey, UsageCounts, UsageMark, UsageReport,
+    Account, Administrator, Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts,
+    JoinToken, JoinTokenId, Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Plan, Purge,
+    RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, UsageCounts, UsageMark, UsageReport,
 };
 
-use super::{Golden, asset, client, record};
+use super::{Golden, administrator, asset, client, record};
 
 pub(super) fn all() -> Vec<Golden> {
     vec![
@@ -36,6 +36,38 @@ pub(super) fn all() -> Vec<Golden> {
             &SigningKey { id: "k-2024".into(), public: vec![0x55; 32], sealed_private: vec![0x66; 83], created_at_ms: 1_700_000_000_000 },
         ),
         record("row.revoked_token", &RevokedToken { client: client(), revoked_at_ms: 1_700_000_000_000 }),
+        record(
+            "row.account",
+            &Account {
+                plan: Plan { name: "Pro".into(), storage_bytes: Some(1 << 40), bandwidth_bytes: None, zones: Some(5) },
+                ip_ranges: vec!["192.0.2.0/24".parse().expect("a range"), "2001:db8::/32".parse().expect("a range")],
+                since_ms: 1_690_000_000_000,
+                secret_set_at: 70_000,
+            },
+        ),
+        record("row.stored", &Stored { assets: 300, bytes: 1_234_567 }),
+        record(
+            "row.refresh_family",
+            &RefreshFamily {
+                scopes: vec![Scope::AssetsRead],
+                secret_hash: [0x99; 32],
+                uses: 300,
+                created_at_ms: 1_700_000_000_000,
+                expires_at_ms: 1_702_592_000_000,
+                idle_ms: 2_592_000_000,
+                ends_at_ms: 1_731_536_000_000,
+            },
+        ),
+        record(
+            "row.administrator",
+            &Administrator {
+                id: administrator(),
+                name: "Ada".into(),
+                token_hash: [0xBB; 32],
+                created_at_ms: 1_700_000_000_000,
+                expires_at_ms: Some(1_702_592_000_000),
+            },
+        ),
         record("row.placement_mark", &PlacementMark { nodes_at: 300, changed_at: 70_000 }),
         record(
             "row.client_placement",

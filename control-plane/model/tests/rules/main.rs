@@ -1,5 +1,6 @@
 //! What each command does, and each reason why it does nothing: tables of cases, a file for each kind of command.
 
+mod account;
 mod asset;
 mod client;
 mod cluster;
@@ -42,7 +43,7 @@ fn check(cases: Vec<Case>) {
 /// The tables above, and those of `once`, reach every rejection that there is.
 #[test]
 fn every_rejection_is_reached() {
-    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases(), usage::cases()];
+    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases(), usage::cases(), account::cases()];
     let reached: BTreeSet<usize> = tables
         .into_iter()
         .flatten()
@@ -56,7 +57,7 @@ fn every_rejection_is_reached() {
 }
 
 /// How many rejections there are.
-const REJECTIONS: usize = 28;
+const REJECTIONS: usize = 35;
 
 /// Each rejection's number. A new one does not compile until it stands here, and then needs a case.
 fn number(rejection: &Rejection) -> usize {
@@ -89,5 +90,12 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::PlacementUnknown => 25,
         Rejection::PathTaken => 26,
         Rejection::VisibilityFixed => 27,
+        Rejection::StorageQuota { .. } => 28,
+        Rejection::ClientHasAssets => 29,
+        Rejection::RefreshUnknown => 30,
+        Rejection::TooManyRefreshTokens => 31,
+        Rejection::SigningKeyUnknown => 32,
+        Rejection::AdministratorUnknown => 33,
+        Rejection::TooManyAdministrators => 34,
     }
 }

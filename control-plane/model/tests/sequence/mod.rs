@@ -5,11 +5,12 @@
 //! looked at for what the next step can name. The replica's tests make their logs from here too.
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
-    Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
-    NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query,
-    REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode,
-    UsageCounts, UsageReport, Visibility, apply,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AssetId, BlobHash, ClientId, ClientStatus,
+    Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency,
+    InitCluster, JoinTokenId, MemoryTables, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan,
+    Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId,
+    RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, UsageCounts,
+    UsageReport, UseRefreshToken, Visibility, apply,
 };
 use proptest::prelude::*;
 
@@ -26,13 +27,13 @@ pub(crate) struct LogEntry {
 /// A log of up to `longest` entries, after a beginning: nearly always the first command of a cluster, two clients, a token for
 /// many nodes and a second node, of this release or of the one before; at any level, for the steps alone seldom get to the highest.
 pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
-    (prop::bool::weighted(0.95), 1..=SCHEMA_MAX, schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(
-        |(begun, level, schema, steps)| {
+    (prop::bool::weighted(0.95), prop_oneof![1..=SCHEMA_MAX, Just(SCHEMA_MAX)], schemas(), prop::collection::vec(steps(), 1..longest))
+        .prop_map(|(begun, level, schema, steps)| {
             let mut script = Script::new();
             if begun {
                 let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
                 let join = Action::Join { token: 0, name: 1, schema };
-                let raise = (2..=level).map(|level| Action::Raise { level });
+                let raise = (2..=level).map(|_| Action::Raise { by: 1 });
                 let clients = [Action::Client { long: false }, Action::Client { long: false }];
                 for action in [Action::Init].into_iter().chain(raise).chain(clients).chain([token, join]) {
                     script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
@@ -42,8 +43,7 @@ pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
                 script.take(&step);
             }
             script.log
-        },
-    )
+        })
 }
 
 /// What happens next.
@@ -98,12 +98,22 @@ enum Action {
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Usage { node: u8, incarnation: u64, sequence: u64, client: u8, hours_ago: u32 },
-    Raise { level: u32 },
+    Raise { by: u32 },
     Voter { node: u8, voter: bool },
     Relay { node: u8, relay: bool },
     RevokeAccess { client: u8, token: u8, expires_in_ms: u64 },
     Place { client: u8, prefix: u8, region: Option<u8>, copies: Option<u32> },
     Unplace { client: u8, rule: u8 },
+    Register { quota: Option<u64>, refresh: bool },
+    UpdateClient { client: u8, quota: Option<u64>, status: Option<ClientStatus> },
+    Rotate { client: u8, refresh: bool },
+    DeleteClient { client: u8 },
+    AddRefresh { client: u8, family: u8, idle_ms: u64 },
+    UseRefresh { client: u8, family: u8, shown: u8, next: u8 },
+    RevokeRefresh { client: u8, family: u8 },
+    RemoveKey { number: u8 },
+    AddAdministrator { number: u8 },
+    RemoveAdministrator { which: u8 },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -152,7 +162,7 @@ fn actions() -> impl Strategy<Value = Action> {
         2 => (any::<u8>(), node_states).prop_map(|(node, state)| Action::State { node, state }),
         4 => prop::bool::weighted(0.1).prop_map(|long| Action::Client { long }),
         1 => (any_client(), statuses).prop_map(|(client, status)| Action::Status { client, status }),
-        1 => (0u8..2).prop_map(|number| Action::SigningKey { number }),
+        2 => (0u8..2).prop_map(|number| Action::SigningKey { number }),
         16 => (any_client(), 0u8..5, 0u8..3, any::<u8>(), prop::bool::weighted(0.1), preconditions()).prop_map(
             |(client, path, blob, holder, late, precondition)| Action::Put { client, path, blob, holder, late, precondition }
         ),
@@ -170,8 +180,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
         4 => (any::<u8>(), 0u64..3, 0u64..6, any_client(), prop_oneof![4 => 0u32..3, 1 => 330u32..340])
             .prop_map(|(node, incarnation, sequence, client, hours_ago)| Action::Usage { node, incarnation, sequence, client, hours_ago }),
-        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 1 => Just(6u32)]
-            .prop_map(|level| Action::Raise { level }),
+        16 => prop_oneof![1 => Just(0u32), 12 => Just(1u32), 1 => Just(2u32)].prop_map(|by| Action::Raise { by }),
         4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
             .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(node, voter)| Action::Voter { node, voter }),
@@ -179,6 +188,27 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => (any_client(), 0u8..3, prop::option::of(0u8..3), prop::option::of(0u32..3))
             .prop_map(|(client, prefix, region, copies)| Action::Place { client, prefix, region, copies }),
         4 => (any_client(), any::<u8>()).prop_map(|(client, rule)| Action::Unplace { client, rule }),
+        32 => actions_of_accounts(),
+    ]
+}
+
+fn actions_of_accounts() -> impl Strategy<Value = Action> {
+    let any_client = || 0u8..3;
+    let quotas = || prop::option::of(0u64..5);
+    let statuses = prop::option::of(prop_oneof![3 => Just(ClientStatus::Active), 1 => Just(ClientStatus::Suspended)]);
+    prop_oneof![
+        4 => (quotas(), any::<bool>()).prop_map(|(quota, refresh)| Action::Register { quota, refresh }),
+        2 => (any_client(), quotas(), statuses).prop_map(|(client, quota, status)| Action::UpdateClient { client, quota, status }),
+        1 => (any_client(), any::<bool>()).prop_map(|(client, refresh)| Action::Rotate { client, refresh }),
+        1 => any_client().prop_map(|client| Action::DeleteClient { client }),
+        2 => (any_client(), 0u8..2, 0..2 * IDEMPOTENCY_RETENTION_MS)
+            .prop_map(|(client, family, idle_ms)| Action::AddRefresh { client, family, idle_ms }),
+        10 => (any_client(), 0u8..2, 0u8..2, 0u8..2)
+            .prop_map(|(client, family, shown, next)| Action::UseRefresh { client, family, shown, next }),
+        1 => (any_client(), 0u8..2).prop_map(|(client, family)| Action::RevokeRefresh { client, family }),
+        8 => (0u8..2).prop_map(|number| Action::RemoveKey { number }),
+        2 => (0u8..3).prop_map(|number| Action::AddAdministrator { number }),
+        4 => any::<u8>().prop_map(|which| Action::RemoveAdministrator { which }),
     ]
 }
 
@@ -272,7 +302,10 @@ impl Script {
                 Command::UpdateNode(UpdateNode { schema: *schema, incarnation: *incarnation, ..description(self.node(*node), *name) })
             }
             Action::State { node, state } => Command::SetNodeState { node: self.node(*node), state: *state },
-            Action::Raise { level } => Command::RaiseSchema { level: *level },
+            Action::Raise { by } => {
+                let cluster = self.tables.cluster().expect("reads");
+                Command::RaiseSchema { level: cluster.map_or(0, |cluster| cluster.schema_level) + by }
+            }
             Action::Voter { node, voter } => Command::SetVoter { node: self.node(*node), voter: *voter },
             Action::Relay { node, relay } => Command::SetRelay { node: self.node(*node), relay: *relay },
             Action::Report { node, incarnation, sequence, exceptions } => Command::ReportHoldings(NodeReport {
@@ -379,7 +412,59 @@ impl Script {
                 let prefix = pick(&rules, *rule).map_or_else(|| "none/".to_owned(), |rule| rule.prefix.clone());
                 Command::RemovePlacement { client, prefix }
             }
-            other => unreachable!("{other:?} is no command of a client"),
+            other => self.command_of_an_account(other),
+        }
+    }
+
+    fn command_of_an_account(&self, action: &Action) -> Command {
+        let plan = |quota: &Option<u64>| Plan { storage_bytes: *quota, ..Plan::default() };
+        match action {
+            Action::Register { quota, refresh } => Command::RegisterClient(RegisterClient {
+                name: "shop".into(),
+                secret_hash: "$argon2id$".into(),
+                scopes: Vec::new(),
+                domains: Vec::new(),
+                status: ClientStatus::Active,
+                plan: plan(quota),
+                ip_ranges: Vec::new(),
+                since_ms: None,
+                refresh: refresh.then(|| refresh_token(0, IDEMPOTENCY_RETENTION_MS)),
+            }),
+            Action::UpdateClient { client, quota, status } => Command::UpdateClient(UpdateClient {
+                client: self.client(*client),
+                name: None,
+                scopes: None,
+                domains: None,
+                status: *status,
+                plan: Some(plan(quota)),
+                ip_ranges: None,
+            }),
+            Action::Rotate { client, refresh } => Command::RotateSecret(RotateSecret {
+                client: self.client(*client),
+                secret_hash: "$argon2id$other".into(),
+                refresh: refresh.then(|| refresh_token(1, IDEMPOTENCY_RETENTION_MS)),
+            }),
+            Action::DeleteClient { client } => Command::DeleteClient { client: self.client(*client) },
+            Action::AddRefresh { client, family, idle_ms } => {
+                Command::AddRefreshToken(AddRefreshToken { client: self.client(*client), token: refresh_token(*family, *idle_ms) })
+            }
+            Action::UseRefresh { client, family, shown, next } => Command::UseRefreshToken(UseRefreshToken {
+                client: self.client(*client),
+                family: [*family; 16],
+                secret_hash: [*shown; 32],
+                next_hash: [*next; 32],
+            }),
+            Action::RevokeRefresh { client, family } => Command::RevokeRefreshToken { client: self.client(*client), family: [*family; 16] },
+            Action::RemoveKey { number } => Command::RemoveSigningKey { id: format!("key-{number}") },
+            Action::AddAdministrator { number } => {
+                Command::AddAdministrator(AddAdministrator { name: "ada".into(), token_hash: [*number; 32], lifetime_ms: None })
+            }
+            Action::RemoveAdministrator { which } => {
+                let known = self.tables.administrators().expect("reads");
+                let id = pick(&known, *which).map_or_else(|| AdministratorId::from_text("ad_none"), |one| one.id.clone());
+                Command::RemoveAdministrator { administrator: id }
+            }
+            other => unreachable!("{other:?} is no command of an account"),
         }
     }
 
@@ -406,6 +491,10 @@ impl Script {
 /// Some of them are restricted by what they are.
 fn path_of(which: u8) -> String {
     if which % 4 == 3 { format!("restricted/{which}.txt") } else { format!("folder/{which}.txt") }
+}
+
+fn refresh_token(family: u8, idle_ms: u64) -> NewRefreshToken {
+    NewRefreshToken { family: [family; 16], secret_hash: [0; 32], scopes: Vec::new(), idle_ms, life_ms: 2 * IDEMPOTENCY_RETENTION_MS }
 }
 
 /// What some of the paths begin with, or all of them.

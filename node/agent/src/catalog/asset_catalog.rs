@@ -44,6 +44,17 @@ impl AssetCatalog {
     }
 }
 
+impl AssetCatalog {
+    /// Of a client that is suspended there is nothing.
+    fn unless_suspended(&self, entry: Arc<AssetEntry>, age: ViewAge) -> Lookup {
+        if self.hosts.is_suspended(&entry.facts().client, self.control.replica()) {
+            Lookup::NotFound(age)
+        } else {
+            Lookup::Found(entry, age)
+        }
+    }
+}
+
 impl Catalog for AssetCatalog {
     fn lookup(&self, path: &str) -> Lookup {
         let age = match self.fences.decide(Guarded::PublicAsset, &self.control.fresh_state()) {
@@ -56,7 +67,7 @@ impl Catalog for AssetCatalog {
         let ticket = match self.entries.get(path) {
             Cached::Entry(entry) => {
                 add(&self.metrics.catalog_hits, 1);
-                return Lookup::Found(entry, age);
+                return self.unless_suspended(entry, age);
             }
             Cached::Miss(ticket) => ticket,
         };
@@ -66,7 +77,7 @@ impl Catalog for AssetCatalog {
                 let meter = self.usage.meter(&facts.client);
                 let entry = Arc::new(AssetEntry::new(*facts).metered(meter));
                 self.entries.insert(path, ticket, Arc::clone(&entry));
-                Lookup::Found(entry, age)
+                self.unless_suspended(entry, age)
             }
             // A replica that has nothing yet cannot say that there is nothing.
             Ok(Found::Nothing(revision)) if revision.index == 0 => Lookup::Unavailable,

@@ -1,11 +1,12 @@
-//! The host names of clients, as this node knows them.
+//! The host names of clients, and which clients are suspended, as this node knows them.
 //!
 //! They are few and change seldom, so they stand in one table that is made anew when somebody asks after a change. While there are none,
 //! asking costs two loads.
 //!
 //! # Which names count
 //! Those of the domains of a client, and below `*.` every name. A name that a node is reached at, an address, and `localhost` are
-//! nobody's: whoever could claim them would take the API away from everybody. Of two clients with the same name the older one has it.
+//! nobody's: whoever could claim them would take the API away from everybody. Of two clients with the same name the older one has it, also
+//! while it is suspended.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +18,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use ncore_model::{Client, Query, TableError};
+use ncore_model::{Client, ClientStatus, Query, TableError};
 use ncore_replica::{Replica, ReplicaError};
 use parking_lot::Mutex;
 
@@ -34,6 +35,8 @@ pub(crate) struct Hosts {
 struct HostTable {
     generation: u64,
     owners: HashMap<Box<str>, Arc<str>>,
+    /// The clients of which nothing is served.
+    suspended: HashSet<String>,
     /// The names of nodes, which are nobody's.
     reserved: HashSet<String>,
 }
@@ -60,13 +63,22 @@ impl Hosts {
 
     /// The client whose host this is.
     pub(crate) fn owner(&self, host: &str, replica: &Replica) -> Option<Arc<str>> {
+        self.ask(replica, |table| table.owner(host))
+    }
+
+    /// Whether nothing of this client is served.
+    pub(crate) fn is_suspended(&self, client: &str, replica: &Replica) -> bool {
+        self.ask(replica, |table| !table.suspended.is_empty() && table.suspended.contains(client))
+    }
+
+    fn ask<T>(&self, replica: &Replica, question: impl Fn(&HostTable) -> T) -> T {
         let table = self.table.load();
         if table.generation == self.generation.load(Ordering::Acquire) {
-            return table.owner(host);
+            return question(&table);
         }
         drop(table);
         self.make(replica);
-        self.table.load().owner(host)
+        question(&self.table.load())
     }
 
     fn make(&self, replica: &Replica) {
@@ -92,16 +104,19 @@ impl Hosts {
 impl HostTable {
     fn new<'n>(generation: u64, mut clients: Vec<Client>, nodes: impl Iterator<Item = &'n str>) -> Self {
         clients.sort_by(|a, b| (a.created_at_ms, &a.id).cmp(&(b.created_at_ms, &b.id)));
-        let mut owners = HashMap::new();
+        let (mut owners, mut suspended) = (HashMap::new(), HashSet::new());
         for client in clients {
             let id: Arc<str> = client.id.as_str().into();
+            if client.status == ClientStatus::Suspended {
+                suspended.insert(id.to_string());
+            }
             for domain in client.domains {
                 if let Some(name) = claimed(&domain.to_ascii_lowercase()) {
                     owners.entry(name.into()).or_insert_with(|| Arc::clone(&id));
                 }
             }
         }
-        Self { generation, owners, reserved: nodes.map(host_of_url).collect() }
+        Self { generation, owners, suspended, reserved: nodes.map(host_of_url).collect() }
     }
 
     fn owner(&self, host: &str) -> Option<Arc<str>> {

@@ -21,15 +21,11 @@ use ncore_domain::{Domain, Principal};
 use ncore_limits::{Class, Limiter, Standing, Verdict};
 use ncore_model::Scope;
 
-use super::at;
+use super::{PeerAddress, at};
 use crate::{
     problem::{Kind, Problem},
     v2::{BearerError, STATUS_PATH, bearer_token},
 };
-
-/// In the extensions of a request: the address that it comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remote(pub IpAddr);
 
 /// In the extensions of a request: what it has to pass, and how the limits stand that it passed or was refused by.
 #[derive(Clone)]
@@ -47,15 +43,15 @@ struct Standings {
 }
 
 impl Turnstile {
-    /// Counts a request with a good token, which needs this scope.
+    /// Counts a request with a good token, which needs this scope, if any.
     ///
     /// # Errors
     /// 429.
-    pub(crate) async fn pass(&self, principal: &Principal, scope: Scope) -> Result<(), Problem> {
+    pub(crate) async fn pass(&self, principal: &Principal, scope: Option<Scope>) -> Result<(), Problem> {
         self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, Class::Default).await)?;
         match scope {
-            Scope::CachePurge => self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, Class::Purge).await),
-            Scope::AssetsRead | Scope::AssetsWrite | Scope::MetricsRead => Ok(()),
+            Some(Scope::CachePurge) => self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, Class::Purge).await),
+            Some(Scope::AssetsRead | Scope::AssetsWrite | Scope::MetricsRead) | None => Ok(()),
         }
     }
 
@@ -96,7 +92,7 @@ impl Turnstile {
 
 /// Gives the request its turnstile, and the answer what came of it.
 pub(super) async fn limited(State((domain, limiter)): State<(Arc<Domain>, Limiter)>, mut request: Request, next: Next) -> Response {
-    let remote = request.extensions().get::<Remote>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |remote| remote.0);
+    let remote = request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let turnstile = Turnstile { limiter, remote, standings: Arc::default() };
     let shows_none = matches!(bearer_token(request.headers().get_all(AUTHORIZATION)), Err(BearerError::Missing));
     // Balancers ask for the status all the time, from one address.

@@ -62,6 +62,9 @@ fn rejected(rejection: &Rejection) -> Problem {
         Rejection::PathTaken => Kind::PathTaken,
         Rejection::VisibilityFixed => Kind::VisibilityFixed,
         Rejection::KeyReused => Kind::KeyReused,
+        Rejection::StorageQuota { .. } => Kind::StorageQuota,
+        Rejection::ClientHasAssets => Kind::ClientHasAssets,
+        Rejection::TooManyRefreshTokens => Kind::TooManyRefreshTokens,
         Rejection::FieldTooLong => Kind::InvalidField,
         Rejection::SchemaTooLow { .. } => Kind::SchemaTooLow,
         // The client was there when its token was checked; nodes come and go, and so does time. A new try meets them as they are.

@@ -1,10 +1,10 @@
 //! Who asks: bearer tokens (RFC 6750), in the `Authorization` header and nowhere else.
 
 use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
-use ncore_domain::{Denied, Domain, Principal, TokenError};
-use ncore_model::Scope;
+use ncore_domain::{AdministratorError, Administrators, Denied, Domain, Principal, TokenError};
+use ncore_model::{Administrator, Scope};
 
-use super::message::form;
+use super::{called_from, message::form};
 use crate::{
     front::{Caller, Turnstile, presented},
     problem::{Kind, Problem},
@@ -15,26 +15,73 @@ use crate::{
 /// # Errors
 /// 401, 429 and 403, in that order, and 400 for what is wrong with the headers that every request may have.
 pub(super) async fn authorize(domain: &Domain, head: &Parts, scope: Scope) -> Result<Principal, Problem> {
-    let turnstile = head.extensions.get::<Turnstile>();
+    let principal = known(domain, head).await?;
+    pass(head, &principal, Some(scope)).await?;
+    principal.require(scope).map_err(not_allowed)?;
+    presented(&head.headers)?;
+    Ok(principal)
+}
+
+/// The client that asks, whatever its token is good for.
+///
+/// # Errors
+/// 401, 429 and 403, in that order, and 400.
+pub(super) async fn identify(domain: &Domain, head: &Parts) -> Result<Principal, Problem> {
+    let principal = known(domain, head).await?;
+    pass(head, &principal, None).await?;
+    Ok(principal)
+}
+
+/// The client whose token is shown. A request with one that is not good counts for the address that it comes from.
+async fn known(domain: &Domain, head: &Parts) -> Result<Principal, Problem> {
     let shown = match bearer(&head.headers, &head.uri) {
-        Ok(token) => domain.tokens().verify(token).await.map_err(not_valid),
+        Ok(token) => domain.tokens().verify(token, &called_from::of(head)).await.map_err(not_valid),
         Err(problem) => Err(problem),
     };
-    let principal = match (shown, turnstile) {
-        (Ok(principal), _) => principal,
-        (Err(problem), Some(turnstile)) => return Err(turnstile.pass_refused(problem)),
-        (Err(problem), None) => return Err(problem),
-    };
+    let principal = shown.map_err(|problem| refused(head, problem))?;
     tracing::Span::current().record("client", principal.client.as_str());
     if let Some(caller) = head.extensions.get::<Caller>() {
         caller.is(&principal.client);
     }
-    if let Some(turnstile) = turnstile {
-        turnstile.pass(&principal, scope).await?;
-    }
-    principal.require(scope).map_err(not_allowed)?;
-    presented(&head.headers)?;
     Ok(principal)
+}
+
+/// Counts a request with a good token.
+async fn pass(head: &Parts, principal: &Principal, scope: Option<Scope>) -> Result<(), Problem> {
+    match head.extensions.get::<Turnstile>() {
+        Some(turnstile) => turnstile.pass(principal, scope).await,
+        None => Ok(()),
+    }
+}
+
+/// What a request without a good token is refused with.
+fn refused(head: &Parts, problem: Problem) -> Problem {
+    match head.extensions.get::<Turnstile>() {
+        Some(turnstile) => turnstile.pass_refused(problem),
+        None => problem,
+    }
+}
+
+/// The administrator who asks. There is no limit for how often.
+///
+/// # Errors
+/// 400, 401, 429 and, for a token of a client, 403.
+pub(super) async fn administrator(domain: &Domain, head: &Parts) -> Result<Administrator, Problem> {
+    let token = bearer(&head.headers, &head.uri).map_err(|problem| refused(head, problem))?;
+    if !Administrators::is_token(token) {
+        identify(domain, head).await?;
+        return Err(Problem::new(Kind::AdministratorRequired, "this is for administrators"));
+    }
+    let administrator = domain.administrators().verify(token).await.map_err(|error| refused(head, no_administrator(error)))?;
+    tracing::Span::current().record("client", administrator.id.as_str());
+    Ok(administrator)
+}
+
+/// Whether a request shows the token of an administrator, good or not.
+pub(super) fn shows_administrator(headers: &HeaderMap) -> bool {
+    let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    token.is_some_and(|(_, token)| Administrators::is_token(token.trim()))
 }
 
 fn bearer<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a str, Problem> {
@@ -93,10 +140,25 @@ fn not_valid(error: TokenError) -> Problem {
     match error {
         TokenError::State(error) => return error.into(),
         TokenError::Fenced(fenced) => return Problem::new(Kind::Fenced, fenced.to_string()),
+        TokenError::Address => return Problem::new(Kind::AddressNotAllowed, error.to_string()),
+        TokenError::Site => return Problem::new(Kind::SiteNotAllowed, error.to_string()),
         _ => {}
     }
     let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{error}""#);
     Problem::new(Kind::TokenInvalid, error.to_string()).with_challenge(challenge)
+}
+
+fn no_administrator(error: AdministratorError) -> Problem {
+    match error {
+        AdministratorError::State(error) => error.into(),
+        AdministratorError::Change(error) => error.into(),
+        AdministratorError::Entropy => Problem::internal(&error),
+        AdministratorError::Fenced(fenced) => Problem::new(Kind::Fenced, fenced.to_string()),
+        AdministratorError::Refused => {
+            let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{error}""#);
+            Problem::new(Kind::TokenInvalid, error.to_string()).with_challenge(challenge)
+        }
+    }
 }
 
 fn not_allowed(denied: Denied) -> Problem {

@@ -4,6 +4,7 @@
 //! Errors come from the table in `problem`: an [operation](operation) names the kinds that it may answer with, and their statuses, codes
 //! and titles are those of the table. A test holds the document against the router, both ways.
 
+mod accounts;
 mod operation;
 mod table;
 
@@ -34,7 +35,7 @@ pub(crate) fn document() -> Value {
     settings.definitions_path = "/components/schemas".into();
     let mut schemas = settings.into_generator();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for operation in operations() {
+    for operation in operations().into_iter().chain(accounts::operations()) {
         let described = describe(&operation, &mut schemas);
         paths.entry(operation.path).or_default().insert(operation.method.to_lowercase(), described);
     }
@@ -67,7 +68,10 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let security = match operation.access {
         Access::Anybody => json!([]),
         Access::Token(scope) => json!([{ "token": [scope.as_str()] }]),
+        Access::AnyToken => json!([{ "token": [] }]),
+        Access::Administrator => json!([{ "administrator": [] }]),
         Access::Secret => json!([{ "secret": [] }, {}]),
+        Access::SecretOrAdministrator => json!([{ "secret": [] }, { "administrator": [] }, {}]),
     };
     described["security"] = security;
     if let Access::Token(scope) = operation.access {
@@ -99,7 +103,7 @@ fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     for success in operation.successes {
         let mut response = json!({ "description": success.description, "headers": headers(operation, success.headers) });
         if let Some(schema) = success.schema {
-            response["content"] = json!({ "application/json": { "schema": schema(schemas) } });
+            response["content"] = json!({ success.media_type: { "schema": schema(schemas) } });
         }
         responses.insert(success.status.to_string(), response);
     }

@@ -66,7 +66,7 @@ async fn request_ids() {
     let api = Api::new(parts(&site.rig, LimitSettings::default()));
     let request = Request::builder().uri("/api/v2/nothing").header("x-request-id", "theirs");
     let request = request.body(Body::empty()).expect("a request");
-    let answer = tokio::spawn(async move { api.call(request, "listener-7").await });
+    let answer = tokio::spawn(async move { api.call(request, "listener-7", [127, 0, 0, 1].into()).await });
     let response = answer.await.expect("an answer");
     assert_eq!(response.headers()["x-request-id"], "listener-7");
     let body = response.into_body().collect().await.expect("a body").to_bytes();

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::body::Body;
 use http::{Method, Request, header::AUTHORIZATION};
-use ncore_api::{Remote, router};
+use ncore_api::{PeerAddress, router};
 use ncore_limits::LimitSettings;
 use ncore_model::Scope;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn list(site: &Site, token: &str) -> Answer {
 /// A request from an address.
 async fn from(site: &Site, address: &str, path: &str, token: Option<&str>) -> Answer {
     let address: IpAddr = address.parse().expect("an address");
-    let request = Request::builder().uri(path).extension(Remote(address));
+    let request = Request::builder().uri(path).extension(PeerAddress(address));
     let request = token.into_iter().fold(request, |request, token| request.header(AUTHORIZATION, format!("Bearer {token}")));
     site.send(request.body(Body::empty())).await
 }

@@ -27,6 +27,7 @@ fn table(directory: &Directory) -> Markup {
             thead {
                 tr {
                     th scope="col" { "Domain" }
+                    th scope="col" { "Plan" }
                     th scope="col" { "Since" }
                     th scope="col" { "Status" }
                 }
@@ -35,6 +36,7 @@ fn table(directory: &Directory) -> Markup {
                 @for entry in &directory.entries {
                     tr {
                         th scope="row" { (entry.domain) }
+                        td { @if entry.plan.is_empty() { "–" } @else { (entry.plan) } }
                         td { time datetime=(format::month(entry.since_ms)) { (format::month(entry.since_ms)) } }
                         td { span data-status=(entry.status.as_str()) { (entry.status.as_str()) } }
                     }
@@ -42,6 +44,7 @@ fn table(directory: &Directory) -> Markup {
                 @if hidden > 0 {
                     tr.shut {
                         th scope="row" { "[" (hidden) " more hidden]" }
+                        td { "–" }
                         td { "–" }
                         td { "auth req." }
                     }

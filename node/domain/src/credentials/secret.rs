@@ -15,11 +15,22 @@ use ncore_identity::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-/// A new secret of 256 random bits.
-pub(super) fn generate() -> Result<SecretString, NoEntropy> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| NoEntropy)?;
-    Ok(SecretString::from(format!("ncs_{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
+/// A new secret of 256 random bits, after a prefix that says what it is for.
+pub(super) fn generate(prefix: &str) -> Result<SecretString, NoEntropy> {
+    let bytes = Zeroizing::new(random::<32>()?);
+    Ok(SecretString::from(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
+}
+
+/// Random bytes.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], NoEntropy> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoEntropy)?;
+    Ok(bytes)
+}
+
+/// The hash that is kept of a secret that has 256 random bits: nobody finds it by trying, so it need not be slow.
+pub(super) fn digest(secret: &str) -> [u8; 32] {
+    *blake3::hash(secret.as_bytes()).as_bytes()
 }
 
 /// The machine has no randomness.
@@ -107,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_secret_fits() {
         let hasher = SecretHasher::new();
-        let secret = generate().expect("randomness");
+        let secret = generate("ncs_").expect("randomness");
         assert!(secret.expose_secret().starts_with("ncs_"));
         assert_eq!(secret.expose_secret().len(), 4 + 43);
         let kept = hasher.hash(secret.clone()).await.expect("hashed");

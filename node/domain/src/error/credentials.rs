@@ -1,5 +1,7 @@
 //! Why somebody is not let in, or gets no token.
 
+use std::time::Duration;
+
 use ncore_control::ReadError;
 use ncore_identity::SealError;
 use ncore_model::Scope;
@@ -16,6 +18,15 @@ pub enum AuthenticateError {
     /// Too many secrets are being checked. Try again in a second.
     #[error("too many credentials are being checked")]
     Busy,
+    /// The secret is right, and the client may not use it from this address. The caller's fault.
+    #[error("the client may not use its credentials from this address")]
+    Address,
+    /// Too many wrong secrets came from this address.
+    #[error("too many wrong secrets; try again in {} seconds", wait.as_secs() + 1)]
+    Slowed {
+        /// How long the next try has to wait.
+        wait: Duration,
+    },
     /// The node's view may be too old. Try again, or at another node.
     #[error(transparent)]
     Fenced(Fenced),
@@ -106,6 +117,15 @@ pub enum TokenError {
     /// It was revoked.
     #[error("the token was revoked")]
     Revoked,
+    /// The secret of its client was replaced since.
+    #[error("the token was issued for a secret that was replaced")]
+    SecretReplaced,
+    /// It is good, and not at this address.
+    #[error("the token may not be used from this address")]
+    Address,
+    /// It is good, and not for the pages of this web site.
+    #[error("the token may not be used by the pages of this site")]
+    Site,
     /// Its client is unknown or suspended.
     #[error("the token's client is not active")]
     ClientRefused,
@@ -131,6 +151,55 @@ pub enum RevokeError {
     State(#[source] StateError),
     /// The change did not go through.
     #[error("the token was not revoked")]
+    Change(#[source] ChangeError),
+}
+
+/// A refresh token that gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// It is not one, has ended, or is of another client. The caller's fault.
+    #[error("the refresh token is not good, or not any more")]
+    Refused,
+    /// It was used before. Its whole family has ended.
+    #[error("the refresh token was used before: it, and every token that followed from it, is revoked now")]
+    Reused,
+    /// It may not be used for this scope. The caller's fault.
+    #[error("the refresh token does not have the scope {}", .0.as_str())]
+    Scope(Scope),
+    /// The machine has no randomness.
+    #[error("this machine has no randomness")]
+    Entropy,
+    /// The node's view may be too old. Try again, or at another node.
+    #[error(transparent)]
+    Fenced(Fenced),
+    /// The state cannot be read.
+    #[error("the refresh token cannot be looked up")]
+    State(#[source] StateError),
+    /// The change did not go through.
+    #[error("the refresh token was not used")]
+    Change(#[source] ChangeError),
+    /// The refresh token was used, and no access token came of it.
+    #[error("no access token for the refresh token")]
+    Issue(#[source] IssueError),
+}
+
+/// An administrator who was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AdministratorError {
+    /// There is none with this token, or it has ended.
+    #[error("the token is of no administrator")]
+    Refused,
+    /// The machine has no randomness.
+    #[error("this machine has no randomness")]
+    Entropy,
+    /// The node's view may be too old. Try again, or at another node.
+    #[error(transparent)]
+    Fenced(Fenced),
+    /// The state cannot be read.
+    #[error("the administrators cannot be read")]
+    State(#[source] StateError),
+    /// The change did not go through.
+    #[error("the administrators were not changed")]
     Change(#[source] ChangeError),
 }
 

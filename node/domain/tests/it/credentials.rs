@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use ncore_control::BarrierProgress;
-use ncore_domain::{AckLevel, Acknowledged, AuthenticateError, Denied, IssueError, RevokeError, TOKEN_LIFETIME_S, TokenError};
+use ncore_domain::{AckLevel, Acknowledged, AuthenticateError, CalledFrom, Denied, IssueError, RevokeError, TOKEN_LIFETIME_S, TokenError};
 use ncore_model::{Client, ClientStatus, NodeId, Query, Scope};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -49,7 +49,7 @@ async fn a_token_of_one_node_is_good_at_another() {
     assert!(header.starts_with(r#"{"typ":"JWT","alg":"EdDSA","kid":""#), "{header}");
 
     let another = rig.another_node();
-    let principal = another.tokens().verify(&issued.token).await.expect("good");
+    let principal = another.tokens().verify(&issued.token, &CalledFrom::default()).await.expect("good");
     assert_eq!(principal.client, client.id);
     assert_eq!(principal.require(Scope::AssetsRead), Ok(()));
     assert_eq!(principal.require(Scope::AssetsWrite), Err(Denied::Scope(Scope::AssetsWrite)));
@@ -102,13 +102,13 @@ async fn bad_tokens() {
         (&changed, |error| matches!(error, TokenError::Signature)),
         (&"x".repeat(5_000), |error| matches!(error, TokenError::Malformed)),
     ] {
-        let error = tokens.verify(token).await.expect_err(token);
+        let error = tokens.verify(token, &CalledFrom::default()).await.expect_err(token);
         assert!(is_expected(error), "{token}");
     }
 
-    assert!(tokens.verify(&good).await.is_ok());
+    assert!(tokens.verify(&good, &CalledFrom::default()).await.is_ok());
     rig.clock.advance(Duration::from_secs(TOKEN_LIFETIME_S));
-    assert!(matches!(tokens.verify(&good).await, Err(TokenError::Expired)));
+    assert!(matches!(tokens.verify(&good, &CalledFrom::default()).await, Err(TokenError::Expired)));
 }
 
 #[tokio::test]
@@ -119,16 +119,16 @@ async fn a_token_follows_its_client() {
     let set = async |status| rig.domain.clients().set_status(client.id.clone(), status, AckLevel::Committed).await.expect("set");
 
     set(ClientStatus::Review).await;
-    let principal = rig.domain.tokens().verify(&token).await.expect("known");
+    let principal = rig.domain.tokens().verify(&token, &CalledFrom::default()).await.expect("known");
     assert_eq!(principal.require(Scope::AssetsRead), Ok(()));
     assert_eq!(principal.require(Scope::AssetsWrite), Err(Denied::UnderReview));
     assert_eq!(principal.require(Scope::CachePurge), Err(Denied::UnderReview));
 
     set(ClientStatus::Suspended).await;
-    assert!(matches!(rig.domain.tokens().verify(&token).await, Err(TokenError::ClientRefused)));
+    assert!(matches!(rig.domain.tokens().verify(&token, &CalledFrom::default()).await, Err(TokenError::ClientRefused)));
 
     set(ClientStatus::Active).await;
-    assert!(rig.domain.tokens().verify(&token).await.is_ok());
+    assert!(rig.domain.tokens().verify(&token, &CalledFrom::default()).await.is_ok());
 }
 
 #[tokio::test]
@@ -142,10 +142,34 @@ async fn a_revoked_token_is_good_nowhere() {
     assert_eq!(revoked.acknowledged, Acknowledged::All);
     assert_eq!(*rig.plane.barriers.lock(), [revoked.revision]);
     for node in [&rig.domain, &std::sync::Arc::new(rig.another_node())] {
-        assert!(matches!(node.tokens().verify(&one).await, Err(TokenError::Revoked)));
-        assert!(node.tokens().verify(&two).await.is_ok());
+        assert!(matches!(node.tokens().verify(&one, &CalledFrom::default()).await, Err(TokenError::Revoked)));
+        assert!(node.tokens().verify(&two, &CalledFrom::default()).await.is_ok());
     }
     tokens.revoke(&one, Some(&client.id), AckLevel::All).await.expect("again");
+}
+
+/// Nodes that know no audience would refuse a token that has one. What they issued stays good.
+#[tokio::test]
+async fn the_issuer_is_a_url_once_every_node_knows_audiences() {
+    let rig = Rig::new();
+    let client = client(&rig, &Scope::ALL).await;
+    let tokens = rig.domain.tokens();
+    let claims = |token: &str| -> serde_json::Value {
+        let payload = token.split('.').nth(1).expect("claims");
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON")
+    };
+    let early = tokens.issue(&client, None).await.expect("issued").token;
+    let cluster = claims(&early)["iss"].clone();
+    assert!(cluster.as_str().is_some_and(|iss| iss.starts_with("urn:ncore:cluster:")) && claims(&early).get("aud").is_none());
+    assert_eq!(tokens.issuer().await.expect("read"), cluster.as_str().expect("text"));
+    rig.raise_schema();
+    let late = tokens.issue(&client, None).await.expect("issued").token;
+    assert_eq!(claims(&late)["iss"], rig.domain.public_url());
+    assert_eq!(claims(&late)["aud"], cluster);
+    assert_eq!(tokens.issuer().await.expect("read"), rig.domain.public_url());
+    for token in [&early, &late] {
+        assert!(rig.another_node().tokens().verify(token, &CalledFrom::default()).await.is_ok(), "{token}");
+    }
 }
 
 #[tokio::test]
@@ -164,10 +188,10 @@ async fn only_what_is_a_token_of_ones_own_is_revoked() {
         assert_eq!(done.acknowledged, Acknowledged::All);
     }
     assert_eq!(rig.domain.revision(), before, "nothing was changed");
-    assert!(tokens.verify(&token).await.is_ok());
+    assert!(tokens.verify(&token, &CalledFrom::default()).await.is_ok());
     // The operator's word is good for anybody's.
     tokens.revoke(&token, None, AckLevel::Committed).await.expect("revoked");
-    assert!(matches!(tokens.verify(&token).await, Err(TokenError::Revoked)));
+    assert!(matches!(tokens.verify(&token, &CalledFrom::default()).await, Err(TokenError::Revoked)));
 }
 
 #[tokio::test]
@@ -192,11 +216,12 @@ async fn nobody_is_let_in_on_an_old_view() {
     let client = rig.domain.clients().authenticate(new.id.as_str(), new.secret.clone()).await.expect("let in");
     let token = rig.domain.tokens().issue(&client, None).await.expect("issued").token;
     rig.plane.fence();
-    assert!(matches!(rig.domain.tokens().verify(&token).await, Err(TokenError::Fenced(_))));
+    assert!(matches!(rig.domain.tokens().verify(&token, &CalledFrom::default()).await, Err(TokenError::Fenced(_))));
     let refused = rig.domain.clients().authenticate(new.id.as_str(), new.secret).await;
     assert!(matches!(refused, Err(AuthenticateError::Fenced(_))), "{refused:?}");
     // Whoever asks while the node is coming back waits for that, and is let in.
-    let (verified, ()) = tokio::join!(rig.domain.tokens().verify(&token), async {
+    let from = CalledFrom::default();
+    let (verified, ()) = tokio::join!(rig.domain.tokens().verify(&token, &from), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         rig.plane.refresh();
     });

@@ -39,6 +39,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         agent: Arc::new(AgentMetrics::default()),
         limits: Arc::default(),
         machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
+        denials: Arc::default(),
     };
     let exposed = exposed(&Metrics::new(sources(parts)).render().expect("renders"));
     control.shutdown().await;

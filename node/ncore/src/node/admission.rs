@@ -5,8 +5,8 @@
 use std::{error::Error, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use ncore_api::{BearerError, bearer_token};
-use ncore_domain::{Denied, Domain, Principal, StateError, TokenError, VisitError, is_signed};
+use ncore_api::{BearerError, bearer_token, site_of};
+use ncore_domain::{CalledFrom, DenialReason, Denied, Domain, Principal, StateError, TokenError, VisitError, is_signed};
 use ncore_model::Scope;
 use ncore_serving::{Admission, Refused, RefusedReason, Visit};
 
@@ -26,17 +26,34 @@ impl Admission for Doorkeeper {
         Box::pin(async move {
             let admitted = admit(&domain, &visit).await;
             if let Err(refused) = &admitted {
-                tracing::info!(path = visit.path, remote = %visit.remote, reason = ?refused.reason, "a restricted asset is refused");
+                note(&domain, &visit, refused);
             }
             admitted
         })
     }
 }
 
+/// Counts and logs who is not let in; not what is this node's fault.
+fn note(domain: &Domain, visit: &Visit, refused: &Refused) {
+    let reason = match refused.reason {
+        RefusedReason::TokenMissing | RefusedReason::TokenMalformed | RefusedReason::TokenInvalid => DenialReason::Token,
+        RefusedReason::ScopeMissing => DenialReason::Scope,
+        RefusedReason::OfOther => DenialReason::Owner,
+        RefusedReason::AddressNotAllowed => DenialReason::Address,
+        RefusedReason::SiteNotAllowed => DenialReason::Site,
+        RefusedReason::AddressInvalid => DenialReason::Signature,
+        RefusedReason::Fenced | RefusedReason::Internal => return,
+    };
+    let _in = tracing::info_span!("restricted", path = visit.path).entered();
+    domain.denials().note(reason, Some(visit.remote), &refused.detail);
+}
+
 async fn admit(domain: &Domain, visit: &Visit) -> Result<(), Refused> {
     match bearer_token(&visit.authorization) {
         Ok(token) => {
-            let principal = domain.tokens().verify(token).await.map_err(of_token)?;
+            let site = site_of(visit.origin.as_ref(), visit.host.as_deref());
+            let from = CalledFrom { address: Some(visit.remote), site };
+            let principal = domain.tokens().verify(token, &from).await.map_err(of_token)?;
             may_read(&principal, visit.owner.as_deref())
         }
         Err(BearerError::Missing) => match visit.query.as_deref().filter(|query| is_signed(query)) {
@@ -69,6 +86,8 @@ fn of_token(error: TokenError) -> Refused {
     match error {
         TokenError::State(error) => failed(&error),
         TokenError::Fenced(fenced) => Refused { challenge: None, ..refused(RefusedReason::Fenced, fenced, "") },
+        TokenError::Address => Refused { challenge: None, ..refused(RefusedReason::AddressNotAllowed, error, "") },
+        TokenError::Site => Refused { challenge: None, ..refused(RefusedReason::SiteNotAllowed, error, "") },
         error => refused(RefusedReason::TokenInvalid, error, "invalid_token"),
     }
 }

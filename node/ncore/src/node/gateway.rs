@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use ncore_api::{Api, Remote};
+use ncore_api::Api;
 use ncore_console::Console;
 use ncore_serving::{ApiRequest, ApiResponse, ApiService, PeerInfo, RequestId};
 
@@ -25,7 +25,7 @@ impl Gateway {
 }
 
 impl ApiService for Gateway {
-    fn call(&self, mut request: ApiRequest, peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
+    fn call(&self, request: ApiRequest, peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
         if let Some(response) = self.health.answer(request.uri().path()) {
             let response = only_read(request.method(), response);
             return Box::pin(async move { response.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()) });
@@ -33,10 +33,9 @@ impl ApiService for Gateway {
         if let Some(answer) = self.console.answer(request.method(), request.uri()) {
             return answer;
         }
-        request.extensions_mut().insert(Remote(peer.remote.ip()));
         let api = self.api.clone();
         let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
-        Box::pin(async move { api.call(request, &id).await })
+        Box::pin(async move { api.call(request, &id, peer.remote.ip()).await })
     }
 }
 

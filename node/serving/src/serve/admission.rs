@@ -6,8 +6,12 @@
 use std::net::IpAddr;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderValue, StatusCode,
+    header::{AUTHORIZATION, ORIGIN},
+};
 
+use super::AssetRequest;
 use crate::metrics::Outcome;
 
 /// Decides about requests for restricted assets.
@@ -27,18 +31,24 @@ pub struct Visit {
     pub authorization: Vec<HeaderValue>,
     /// What follows `?`, as sent.
     pub query: Option<String>,
+    /// Its `Origin`: whose page asks.
+    pub origin: Option<HeaderValue>,
+    /// The host, with its port, that is asked.
+    pub host: Option<String>,
     /// Who asks.
     pub remote: IpAddr,
 }
 
 impl Visit {
-    pub(super) fn new(path: &str, owner: Option<&str>, headers: &HeaderMap, query: Option<&str>, remote: IpAddr) -> Self {
+    pub(super) fn new(path: &str, owner: Option<&str>, request: &AssetRequest<'_>) -> Self {
         Self {
             path: path.to_owned(),
             owner: owner.map(str::to_owned),
-            authorization: headers.get_all(AUTHORIZATION).into_iter().cloned().collect(),
-            query: query.map(str::to_owned),
-            remote,
+            authorization: request.headers.get_all(AUTHORIZATION).into_iter().cloned().collect(),
+            query: request.query.map(str::to_owned),
+            origin: request.headers.get(ORIGIN).cloned(),
+            host: request.host.map(str::to_owned),
+            remote: request.remote,
         }
     }
 }
@@ -67,6 +77,10 @@ pub enum RefusedReason {
     ScopeMissing,
     /// The token is of another client.
     OfOther,
+    /// The token may not be used from this address.
+    AddressNotAllowed,
+    /// The token may not be used by pages of this site.
+    SiteNotAllowed,
     /// The address is signed, and not for this.
     AddressInvalid,
     /// The node cannot check anything now.
@@ -83,6 +97,8 @@ impl RefusedReason {
             Self::TokenInvalid => (StatusCode::UNAUTHORIZED, Outcome::TokenInvalid),
             Self::ScopeMissing => (StatusCode::FORBIDDEN, Outcome::ScopeMissing),
             Self::OfOther => (StatusCode::FORBIDDEN, Outcome::AssetOfOther),
+            Self::AddressNotAllowed => (StatusCode::FORBIDDEN, Outcome::AddressNotAllowed),
+            Self::SiteNotAllowed => (StatusCode::FORBIDDEN, Outcome::SiteNotAllowed),
             Self::AddressInvalid => (StatusCode::UNAUTHORIZED, Outcome::AddressInvalid),
             Self::Fenced => (StatusCode::SERVICE_UNAVAILABLE, Outcome::Fenced),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Outcome::Internal),

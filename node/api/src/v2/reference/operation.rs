@@ -29,8 +29,13 @@ pub(super) struct Operation {
 pub(super) enum Access {
     Anybody,
     Token(Scope),
+    /// Any token of a client.
+    AnyToken,
+    Administrator,
     /// Whoever has the secret of a client.
     Secret,
+    /// As above, and administrators.
+    SecretOrAdministrator,
 }
 
 pub(super) struct Parameter {
@@ -68,6 +73,8 @@ pub(super) struct Success {
     pub(super) status: u16,
     pub(super) description: &'static str,
     pub(super) schema: Option<Schema>,
+    /// The type of its body, if it has one.
+    pub(super) media_type: &'static str,
     /// Headers beside those of every response.
     pub(super) headers: &'static [(&'static str, &'static str)],
 }
@@ -76,14 +83,23 @@ pub(super) struct Success {
 const OF_ALL: [Kind; 6] = [Kind::InvalidHeader, Kind::RevisionLost, Kind::Behind, Kind::Unavailable, Kind::Unknown, Kind::Internal];
 /// What a request with a token may meet.
 const OF_TOKENS: [Kind; 6] =
-    [Kind::TokenMissing, Kind::TokenMalformed, Kind::TokenInvalid, Kind::ScopeMissing, Kind::ClientUnderReview, Kind::Fenced];
+    [Kind::TokenMissing, Kind::TokenMalformed, Kind::TokenInvalid, Kind::AddressNotAllowed, Kind::SiteNotAllowed, Kind::Fenced];
+/// What one whose scopes matter may meet besides.
+const OF_SCOPES: [Kind; 2] = [Kind::ScopeMissing, Kind::ClientUnderReview];
+/// What a request that is for administrators may meet besides.
+const OF_ADMINISTRATORS: [Kind; 1] = [Kind::AdministratorRequired];
 
 impl Operation {
     /// Every problem that it may answer with.
     pub(super) fn problems(&self) -> impl Iterator<Item = Kind> {
-        let of_tokens: &[Kind] = if matches!(self.access, Access::Token(_)) { &OF_TOKENS } else { &[] };
+        let (of_tokens, more): (&[Kind], &[Kind]) = match self.access {
+            Access::Anybody | Access::Secret => (&[], &[]),
+            Access::Token(_) => (&OF_TOKENS, &OF_SCOPES),
+            Access::AnyToken | Access::SecretOrAdministrator => (&OF_TOKENS, &[]),
+            Access::Administrator => (&OF_TOKENS, &OF_ADMINISTRATORS),
+        };
         let limited: &[Kind] = if self.is_limited() { &[Kind::RateLimited] } else { &[] };
-        OF_ALL.iter().chain(limited).chain(of_tokens).chain(self.own_problems).copied()
+        OF_ALL.iter().chain(limited).chain(of_tokens).chain(more).chain(self.own_problems).copied()
     }
 
     /// Whether a request counts for a limit.

@@ -13,12 +13,13 @@ use crate::{
 type Scheme = fn() -> Value;
 
 /// How callers show who they are.
-pub(super) const SCHEMES: [(&str, Scheme); 2] = [
+pub(super) const SCHEMES: [(&str, Scheme); 3] = [
     ("token", || json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "from `/api/v2/auth/token`" })),
+    ("administrator", || json!({ "type": "http", "scheme": "bearer", "description": "from `ncore administrator add`" })),
     ("secret", || json!({ "type": "http", "scheme": "basic", "description": "client id and secret; they may be in the body instead" })),
 ];
 
-/// Every endpoint.
+/// Every endpoint but those of accounts.
 pub(super) fn operations() -> [Operation; 15] {
     [
         status(),
@@ -43,11 +44,11 @@ pub(super) fn oauth_error(schemas: &mut SchemaGenerator) -> Value {
     schema::<token::OauthDocument>(schemas)
 }
 
-fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
+pub(super) fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<T>().to_value()
 }
 
-const PLAIN: Operation = Operation {
+pub(super) const PLAIN: Operation = Operation {
     method: "GET",
     path: "",
     id: "",
@@ -61,15 +62,15 @@ const PLAIN: Operation = Operation {
     oauth_errors: &[],
 };
 
-const fn success(status: u16, description: &'static str, schema: super::operation::Schema) -> Success {
-    Success { status, description, schema: Some(schema), headers: &[] }
+pub(super) const fn success(status: u16, description: &'static str, schema: super::operation::Schema) -> Success {
+    Success { status, description, schema: Some(schema), media_type: JSON, headers: &[] }
 }
 
-const fn json_body(schema: super::operation::Schema) -> Body {
+pub(super) const fn json_body(schema: super::operation::Schema) -> Body {
     Body { media_type: "application/json", schema }
 }
 
-const REVISION: Parameter = Parameter {
+pub(super) const REVISION: Parameter = Parameter {
     name: "X-NCore-Revision",
     place: Place::Header,
     description: "answer from a state that is at least that new",
@@ -77,7 +78,7 @@ const REVISION: Parameter = Parameter {
 };
 const ID: Parameter =
     Parameter { name: "id", place: Place::Path, description: "id of the asset", schema: || json!({ "type": "string", "minLength": 1 }) };
-const KEY: Parameter = Parameter {
+pub(super) const KEY: Parameter = Parameter {
     name: "Idempotency-Key",
     place: Place::Header,
     description: "the caller's own name for this change: it takes place once, however often it is sent",
@@ -89,13 +90,15 @@ const MATCH: Parameter = Parameter {
     description: "only if the content is this",
     schema: || json!({ "type": "string" }),
 };
-const PREFER: Parameter = Parameter {
+pub(super) const PREFER: Parameter = Parameter {
     name: "Prefer",
     place: Place::Header,
     description: "`ack=all` waits until no node acts on what was before, `ack=committed` does not",
     schema: || json!({ "type": "string", "examples": ["ack=all"] }),
 };
-const ACK: (&str, &str) = ("X-NCore-Ack", "how far the change has got: `committed`, `all` or `all_except_serving`");
+/// What most bodies are.
+pub(super) const JSON: &str = "application/json";
+pub(super) const ACK: (&str, &str) = ("X-NCore-Ack", "how far the change has got: `committed`, `all` or `all_except_serving`");
 const TAG: (&str, &str) = ("ETag", "of the description");
 
 fn status() -> Operation {
@@ -118,7 +121,7 @@ fn document() -> Operation {
     }
 }
 
-const SECRET: Operation = Operation {
+pub(super) const SECRET: Operation = Operation {
     method: "POST",
     tag: "credentials",
     access: Access::Secret,
@@ -126,7 +129,7 @@ const SECRET: Operation = Operation {
         json_body(schema::<token::Parameters>),
         Body { media_type: "application/x-www-form-urlencoded", schema: schema::<token::Parameters> },
     ],
-    oauth_errors: &[400, 401, 413, 500, 503],
+    oauth_errors: &[400, 401, 403, 413, 429, 500, 503],
     ..PLAIN
 };
 
@@ -134,7 +137,7 @@ fn issue() -> Operation {
     Operation {
         path: "/api/v2/auth/token",
         id: "issueToken",
-        summary: "An access token for a client's secret (RFC 6749, section 4.4).",
+        summary: "An access token for a client's secret (RFC 6749, section 4.4), or for a refresh token (section 6).",
         successes: &const { [success(200, "a token", schema::<token::Reply>)] },
         ..SECRET
     }
@@ -144,9 +147,9 @@ fn revoke() -> Operation {
     Operation {
         path: "/api/v2/auth/revoke",
         id: "revokeToken",
-        summary: "The end of an access token before its time (RFC 7009).",
+        summary: "The end of an access token, or of a refresh token and all that came of it, before its time (RFC 7009).",
         parameters: &[REVISION, PREFER],
-        successes: &[Success { status: 200, description: "no node accepts it any more", schema: None, headers: &[ACK] }],
+        successes: &[Success { status: 200, description: "no node accepts it any more", schema: None, media_type: JSON, headers: &[ACK] }],
         ..SECRET
     }
 }
@@ -189,6 +192,7 @@ fn list() -> Operation {
         },
         successes: &const {
             [Success {
+                media_type: JSON,
                 status: 200,
                 description: "a page",
                 schema: Some(schema::<shape::Page>),
@@ -224,6 +228,7 @@ fn upload_() -> Operation {
         bodies: &[Body { media_type: "multipart/form-data", schema: |_| upload::form_schema() }],
         successes: &const {
             [Success {
+                media_type: JSON,
                 status: 201,
                 description: "it is durable on enough nodes, also if it replaces other content",
                 schema: Some(schema::<shape::Asset>),
@@ -232,6 +237,7 @@ fn upload_() -> Operation {
         },
         own_problems: &[
             Kind::ClientBlocked,
+            Kind::StorageQuota,
             Kind::AssetOfOther,
             Kind::VisibilityFixed,
             Kind::InvalidBody,
@@ -273,8 +279,8 @@ fn show() -> Operation {
         },
         successes: &const {
             [
-                Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), headers: &[TAG] },
-                Success { status: 304, description: "the description is the same", schema: None, headers: &[TAG] },
+                Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), media_type: JSON, headers: &[TAG] },
+                Success { status: 304, description: "the description is the same", schema: None, media_type: JSON, headers: &[TAG] },
             ]
         },
         own_problems: &[Kind::EndpointNotFound, Kind::AssetNotFound, Kind::AssetOfOther],
@@ -290,7 +296,9 @@ fn patch() -> Operation {
         access: Access::Token(Scope::AssetsWrite),
         parameters: &const { [ID, KEY, MATCH, REVISION] },
         bodies: &const { [json_body(schema::<assets::Changes>)] },
-        successes: &const { [Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), headers: &[TAG] }] },
+        successes: &const {
+            [Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), media_type: JSON, headers: &[TAG] }]
+        },
         own_problems: &[
             Kind::EndpointNotFound,
             Kind::AssetNotFound,
@@ -320,7 +328,9 @@ fn move_() -> Operation {
         access: Access::Token(Scope::AssetsWrite),
         parameters: &const { [ID, KEY, MATCH, REVISION] },
         bodies: &const { [json_body(schema::<assets::Target>)] },
-        successes: &const { [Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), headers: &[TAG] }] },
+        successes: &const {
+            [Success { status: 200, description: "the asset", schema: Some(schema::<shape::Asset>), media_type: JSON, headers: &[TAG] }]
+        },
         own_problems: &[
             Kind::EndpointNotFound,
             Kind::AssetNotFound,
@@ -412,7 +422,7 @@ fn delete() -> Operation {
         summary: "Delete asset by ID. Requires auth.",
         access: Access::Token(Scope::AssetsWrite),
         parameters: &const { [ID, KEY, MATCH, PREFER, REVISION] },
-        successes: &[Success { status: 204, description: "it is gone", schema: None, headers: &[ACK] }],
+        successes: &[Success { status: 204, description: "it is gone", schema: None, media_type: JSON, headers: &[ACK] }],
         own_problems: &[
             Kind::EndpointNotFound,
             Kind::AssetNotFound,
@@ -450,7 +460,9 @@ fn purge_() -> Operation {
         access: Access::Token(Scope::CachePurge),
         parameters: &const { [KEY, PREFER, REVISION] },
         bodies: &const { [json_body(schema::<purge::Wanted>)] },
-        successes: &const { [Success { status: 200, description: "done", schema: Some(schema::<shape::Purged>), headers: &[ACK] }] },
+        successes: &const {
+            [Success { status: 200, description: "done", schema: Some(schema::<shape::Purged>), media_type: JSON, headers: &[ACK] }]
+        },
         own_problems: &[
             Kind::ClientBlocked,
             Kind::InvalidBody,

@@ -5,12 +5,13 @@ use http::{
     HeaderValue, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use ncore_domain::{AuthenticateError, ChangeError, IssueError, RevokeError, SigningKeyError};
+use ncore_domain::{AuthenticateError, ChangeError, DenialReason, IssueError, RefreshError, RevokeError, SigningKeyError};
 use ncore_model::Rejection;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    front::Denial,
     problem::{Kind, Problem},
     v2::message::json,
 };
@@ -23,6 +24,10 @@ pub(super) struct OauthError {
     description: String,
     /// Whether the client showed its secret by HTTP Basic, and so is asked for it in that way.
     asks_for_basic: bool,
+    /// After how many seconds another try may succeed.
+    retry_after_s: Option<u64>,
+    /// Why somebody was not let in, if that is what it says.
+    denial: Option<DenialReason>,
 }
 
 /// The reply.
@@ -38,7 +43,11 @@ impl OauthError {
     }
 
     pub(super) fn unsupported_grant_type() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "the grant type of this endpoint is client_credentials")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            "the grant types of this endpoint are client_credentials and refresh_token",
+        )
     }
 
     pub(super) fn invalid_scope(description: impl Into<String>) -> Self {
@@ -59,7 +68,14 @@ impl OauthError {
 
     pub(super) fn of_client(error: &AuthenticateError, is_basic: bool) -> Self {
         match error {
-            AuthenticateError::Refused => Self::invalid_client(error.to_string(), is_basic),
+            AuthenticateError::Refused => Self::invalid_client(error.to_string(), is_basic).denied(DenialReason::Secret),
+            AuthenticateError::Address => {
+                Self::new(StatusCode::FORBIDDEN, "unauthorized_client", error.to_string()).denied(DenialReason::Address)
+            }
+            AuthenticateError::Slowed { wait } => {
+                let slowed = Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", error.to_string()).denied(DenialReason::Slowed);
+                Self { retry_after_s: Some(wait.as_secs() + 1), ..slowed }
+            }
             AuthenticateError::Busy | AuthenticateError::Fenced(_) => Self::later(error.to_string()),
             AuthenticateError::Hash(_) | AuthenticateError::State(_) => Self::internal(error),
         }
@@ -75,9 +91,27 @@ impl OauthError {
         }
     }
 
+    pub(super) fn of_refresh(error: &RefreshError) -> Self {
+        match error {
+            RefreshError::Refused | RefreshError::Reused => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_grant", error.to_string()).denied(DenialReason::Refresh)
+            }
+            RefreshError::Scope(_) => Self::invalid_scope(error.to_string()),
+            RefreshError::Fenced(_) => Self::later(error.to_string()),
+            RefreshError::Issue(error) => Self::of_issue(error),
+            RefreshError::Change(ChangeError::Unavailable { .. }) => {
+                Self::later("the cluster cannot take changes now; the refresh token is good as before")
+            }
+            RefreshError::Change(ChangeError::Unknown { .. }) => {
+                Self::later("whether the refresh token was used is not known: do not use it again, ask with the secret")
+            }
+            RefreshError::Change(_) | RefreshError::State(_) | RefreshError::Entropy => Self::internal(error),
+        }
+    }
+
     pub(super) fn of_revoke(error: &RevokeError) -> Self {
         match error {
-            RevokeError::OfOther => Self::invalid_request(error.to_string()),
+            RevokeError::OfOther => Self::invalid_request(error.to_string()).denied(DenialReason::Owner),
             RevokeError::Behind(_) => Self::later(error.to_string()),
             RevokeError::Change(ChangeError::Unavailable { .. }) => {
                 Self::later("the cluster cannot take changes now; the token is good as before")
@@ -90,17 +124,21 @@ impl OauthError {
         }
     }
 
-    fn later(description: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+    pub(super) fn later(description: impl Into<String>) -> Self {
+        Self { retry_after_s: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description) }
     }
 
-    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "no token for a reason of this node's own");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "this node failed; quote the request id")
     }
 
     fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
-        Self { status, error, description: description.into(), asks_for_basic: false }
+        Self { status, error, description: description.into(), asks_for_basic: false, retry_after_s: None, denial: None }
+    }
+
+    fn denied(self, reason: DenialReason) -> Self {
+        Self { denial: Some(reason), ..self }
     }
 }
 
@@ -109,12 +147,15 @@ impl IntoResponse for OauthError {
         tracing::debug!(error = self.error, description = self.description, "no token");
         let document = OauthDocument { error: self.error, error_description: &self.description };
         let mut response = json::respond(self.status, &document);
+        if let Some(reason) = self.denial {
+            response.extensions_mut().insert(Denial { reason, detail: self.description });
+        }
         let headers = response.headers_mut();
         if self.asks_for_basic {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="ncore", charset="UTF-8""#));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -14,10 +14,20 @@ pub(super) struct TokenRequest {
     pub(super) client_id: String,
     pub(super) secret: SecretString,
     pub(super) scope: Option<String>,
-    /// The token that is to be revoked.
+    /// What the access token is asked for.
+    pub(super) grant: Grant,
+    /// The token that is to be revoked, or looked at.
     pub(super) token: Option<String>,
     /// Whether the secret came by HTTP Basic.
     pub(super) is_basic: bool,
+}
+
+/// What an access token is asked for. `Debug` is left out: it has a secret.
+pub(super) enum Grant {
+    /// The client's own secret.
+    ClientCredentials,
+    /// A refresh token.
+    RefreshToken(String),
 }
 
 /// The parameters in the body. Others are ignored (RFC 6749, section 3.2). `Debug` is left out: it has a secret.
@@ -29,15 +39,19 @@ pub(in crate::v2) struct Parameters {
     secret: Option<String>,
     scope: Option<String>,
     token: Option<String>,
+    refresh_token: Option<String>,
 }
 
 impl TokenRequest {
     pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, OauthError> {
         let basic = basic(headers)?;
-        let Parameters { grant_type, client_id, secret, scope, token } = parameters(headers, body)?;
-        if grant_type.is_some_and(|grant| grant != "client_credentials") {
-            return Err(OauthError::unsupported_grant_type());
-        }
+        let Parameters { grant_type, client_id, secret, scope, token, refresh_token } = parameters(headers, body)?;
+        let grant = match (grant_type.as_deref(), refresh_token) {
+            (None | Some("client_credentials"), _) => Grant::ClientCredentials,
+            (Some("refresh_token"), Some(token)) => Grant::RefreshToken(token),
+            (Some("refresh_token"), None) => return Err(OauthError::invalid_request("refresh_token is missing")),
+            (Some(_), _) => return Err(OauthError::unsupported_grant_type()),
+        };
         let is_basic = basic.is_some();
         let (client_id, secret) = match (basic, client_id, secret) {
             (Some(_), _, Some(_)) => return Err(OauthError::invalid_request("the secret is sent in one way only, header or body")),
@@ -49,8 +63,13 @@ impl TokenRequest {
             (None, None, _) => return Err(OauthError::invalid_request("client_id is missing")),
             (None, Some(_), None) => return Err(OauthError::invalid_request("secret is missing")),
         };
-        Ok(Self { client_id, secret: SecretString::from(secret), scope, token, is_basic })
+        Ok(Self { client_id, secret: SecretString::from(secret), scope, grant, token, is_basic })
     }
+}
+
+/// The token in a body whose sender proved in the header who it is.
+pub(super) fn token(headers: &HeaderMap, body: &[u8]) -> Result<String, OauthError> {
+    parameters(headers, body)?.token.ok_or_else(|| OauthError::invalid_request("token is missing"))
 }
 
 fn parameters(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OauthError> {
@@ -65,8 +84,8 @@ fn parameters(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OauthError
         return Err(OauthError::invalid_request("the body must be application/json or application/x-www-form-urlencoded"));
     };
     // What is sent without a value counts as not sent.
-    let Parameters { grant_type, client_id, secret, scope, token } = &mut parameters;
-    for parameter in [grant_type, client_id, secret, scope, token] {
+    let Parameters { grant_type, client_id, secret, scope, token, refresh_token } = &mut parameters;
+    for parameter in [grant_type, client_id, secret, scope, token, refresh_token] {
         parameter.take_if(|value| value.is_empty());
     }
     Ok(parameters)
@@ -85,6 +104,7 @@ fn form_parameters(body: &[u8]) -> Result<Parameters, form::FormError> {
         secret: secret.or(client_secret),
         scope: one("scope")?,
         token: one("token")?,
+        refresh_token: one("refresh_token")?,
     })
 }
 

@@ -28,7 +28,7 @@ impl Credentials {
         if let Ok(text) = fs::read_to_string(&file) {
             return serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()));
         }
-        let request = AddClientRequest { name: "dev".to_owned(), scopes: Vec::new(), domains: Vec::new() };
+        let request = AddClientRequest { name: "dev".to_owned(), ..AddClientRequest::default() };
         let reply = connect(config.admin_socket()).await?.add_client(request).await.map_err(said)?.into_inner();
         let credentials = Self { client_id: reply.client_id, secret: reply.secret };
         let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file)?;
