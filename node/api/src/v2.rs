@@ -3,6 +3,7 @@
 mod assets;
 mod auth;
 mod document;
+mod logs;
 mod message;
 mod metrics;
 mod purge;
@@ -17,10 +18,10 @@ mod upload;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     routing::{get, post},
 };
-use ncore_domain::Domain;
+use ncore_domain::{Domain, Logs};
 
 use crate::problem::{Kind, Problem};
 
@@ -33,7 +34,7 @@ pub(crate) const STATUS_PATH: &str = "/api/v2/status";
 /// Where assets are uploaded to.
 pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
 
-pub(crate) fn routes(domain: Arc<Domain>) -> Router {
+pub(crate) fn routes(domain: Arc<Domain>, logs: Arc<Logs>) -> Router {
     Router::new()
         .route("/api/v2/auth/token", post(token::issue))
         .route("/api/v2/auth/revoke", post(token::revoke))
@@ -48,9 +49,12 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route("/api/v2/assets/{id}/replication", get(replication::show))
         .route("/api/v2/cache/purge", post(purge::purge))
         .route("/api/v2/metrics", get(metrics::show))
+        .route("/api/v2/logs", get(logs::list))
+        .route("/api/v2/logs/stream", get(logs::follow))
         .fallback(async || Problem::new(Kind::EndpointNotFound, "no such endpoint"))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")
         })
+        .layer(Extension(logs))
         .with_state(domain)
 }

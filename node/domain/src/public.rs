@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use ncore_model::{Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, Visibility, decode};
+use ncore_model::{Asset, Client, ClientId, ClientStatus, Query, ReadTables, Table, TableError, UsageUnit, Visibility, decode};
 use ncore_store::{BlobStatus, BlobStore};
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 const INDEXED: &str = "pub/";
 /// How many domains are shown; of the others there is only their number.
 const DOMAINS_SHOWN: usize = 3;
+
+/// Over how many days the bandwidth of a client is added up, today included.
+const BANDWIDTH_DAYS: u32 = 30;
 
 /// What anybody may know.
 pub struct Public {
@@ -66,6 +69,10 @@ pub struct Directory {
 pub struct DirectoryEntry {
     /// The domain, masked.
     pub domain: String,
+    /// What its client pays for, if that is known.
+    pub plan: Option<String>,
+    /// Bytes that its client's requests were answered with in the last 30 days, over all of its domains.
+    pub sent_30_days: u64,
     /// When its client was added, in milliseconds of the Unix epoch.
     pub since_ms: u64,
     /// Whether its client may act.
@@ -112,27 +119,43 @@ impl Public {
         index.await
     }
 
-    /// The directory of clients. Those that are suspended are not in it.
+    /// The directory of clients. Those that are suspended are not in it. The 30 days of bandwidth end with the day of `now_s`, in Unix
+    /// seconds.
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn directory(&self) -> Result<Seen<Directory>, StateError> {
-        self.cluster.read(|view| Ok(directory(view.clients()?))).await
+    pub async fn directory(&self, now_s: u64) -> Result<Seen<Directory>, StateError> {
+        let today = u32::try_from(now_s / UsageUnit::Day.seconds()).unwrap_or(u32::MAX - 1);
+        let days = today.saturating_sub(BANDWIDTH_DAYS - 1)..today + 1;
+        let directory = self.cluster.read(move |view| {
+            let sent = |client: &ClientId| {
+                let days = view.usage(client, UsageUnit::Day, days.start, days.end)?;
+                Ok(days.iter().map(|(_, counts)| counts.bytes_out).sum())
+            };
+            directory(view.clients()?, sent)
+        });
+        directory.await
     }
 }
 
-fn directory(mut clients: Vec<Client>) -> Directory {
+fn directory(mut clients: Vec<Client>, sent_30_days: impl Fn(&ClientId) -> Result<u64, TableError>) -> Result<Directory, TableError> {
     clients.retain(|client| client.status != ClientStatus::Suspended);
     clients.sort_by_key(|client| client.created_at_ms);
-    let entries = clients.iter().flat_map(|client| {
-        let entry = |domain: &String| DirectoryEntry { domain: mask(domain), since_ms: client.created_at_ms, status: client.status };
-        client.domains.iter().map(entry)
-    });
+    let domains = clients.iter().flat_map(|client| client.domains.iter().map(move |domain| (mask(domain), client)));
     let mut seen = HashSet::new();
-    let mut entries: Vec<_> = entries.filter(|entry| seen.insert(entry.domain.clone())).collect();
-    let domains = entries.len();
-    entries.truncate(DOMAINS_SHOWN);
-    Directory { entries, domains }
+    let domains: Vec<_> = domains.filter(|(domain, _)| seen.insert(domain.clone())).collect();
+    let count = domains.len();
+    let entry = |(domain, client): (String, &Client)| {
+        let (plan, sent_30_days) = (plan(client), sent_30_days(&client.id)?);
+        Ok(DirectoryEntry { domain, plan, sent_30_days, since_ms: client.created_at_ms, status: client.status })
+    };
+    let entries = domains.into_iter().take(DOMAINS_SHOWN).map(entry).collect::<Result<_, TableError>>()?;
+    Ok(Directory { entries, domains: count })
+}
+
+/// What a client pays for. The model has no plans.
+fn plan(_client: &Client) -> Option<String> {
+    None
 }
 
 /// A domain without what stands in front of its last two labels.
@@ -172,7 +195,9 @@ mod tests {
         };
         let mut clients = vec![client(3, ClientStatus::Review), client(1, ClientStatus::Suspended), client(2, ClientStatus::Active)];
         clients.extend([client(4, ClientStatus::Active), client(5, ClientStatus::Active)]);
-        let directory = directory(clients);
+        let sent = |client: &ClientId| Ok(if client.as_str() == "c3" { 812 } else { 0 });
+        let directory = directory(clients, sent).expect("a directory");
+        assert_eq!(directory.entries.iter().map(|entry| entry.sent_30_days).collect::<Vec<_>>(), [0, 812, 0]);
         let shown: Vec<_> = directory.entries.iter().map(|entry| (entry.domain.as_str(), entry.status)).collect();
         assert_eq!(
             shown,
