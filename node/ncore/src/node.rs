@@ -269,8 +269,9 @@ impl Node {
         let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
         let router = Router::new(assets, Arc::new(api));
         let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
-        let listening = serving.spawn(serve(listener, router, stop.clone()));
+        // Before the listener: who sees the node ready finds its socket.
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
+        let listening = serving.spawn(serve(listener, router, stop.clone()));
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(Self { control, store, agent, listening, admin, access_writer, leaving, stop_delay: config.listen.stop_delay, stop })

@@ -217,6 +217,7 @@ async fn stream(rig: &Rig, query: &str) -> Body {
 #[tokio::test]
 async fn a_stream_has_what_is_the_viewers_and_ends_with_the_token_and_with_the_node() {
     let rig = Rig::new(100).await;
+    rig.site.rig.raise_schema();
     let own = rig.site.client.as_str();
     rig.record(&rig.own, Some(own), "/assets/before", 200, 1).await;
     let (mut body, mut filtered) = (stream(&rig, "").await, stream(&rig, "?status=4xx").await);

@@ -14,7 +14,7 @@ pub(super) fn render(directory: Option<&Directory>) -> Markup {
                 None => p.none { "The directory cannot be read now." },
                 Some(directory) if directory.domains == 0 => p.none { "No client has registered a domain." },
                 Some(directory) => {
-                    p.lead { "Bandwidth is that of the client, over all of its domains. Domains are masked; the others are shown to administrators." }
+                    p.lead { "Bandwidth is that of the client, over all of its domains. Domains are masked." }
                     (scrolling("Public client directory", &table(directory)))
                 }
             }

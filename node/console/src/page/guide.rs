@@ -11,6 +11,11 @@ pub(super) const FIRST: [&str; 8] =
 /// The token, the first thing that a client needs.
 pub(super) fn token(url: &str) -> Markup {
     let usage = format!("curl -H \"Authorization: Bearer $TOKEN\" \\\n  \"{url}/api/v2/assets?prefix=video-bg/\"");
+    let first = format!(
+        "TOKEN=$(curl -s {url}/api/v2/auth/token \\\n  -d client_id=your-client-id -d secret=your-client-secret \\\n  | sed \
+         's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\ncurl -H \"Authorization: Bearer $TOKEN\" \\\n  -F file=@my-asset.webm -F \
+         path=video-bg/my-asset.webm \\\n  \"{url}/api/v2/assets/upload\""
+    );
     html! {
         div.guide {
             div.step {
@@ -28,6 +33,8 @@ pub(super) fn token(url: &str) -> Markup {
                 (block("Header with the token", "Authorization: Bearer eyJ0eXAi..."))
                 p { "With the token at hand, from any shell:" }
                 (block("Command to list assets", &usage))
+                p { "From nothing but the credentials, with an upload:" }
+                (block("Commands for a token and an upload", &first))
             }
         }
     }
@@ -78,7 +85,7 @@ pub(super) fn example(operation: &str, url: &str, node: &str, software: &str) ->
     Some(html! {
         div.example {
             p.takes { (label) }
-            (block("Example", &text))
+            (block(&format!("Example of {operation}"), &text))
         }
     })
 }

@@ -67,12 +67,12 @@ fn one(content: &Content<'_>, path: &str, method: &str, operation: &Value) -> Ma
                 @if let Some(description) = operation["description"].as_str() { p { (description) } }
                 @if let Some(example) = guide::example(id, &content.node.url, node, software) { (example) }
                 @if operation["parameters"].as_array().is_some_and(|parameters| !parameters.is_empty()) {
-                    (scrolling("Parameters", &parameters(operation)))
+                    (scrolling(&format!("Parameters of {id}"), &parameters(operation)))
                 }
                 @for (media_type, body) in members(&operation["requestBody"]["content"]) {
-                    (scrolling("Body", &fields(document, &body["schema"], &format!("Body: {media_type}"))))
+                    (scrolling(&format!("Body of {id}: {media_type}"), &fields(document, &body["schema"], &format!("Body: {media_type}"))))
                 }
-                (scrolling("Responses", &responses(operation)))
+                (scrolling(&format!("Responses of {id}"), &responses(operation)))
                 (attempt(document, path, method, operation))
             }
         }

@@ -94,7 +94,7 @@ impl PathClass {
     /// All of them, in the order of declaration.
     pub const ALL: [Self; 5] = [Self::Public, Self::Asset, Self::Restricted, Self::Api, Self::Node];
 
-    /// Its name: the paths that are of it.
+    /// Its name: the paths that are of it, as `*` says it; `/` stands for whatever else the node answers itself.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,7 +102,7 @@ impl PathClass {
             Self::Asset => "/assets/*",
             Self::Restricted => "/restricted/*",
             Self::Api => "/api/*",
-            Self::Node => "node",
+            Self::Node => "/",
         }
     }
 }
