@@ -246,6 +246,18 @@ const withoutScript = async (browser) => {
   await page.close();
 };
 
+// What a client used is known once the nodes have reported it.
+const directory = async (browser) => {
+  const page = await (await browser.newContext()).newPage();
+  await until("directory: the bandwidth of the client is there", async () => {
+    await page.goto(url + "/");
+    return /client-a\.example\s+—\s+20\d\d-\d\d\s+[\d.]+ [MG]B\s+active/.test(await text(page, "#clients tbody"));
+  });
+  const rows = await text(page, "#clients tbody");
+  expect(rows.includes("[1 more hidden]") && !/cdn|media|client-d/.test(rows), "directory: domains are masked, and few are shown");
+  await page.close();
+};
+
 (async () => {
   const bearer = await token();
   await publish(bearer);
@@ -258,6 +270,7 @@ const withoutScript = async (browser) => {
     await keyboard(browser);
     await calls(browser, bearer);
     await withoutScript(browser);
+    await directory(browser);
     for (const view of VIEWS) await look(browser, view);
   } finally {
     await browser.close();

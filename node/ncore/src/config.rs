@@ -411,7 +411,7 @@ impl Config {
             return Err("rates.purges must be at most 10000, because each is remembered by itself; 0 is no limit");
         }
         if self.access_log.keep > ACCESS_KEEP_MAX {
-            return Err("access_log.keep must be at most 1000000: they are in memory");
+            return Err("access_log.keep must be at most 100000: they are in memory, and looked through for each question");
         }
         if self.access_log.files == 0 || self.access_log.file_size < ACCESS_FILE_MIN {
             return Err(
@@ -435,7 +435,7 @@ const RATES_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(2).
 const PURGES_MAX: u32 = 10_000;
 
 /// The most records of the access log in memory.
-const ACCESS_KEEP_MAX: usize = 1_000_000;
+const ACCESS_KEEP_MAX: usize = 100_000;
 /// The smallest file of the access log.
 const ACCESS_FILE_MIN: ByteSize = ByteSize(64 << 10);
 

@@ -64,7 +64,7 @@ fn one(content: &Content<'_>, path: &str, method: &str, operation: &Value) -> Ma
                 span.about { (text(&operation["summary"])) }
             }
             div.inside {
-                @if let Some(description) = operation["description"].as_str() { p { (description) } }
+                @if let Some(description) = operation["description"].as_str() { p { (prose(description)) } }
                 @if let Some(example) = guide::example(id, &content.node.url, node, software) { (example) }
                 @if operation["parameters"].as_array().is_some_and(|parameters| !parameters.is_empty()) {
                     (scrolling(&format!("Parameters of {id}"), &parameters(operation)))
@@ -86,7 +86,7 @@ fn parameters(operation: &Value) -> Markup {
             thead { tr { th scope="col" { "Name" } th scope="col" { "In" } th scope="col" { "What it is" } } }
             tbody {
                 @for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                    tr { th scope="row" { (text(&parameter["name"])) } td { (text(&parameter["in"])) } td.prose { (text(&parameter["description"])) } }
+                    tr { th scope="row" { (text(&parameter["name"])) } td { (text(&parameter["in"])) } td.prose { (prose(text(&parameter["description"]))) } }
                 }
             }
         }
@@ -106,7 +106,7 @@ fn fields(document: &Value, schema: &Value, caption: &str) -> Markup {
                     tr {
                         th scope="row" { (name) }
                         td { (kind(field)) @if !required(name) { ", optional" } }
-                        td.prose { (text(&field["description"])) }
+                        td.prose { (prose(text(&field["description"]))) }
                     }
                 }
             }
@@ -121,11 +121,25 @@ fn responses(operation: &Value) -> Markup {
             thead { tr { th scope="col" { "Status" } th scope="col" { "What it means" } } }
             tbody {
                 @for (status, response) in members(&operation["responses"]) {
-                    tr { th scope="row" { (status) } td.prose { (text(&response["description"])) } }
+                    tr { th scope="row" data-class=(&status[..1]) { (status) } td.prose { (lines(text(&response["description"]))) } }
                 }
             }
         }
     }
+}
+
+/// What stands between backquotes is code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// What is said of each code on a line of its own, the code first.
+fn lines(text: &str) -> Markup {
+    html! { @for line in text.split("; ") { span.said-of { (prose(line)) } } }
 }
 
 /// The form to try a call with; the script shows it.
