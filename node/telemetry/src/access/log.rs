@@ -106,6 +106,11 @@ impl AccessLog {
         self.file_errors.load(Ordering::Relaxed)
     }
 
+    /// From now on this thread is the one that [collects](Self::collect): it is unparked when there is much to do.
+    pub(super) fn collected_by_this_thread(&self) {
+        self.inbox.taken_by_this_thread();
+    }
+
     /// Takes what has come, to where it belongs. `batch` is empty before and afterwards, and keeps its memory.
     pub(super) fn collect(&self, batch: &mut Vec<AccessRecord>, file: Option<&mut AccessFile>) {
         self.inbox.take(batch);

@@ -198,6 +198,21 @@ fn a_file_that_cannot_be_written_is_counted_and_records_are_kept_all_the_same() 
 }
 
 #[test]
+fn many_at_once_wake_the_thread_and_none_is_dropped() {
+    let log = Arc::new(AccessLog::new(1));
+    let _writer = AccessWriter::start(Arc::clone(&log), None, "one").expect("a thread");
+    // More than fit, and nobody waits as long as the thread would sleep.
+    let all = 10 * QUEUE_MAX as u64;
+    for at in 0..all {
+        log.record(record("/", at));
+        while at % 512 == 0 && at - log.taken() > QUEUE_MAX as u64 / 2 {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(log.dropped(), 0);
+}
+
+#[test]
 fn what_came_before_the_end_is_taken() {
     let log = Arc::new(AccessLog::new(10));
     let writer = AccessWriter::start(Arc::clone(&log), None, "one").expect("a thread");
