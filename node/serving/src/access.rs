@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, header::USER_AGENT};
@@ -76,11 +76,14 @@ impl Drop for Pending {
         if !self.answered {
             return;
         }
-        let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.record.took_us = micros(self.started.elapsed());
         self.record.ended_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros);
         self.log.record(self.record.take());
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn class_of(path: &str) -> PathClass {
