@@ -54,7 +54,7 @@ pub(super) async fn list(State(domain): Shared, Extension(logs): Extension<Arc<L
     let page = logs.find(&viewer, query, wanted.limit).await;
     let next_cursor = page.entries.last().filter(|_| page.has_more).map(|entry| list.cursor(entry.position()));
     let link = next_cursor.as_deref().map(|cursor| wanted.next(cursor));
-    let mut response = json::respond(StatusCode::OK, &Document::new(page, next_cursor));
+    let mut response = json::respond(StatusCode::OK, &Document::new(&page, next_cursor));
     if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
         response.headers_mut().insert(LINK, link);
     }
@@ -83,7 +83,7 @@ struct Answered {
 }
 
 impl Document {
-    fn new(page: LogPage, next_cursor: Option<String>) -> Self {
+    fn new(page: &LogPage, next_cursor: Option<String>) -> Self {
         let line = |entry: &LogEntry| AccessLine::new(&entry.record, &entry.node.name);
         let answered = |answer: &NodeAnswer| Answered {
             node: answer.node.name.to_string(),
