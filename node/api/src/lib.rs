@@ -80,7 +80,7 @@ pub struct ApiParts {
 /// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here. A [`Remote`] says where the request
 /// comes from; without one it comes from an address that is nobody's.
 pub fn router(parts: ApiParts) -> Router {
-    front::around(v2::routes(Arc::clone(&parts.domain), Arc::clone(&parts.logs)), parts)
+    front::around(v2::routes(Arc::clone(&parts.domain)), parts)
 }
 
 /// What the API is, as an OpenAPI document: the one at `/api/v2/openapi.json`.

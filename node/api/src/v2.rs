@@ -18,10 +18,10 @@ mod upload;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
+    Router,
     routing::{get, post},
 };
-use ncore_domain::{Domain, Logs};
+use ncore_domain::Domain;
 
 use crate::problem::{Kind, Problem};
 
@@ -34,7 +34,7 @@ pub(crate) const STATUS_PATH: &str = "/api/v2/status";
 /// Where assets are uploaded to.
 pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
 
-pub(crate) fn routes(domain: Arc<Domain>, logs: Arc<Logs>) -> Router {
+pub(crate) fn routes(domain: Arc<Domain>) -> Router {
     Router::new()
         .route("/api/v2/auth/token", post(token::issue))
         .route("/api/v2/auth/revoke", post(token::revoke))
@@ -55,6 +55,5 @@ pub(crate) fn routes(domain: Arc<Domain>, logs: Arc<Logs>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")
         })
-        .layer(Extension(logs))
         .with_state(domain)
 }

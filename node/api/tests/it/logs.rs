@@ -8,13 +8,14 @@ use http::{Method, Request, header::AUTHORIZATION};
 use http_body_util::BodyExt;
 use ncore_api::{ApiParts, router};
 use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs};
+use ncore_limits::LimitSettings;
 use ncore_model::{NodeId, Scope};
 use ncore_telemetry::{AccessHead, AccessLog, AccessQuery, AccessRecord, AccessWriter, PathClass};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::site::Site;
+use crate::site::{Site, parts};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -64,7 +65,7 @@ impl Rig {
             peers: Arc::new(Others { log: Arc::clone(&other) }),
             stopping: stopping.clone(),
         }));
-        site.router = router(ApiParts { domain: site.rig.domain.clone(), usage: Arc::default(), logs });
+        site.router = router(ApiParts { logs, ..parts(&site.rig, LimitSettings::default()) });
         let writers = [&own, &other].map(|log| AccessWriter::start(Arc::clone(log), None, "one").expect("a thread"));
         Self { site, own, other, stopping, _writers: writers }
     }
