@@ -40,6 +40,13 @@ pub mod limits {
     }
 }
 
+/// The access log of a node, for other nodes.
+pub mod logs {
+    pub mod v1 {
+        tonic::include_proto!("ncore.logs.v1");
+    }
+}
+
 /// The operator's command line, over the node's Unix socket.
 pub mod admin {
     pub mod v1 {

@@ -12,7 +12,7 @@ mod revision;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -37,8 +37,9 @@ use crate::{
 
 /// Puts the layers around the routes of the families, outermost last.
 pub(crate) fn around(routes: Router, parts: ApiParts) -> Router {
-    let ApiParts { domain, usage, limiter } = parts;
+    let ApiParts { domain, usage, limiter, logs } = parts;
     routes
+        .layer(Extension(logs))
         .layer(from_fn_with_state(Arc::clone(&domain), revision::from_a_state_that_new))
         .layer(from_fn_with_state(Arc::clone(&domain), bounded))
         .layer(from_fn_with_state((Arc::clone(&domain), limiter), limits::limited))

@@ -33,6 +33,8 @@
 //! | `GET /api/v2/assets/{id}/replication` | `assets:read` | 200 |
 //! | `POST /api/v2/cache/purge` | `cache:purge` | 200 |
 //! | `GET /api/v2/metrics` | `metrics:read` | 200 |
+//! | `GET /api/v2/logs` | `metrics:read` | 200 |
+//! | `GET /api/v2/logs/stream` | `metrics:read` | 200, server-sent events |
 //!
 //! # What holds for every response
 //!
@@ -57,7 +59,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use ncore_domain::Domain;
+use ncore_domain::{Domain, Logs};
 use ncore_limits::Limiter;
 use ncore_telemetry::Usage;
 use tower::ServiceExt;
@@ -76,6 +78,8 @@ pub struct ApiParts {
     pub usage: Arc<Usage>,
     /// Which requests may go on.
     pub limiter: Limiter,
+    /// The access log of the cluster.
+    pub logs: Arc<Logs>,
 }
 
 /// The API as an axum router. It answers every path: those that it does not know with 404.

@@ -6,6 +6,7 @@ mod assets;
 mod auth;
 mod called_from;
 mod document;
+mod logs;
 mod message;
 mod metadata;
 mod metrics;
@@ -58,6 +59,8 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route("/api/v2/assets/{id}/replication", get(replication::show))
         .route("/api/v2/cache/purge", post(purge::purge))
         .route("/api/v2/metrics", get(metrics::show))
+        .route("/api/v2/logs", get(logs::list))
+        .route("/api/v2/logs/stream", get(logs::follow))
         .fallback(async || Problem::new(Kind::EndpointNotFound, "no such endpoint"))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")

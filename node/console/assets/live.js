@@ -38,7 +38,11 @@
     const head = document.createElement("th");
     head.scope = "row";
     head.append(time(row));
-    line.append(head, ...row.cells.map((cell) => element("td", "number", cell)));
+    const status = element("span", "status", row.status);
+    status.dataset.class = row.class;
+    const held = document.createElement("td");
+    held.append(status);
+    line.append(head, element("td", "path", row.path), held, ...row.cells.map((cell) => element("td", "number", cell)));
     return line;
   };
 
@@ -64,6 +68,8 @@
     set(document.getElementById("fact-storage"), news.storage);
     replace("event-list", news.events, eventRow);
     replace("log-rows", news.log, logRow);
+    const empty = document.getElementById("log-empty");
+    if (empty) empty.hidden = news.log.length > 0;
     last = news.at;
   };
 

@@ -30,10 +30,29 @@
     return [path + (search ? "?" + search : ""), { method: form.dataset.method, headers, body, credentials: "omit", cache: "no-store" }];
   };
 
+  // A stream has no end: it is shown as it comes, until it is long enough, or the call is made again.
+  const read = async (response, form) => {
+    const type = response.headers.get("content-type") || "";
+    if (!type.startsWith("text/event-stream") || !response.ok) return response.text();
+    const output = form.querySelector("output");
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    if (form.stop) form.stop();
+    form.stop = () => reader.cancel();
+    while (text.length < SHOWN_BYTES) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += value;
+      output.textContent = text;
+    }
+    reader.cancel();
+    return text;
+  };
+
   const answer = async (form) => {
     const began = performance.now();
     const response = await fetch(...request(form));
-    const text = await response.text();
+    const text = await read(response, form);
     const took = Math.round(performance.now() - began);
     let shown = text;
     try {

@@ -13,12 +13,18 @@ use http::{
 };
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use ncore_domain::{Directory, Domain, NodeStatus, PublicIndex};
-use ncore_telemetry::{Events, History};
+use ncore_telemetry::{AccessLog, Events, History};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::{BoxError, files::Files, live::Live, page, snapshot::Snapshot};
+use crate::{
+    BoxError,
+    files::Files,
+    live::{Figures, Live},
+    page,
+    snapshot::Snapshot,
+};
 
 /// The body of an answer.
 pub type PageBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -31,6 +37,8 @@ pub struct ConsoleParts {
     pub history: Arc<History>,
     /// What happened to it.
     pub events: Arc<Events>,
+    /// What is recorded of its requests.
+    pub access: Arc<AccessLog>,
     /// What does not change while it runs.
     pub node: NodeInfo,
     /// The OpenAPI document of the API.
@@ -72,7 +80,8 @@ impl Console {
     /// The console over these parts. [`run`](Self::run) has to be running for its streams to have news.
     #[must_use]
     pub fn new(parts: ConsoleParts) -> Self {
-        let live = Live::new(Arc::clone(&parts.history), Arc::clone(&parts.events), parts.stopping.clone());
+        let figures = Figures { history: Arc::clone(&parts.history), events: Arc::clone(&parts.events), access: Arc::clone(&parts.access) };
+        let live = Live::new(figures, parts.stopping.clone());
         Self { files: Files::new(), live, known: Mutex::new(None), parts }
     }
 
@@ -113,7 +122,7 @@ impl Console {
         let html = page::render(&page::Content {
             files: &self.files,
             node: &self.parts.node,
-            snapshot: &Snapshot::of(&self.parts.history, &self.parts.events),
+            snapshot: &Snapshot::of(&self.parts.history, &self.parts.events, &self.parts.access),
             known: &known,
             reference: &self.parts.reference,
             index: further.as_ref().unwrap_or(&known.index).as_ref(),
@@ -151,7 +160,8 @@ impl Console {
         {
             return Arc::clone(known);
         }
-        let (status, directory, index) = tokio::join!(self.parts.domain.status(), self.parts.domain.public().directory(), self.index(None));
+        let directory = self.parts.domain.public().directory(self.parts.domain.now_s());
+        let (status, directory, index) = tokio::join!(self.parts.domain.status(), directory, self.index(None));
         let fresh = Arc::new(Known { status: status.ok().map(|seen| seen.value), directory: directory.ok().map(|seen| seen.value), index });
         *known = Some((Instant::now(), Arc::clone(&fresh)));
         fresh

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 /// What stands for a figure that is not known.
-pub(crate) const UNKNOWN: &str = "–";
+pub(crate) const UNKNOWN: &str = "—";
 
 /// Bytes with a unit of a thousand, as disks and networks have them: `84 KB`, `48.2 MB`, `3.84 GB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body::Frame;
-use ncore_telemetry::{Events, History};
+use ncore_telemetry::{AccessLog, Events, History};
 use tokio::{
     sync::{Semaphore, watch},
     time::{MissedTickBehavior, interval},
@@ -25,18 +25,25 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What a viewer is told first: after how many milliseconds to come back when the stream ends.
 const RETRY: &str = "retry: 3000\n\n";
 
+/// What the news is made of.
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) history: Arc<History>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) access: Arc<AccessLog>,
+}
+
 pub(crate) struct Live {
-    history: Arc<History>,
-    events: Arc<Events>,
+    figures: Figures,
     news: watch::Sender<Bytes>,
     places: Arc<Semaphore>,
     stopping: CancellationToken,
 }
 
 impl Live {
-    pub(crate) fn new(history: Arc<History>, events: Arc<Events>, stopping: CancellationToken) -> Self {
+    pub(crate) fn new(figures: Figures, stopping: CancellationToken) -> Self {
         let (news, _) = watch::channel(Bytes::new());
-        Self { history, events, news, places: Arc::new(Semaphore::new(VIEWERS_MAX)), stopping }
+        Self { figures, news, places: Arc::new(Semaphore::new(VIEWERS_MAX)), stopping }
     }
 
     /// Writes the news until the node stops; nothing while nobody looks.
@@ -63,7 +70,8 @@ impl Live {
     }
 
     fn message(&self) -> Bytes {
-        let snapshot = Snapshot::of(&self.history, &self.events);
+        let Figures { history, events, access } = &self.figures;
+        let snapshot = Snapshot::of(history, events, access);
         let json = serde_json::to_string(&snapshot).unwrap_or_default();
         Bytes::from(format!("data: {json}\n\n"))
     }
@@ -71,14 +79,14 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
-    use super::{Live, VIEWERS_MAX};
+    use super::{Figures, Live, VIEWERS_MAX};
     use futures_util::StreamExt;
     use std::sync::Arc;
     use tokio_util::sync::CancellationToken;
 
     #[tokio::test]
     async fn viewers_are_bounded_and_a_place_comes_back() {
-        let live = Live::new(Arc::default(), Arc::default(), CancellationToken::new());
+        let live = Live::new(Figures::default(), CancellationToken::new());
         let mut viewers: Vec<_> = (0..VIEWERS_MAX).map(|_| live.watch().expect("a place")).collect();
         assert!(live.watch().is_none());
         viewers.pop();
@@ -88,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_has_news_each_second_and_ends_when_the_node_stops() {
         let stopping = CancellationToken::new();
-        let live = Arc::new(Live::new(Arc::default(), Arc::default(), stopping.clone()));
+        let live = Arc::new(Live::new(Figures::default(), stopping.clone()));
         let running = tokio::spawn({
             let live = Arc::clone(&live);
             async move { live.run().await }

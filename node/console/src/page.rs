@@ -2,6 +2,7 @@
 
 mod assets;
 mod directory;
+mod guide;
 mod log;
 mod metrics;
 mod node;
@@ -63,7 +64,7 @@ pub(crate) fn render(content: &Content<'_>) -> String {
                         (node::render(content))
                     }
                     (assets::render(content))
-                    (reference::render(content.reference))
+                    (reference::render(content))
                     (directory::render(content.known.directory.as_ref()))
                     (log::access(content.snapshot))
                 }

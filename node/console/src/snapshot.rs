@@ -1,6 +1,6 @@
 //! What the page says that changes by the second, as texts: rendered into the page, and sent to those who stay.
 
-use ncore_telemetry::{Event, Events, History, Room, Stretch, Summary};
+use ncore_telemetry::{AccessLog, Event, Events, History, PublicCount, Room, Summary};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 /// How many events are shown.
 const EVENTS_SHOWN: usize = 8;
 /// How many lines of the log of access are shown.
-const LOG_SHOWN: usize = 10;
+const LOG_SHOWN: usize = 12;
 
 /// The texts of one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ pub(crate) struct Snapshot {
     pub(crate) cards: Vec<Card>,
     /// What happened, the newest first.
     pub(crate) events: Vec<EventRow>,
-    /// What was served, the newest first.
+    /// What was answered, the newest first.
     pub(crate) log: Vec<LogRow>,
     /// The file system of the data: used and total.
     pub(crate) storage: String,
@@ -54,23 +54,29 @@ pub(crate) struct EventRow {
     pub(crate) about: String,
 }
 
-/// What was served in ten seconds.
+/// Requests of one kind, with alike statuses, that ended in one second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LogRow {
     pub(crate) time: String,
     pub(crate) machine: String,
-    /// Requests, then 2xx, 3xx, 4xx, 5xx, hits of assets, and bytes.
-    pub(crate) cells: [String; 7],
+    /// What they were for.
+    pub(crate) path: &'static str,
+    /// The hundreds of their status.
+    pub(crate) class: u16,
+    /// The same as text.
+    pub(crate) status: String,
+    /// How many, the share of hits, and bytes.
+    pub(crate) cells: [String; 3],
 }
 
 impl Snapshot {
-    pub(crate) fn of(history: &History, events: &Events) -> Self {
+    pub(crate) fn of(history: &History, events: &Events, access: &AccessLog) -> Self {
         let summary = history.summary();
         Self {
             at: format::time(summary.latest.at_ms),
             cards: cards(&summary),
             events: events.newest(EVENTS_SHOWN).into_iter().map(EventRow::from).collect(),
-            log: history.stretches(LOG_SHOWN).into_iter().map(LogRow::from).collect(),
+            log: access.public(LOG_SHOWN).into_iter().map(LogRow::from).collect(),
             storage: summary.latest.storage.map_or_else(|| UNKNOWN.to_owned(), of_total),
         }
     }
@@ -144,24 +150,32 @@ impl From<Event> for EventRow {
     }
 }
 
-impl From<Stretch> for LogRow {
-    fn from(stretch: Stretch) -> Self {
-        let [_, ok, redirected, refused, failed] = stretch.statuses.map(format::count);
-        let share = (stretch.hits * 1_000).checked_div(stretch.hits + stretch.misses);
-        let hits = share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{} %", format::percent(share)));
+impl From<PublicCount> for LogRow {
+    fn from(count: PublicCount) -> Self {
+        let at_ms = count.at_s.saturating_mul(1_000);
+        let share = (count.hits * 1_000).checked_div(count.hits + count.misses);
+        let hits = match share {
+            None => UNKNOWN.to_owned(),
+            Some(1_000) => "HIT".to_owned(),
+            Some(0) => "MISS".to_owned(),
+            Some(share) => format!("{} % HIT", format::percent(share)),
+        };
         Self {
-            time: format::time(stretch.from_ms),
-            machine: format::machine(stretch.from_ms),
-            cells: [format::count(stretch.requests), ok, redirected, refused, failed, hits, format::bytes(stretch.sent_bytes)],
+            time: format::time(at_ms),
+            machine: format::machine(at_ms),
+            path: count.class.as_str(),
+            class: count.status_class,
+            status: format!("{}xx", count.status_class),
+            cells: [format::count(count.requests), hits, format::bytes(count.bytes)],
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Snapshot;
+    use super::{LogRow, Snapshot};
     use crate::format::UNKNOWN;
-    use ncore_telemetry::{EventKind, Events, History, Machine, Room, Sample};
+    use ncore_telemetry::{AccessLog, EventKind, Events, History, Machine, PathClass, PublicCount, Room, Sample};
 
     fn value<'a>(snapshot: &'a Snapshot, id: &str) -> (&'a str, &'a str, &'a str) {
         let card = snapshot.cards.iter().find(|card| card.id == id).expect("a card");
@@ -170,12 +184,30 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_dash() {
-        let snapshot = Snapshot::of(&History::default(), &Events::default());
+        let snapshot = Snapshot::of(&History::default(), &Events::default(), &AccessLog::default());
         for id in ["cpu", "hits", "latency", "memory"] {
             assert_eq!(value(&snapshot, id).0, UNKNOWN, "{id}");
         }
         assert_eq!(snapshot.storage, UNKNOWN);
         assert!(snapshot.log.is_empty() && snapshot.events.is_empty());
+    }
+
+    #[test]
+    fn what_was_answered_in_a_second() {
+        let count = |hits, misses| PublicCount {
+            at_s: 86_400,
+            class: PathClass::Public,
+            status_class: 2,
+            requests: 1_000,
+            hits,
+            misses,
+            bytes: 5_000_000,
+        };
+        for (hits, misses, said) in [(0, 0, UNKNOWN), (9, 0, "HIT"), (0, 9, "MISS"), (9, 1, "90.0 % HIT")] {
+            let row = LogRow::from(count(hits, misses));
+            assert_eq!((row.time.as_str(), row.path, row.status.as_str()), ("00:00:00", "/pub/*", "2xx"));
+            assert_eq!(row.cells, ["1\u{202f}000", said, "5.00 MB"]);
+        }
     }
 
     #[test]
@@ -190,7 +222,7 @@ mod tests {
         history.push(sample);
         let events = Events::default();
         events.push(EventKind::Fenced, "lost touch");
-        let snapshot = Snapshot::of(&history, &events);
+        let snapshot = Snapshot::of(&history, &events, &AccessLog::default());
         assert_eq!(value(&snapshot, "bandwidth"), ("500", "KB/s", "peak 500 KB/s"));
         assert_eq!(value(&snapshot, "connections"), ("1\u{202f}247", "", "limit 8\u{202f}192"));
         assert_eq!(value(&snapshot, "hits").0, "90.0");
@@ -198,6 +230,5 @@ mod tests {
         assert_eq!(value(&snapshot, "memory").0, "41.2");
         assert_eq!(value(&snapshot, "errors"), ("2", "", "no earlier figure"));
         assert_eq!((snapshot.events[0].kind, snapshot.events[0].level), ("fenced", "warning"));
-        assert_eq!(snapshot.log[0].cells, ["100", "90", "5", "3", "2", "90.0 %", "5.00 MB"]);
     }
 }

@@ -37,6 +37,7 @@ mod copies;
 mod credentials;
 mod domain;
 mod error;
+mod logs;
 mod once;
 mod placement;
 mod public;
@@ -60,6 +61,7 @@ pub use error::{
     AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, RevokeError,
     SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
 };
+pub use logs::{Follower, FoundLog, LogEntry, LogNode, LogPage, LogParts, LogPeerError, LogPeers, Logs, News, NodeAnswer, Viewer};
 pub use once::{OnceKey, OnceKeyError};
 pub use placement::{PlacementRules, RuleStatus};
 pub use public::{Directory, DirectoryEntry, Public, PublicAsset, PublicIndex};

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use ncore_model::{Account, Asset, Client, ClientStatus, Query, ReadTables, Table, TableError, Visibility, decode};
+use ncore_model::{Account, Asset, Client, ClientId, ClientStatus, Query, ReadTables, Table, TableError, UsageUnit, Visibility, decode};
 use ncore_store::{BlobStatus, BlobStore};
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 const INDEXED: &str = "pub/";
 /// How many domains are shown; of the others there is only their number.
 const DOMAINS_SHOWN: usize = 3;
+
+/// Over how many days the bandwidth of a client is added up, today included.
+const BANDWIDTH_DAYS: u32 = 30;
 
 /// What anybody may know.
 pub struct Public {
@@ -68,6 +71,8 @@ pub struct DirectoryEntry {
     pub domain: String,
     /// What the plan of its client is called; empty if it has none.
     pub plan: String,
+    /// Bytes that its client's requests were answered with in the last 30 days, over all of its domains.
+    pub sent_30_days: u64,
     /// Since when its client is one, in milliseconds of the Unix epoch.
     pub since_ms: u64,
     /// Whether its client may act.
@@ -115,37 +120,44 @@ impl Public {
         index.await
     }
 
-    /// The directory of clients. Those that are suspended are not in it.
+    /// The directory of clients. Those that are suspended are not in it. The 30 days of bandwidth end with the day of `now_s`, in Unix
+    /// seconds.
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn directory(&self) -> Result<Seen<Directory>, StateError> {
-        let directory = self.cluster.read(|view| {
+    pub async fn directory(&self, now_s: u64) -> Result<Seen<Directory>, StateError> {
+        let today = u32::try_from(now_s / UsageUnit::Day.seconds()).unwrap_or(u32::MAX - 1);
+        let days = today.saturating_sub(BANDWIDTH_DAYS - 1)..today + 1;
+        let directory = self.cluster.read(move |view| {
+            let sent = |client: &ClientId| {
+                let days = view.usage(client, UsageUnit::Day, days.start, days.end)?;
+                Ok(days.iter().map(|(_, counts)| counts.bytes_out).sum())
+            };
             let with_account = |client: Client| Ok((view.account(&client.id)?, client));
-            Ok(directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?))
+            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, sent)
         });
         directory.await
     }
 }
 
-fn directory(mut clients: Vec<(Option<Account>, Client)>) -> Directory {
+fn directory(
+    mut clients: Vec<(Option<Account>, Client)>,
+    sent_30_days: impl Fn(&ClientId) -> Result<u64, TableError>,
+) -> Result<Directory, TableError> {
     let since_ms = |account: &Option<Account>, client: &Client| account.as_ref().map_or(client.created_at_ms, |account| account.since_ms);
     clients.retain(|(_, client)| client.status != ClientStatus::Suspended);
     clients.sort_by_key(|(account, client)| since_ms(account, client));
-    let entries = clients.iter().flat_map(|(account, client)| {
-        let entry = move |domain: &String| DirectoryEntry {
-            domain: mask(domain),
-            plan: account.as_ref().map_or_else(String::new, |account| account.plan.name.clone()),
-            since_ms: since_ms(account, client),
-            status: client.status,
-        };
-        client.domains.iter().map(entry)
-    });
+    let domains = clients.iter().flat_map(|(account, client)| client.domains.iter().map(move |domain| (mask(domain), account, client)));
     let mut seen = HashSet::new();
-    let mut entries: Vec<_> = entries.filter(|entry| seen.insert(entry.domain.clone())).collect();
-    let domains = entries.len();
-    entries.truncate(DOMAINS_SHOWN);
-    Directory { entries, domains }
+    let domains: Vec<_> = domains.filter(|(domain, ..)| seen.insert(domain.clone())).collect();
+    let count = domains.len();
+    let entry = |(domain, account, client): (String, &Option<Account>, &Client)| {
+        let plan = account.as_ref().map_or_else(String::new, |account| account.plan.name.clone());
+        let sent_30_days = sent_30_days(&client.id)?;
+        Ok(DirectoryEntry { domain, plan, sent_30_days, since_ms: since_ms(account, client), status: client.status })
+    };
+    let entries = domains.into_iter().take(DOMAINS_SHOWN).map(entry).collect::<Result<_, TableError>>()?;
+    Ok(Directory { entries, domains: count })
 }
 
 /// A domain without what stands in front of its last two labels.
@@ -190,7 +202,9 @@ mod tests {
             let plan = Plan { name: "Pro".to_owned(), ..Plan::default() };
             (client.created_at_ms == 5).then(|| Account { since_ms: 0, plan, ..Account::default() })
         };
-        let directory = directory(clients.into_iter().map(|client| (account(&client), client)).collect());
+        let sent = |client: &ClientId| Ok(if client.as_str() == "c3" { 812 } else { 0 });
+        let directory = directory(clients.into_iter().map(|client| (account(&client), client)).collect(), sent).expect("a directory");
+        assert_eq!(directory.entries.iter().map(|entry| entry.sent_30_days).collect::<Vec<_>>(), [0, 0, 812]);
         let shown: Vec<_> = directory.entries.iter().map(|entry| (entry.domain.as_str(), entry.plan.as_str(), entry.status)).collect();
         assert_eq!(
             shown,

@@ -51,6 +51,9 @@ pub(crate) struct Config {
     /// What is logged.
     #[serde(default)]
     pub(crate) log: LogConfig,
+    /// What is recorded of requests.
+    #[serde(default)]
+    pub(crate) access_log: AccessLogConfig,
 }
 
 /// `[node]`
@@ -303,6 +306,33 @@ impl Default for LogConfig {
     }
 }
 
+/// `[access_log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessLogConfig {
+    /// How many records are kept in memory: each takes 300 to 1,200 bytes.
+    pub(crate) keep: usize,
+    /// Where they are also written, as lines of JSON. By default nowhere.
+    pub(crate) dir: Option<PathBuf>,
+    /// How large a file gets.
+    pub(crate) file_size: ByteSize,
+    /// How many files stay, the one that is being written included.
+    pub(crate) files: usize,
+}
+
+impl Default for AccessLogConfig {
+    fn default() -> Self {
+        Self { keep: 10_000, dir: None, file_size: ByteSize::mib(64), files: 8 }
+    }
+}
+
+impl AccessLogConfig {
+    /// Whether nothing is recorded at all.
+    pub(crate) fn is_off(&self) -> bool {
+        self.keep == 0 && self.dir.is_none()
+    }
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -382,6 +412,14 @@ impl Config {
         if self.rates.purges > PURGES_MAX {
             return Err("rates.purges must be at most 10000, because each is remembered by itself; 0 is no limit");
         }
+        if self.access_log.keep > ACCESS_KEEP_MAX {
+            return Err("access_log.keep must be at most 100000: they are in memory, and looked through for each question");
+        }
+        if self.access_log.files == 0 || self.access_log.file_size < ACCESS_FILE_MIN {
+            return Err(
+                "access_log.files must be at least 1 and access_log.file_size at least 64KiB; leave access_log.dir out to write none",
+            );
+        }
         if (1..CHECKPOINT_RATE_MIN).contains(&self.transfer.checkpoint_rate.as_u64()) {
             return Err("transfer.checkpoint_rate must be 0 or at least 1MiB, or receivers give up");
         }
@@ -397,6 +435,11 @@ const RATES_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(2).
 
 /// Purges of one token that are remembered at once.
 const PURGES_MAX: u32 = 10_000;
+
+/// The most records of the access log in memory.
+const ACCESS_KEEP_MAX: usize = 100_000;
+/// The smallest file of the access log.
+const ACCESS_FILE_MIN: ByteSize = ByteSize(64 << 10);
 
 /// Bytes a second. With fewer, a receiver that shares them with a few others waits for a piece for so long that it takes the sender for
 /// dead.

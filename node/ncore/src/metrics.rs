@@ -20,7 +20,7 @@ use ncore_limits::{Class, LimitMetrics};
 use ncore_raft::RaftNode;
 use ncore_serving::{Outcome, ServingMetrics};
 use ncore_store::BlobStore;
-use ncore_telemetry::{Figures, Source};
+use ncore_telemetry::{AccessLog, Figures, Source};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
 
 use crate::machine;
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) agent: Arc<AgentMetrics>,
     pub(crate) limits: Arc<LimitMetrics>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) access: Arc<AccessLog>,
     pub(crate) machine: MachineParts,
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct MachineParts {
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, machine } = parts;
+    let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, access, machine } = parts;
     vec![
         Arc::new(ControlFigures(control)),
         Arc::new(FenceFigures(fences)),
@@ -57,6 +58,7 @@ pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
         Arc::new(AgentFigures(agent)),
         Arc::new(LimitFigures(limits)),
         Arc::new(DenialFigures(denials)),
+        Arc::new(AccessFigures(access)),
         Arc::new(MachineFigures(machine)),
     ]
 }
@@ -314,6 +316,16 @@ impl Source for LimitFigures {
         )?;
         let asks = [("failed", load(&metrics.asks_failed)), ("served", load(&metrics.asks_served))];
         figures.counters("rate_asks", "Asks for permits: of this node, not answered; and of others, answered here", "result", &asks)
+    }
+}
+
+struct AccessFigures(Arc<AccessLog>);
+
+impl Source for AccessFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let records = [("taken", self.0.taken()), ("dropped", self.0.dropped())];
+        figures.counters("access_records", "Records of the access log, by whether there was room for them", "result", &records)?;
+        figures.counter("access_file_errors", "How often the file of the access log could not be written", self.0.file_errors())
     }
 }
 

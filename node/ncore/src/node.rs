@@ -7,6 +7,7 @@
 //! There are two runtimes. Raft, its log and the transfers have one of their own, so that a data plane under load does not delay
 //! a heartbeat; serving and the API have the other.
 
+mod access_logs;
 mod admission;
 mod counters;
 mod data_dir;
@@ -36,14 +37,14 @@ use ncore_agent::{Agent, AgentHandle, AgentSettings};
 use ncore_api::{Api, ApiParts};
 use ncore_console::{Console, ConsoleParts, NodeInfo};
 use ncore_control::{AutopilotSettings, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
-use ncore_domain::{Domain, DomainParts, Settings, SystemClock};
+use ncore_domain::{Domain, DomainParts, LogNode, LogParts, Logs, Settings, SystemClock};
 use ncore_freshness::Fences;
 use ncore_limits::{LimitMetrics, LimitSettings, Limiter, LimiterParts};
 use ncore_model::NodeId;
 use ncore_replica::Replica;
 use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
 use ncore_store::{BlobStore, StoreConfig};
-use ncore_telemetry::{Events, History, LogFormat, Metrics, Usage, init_logging};
+use ncore_telemetry::{AccessFileSettings, AccessLog, AccessWriter, Events, History, LogFormat, Metrics, Usage, init_logging};
 use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -55,10 +56,11 @@ use tonic::service::Routes;
 
 use crate::{
     admin,
-    config::{self, Config},
+    config::{self, AccessLogConfig, Config},
     ending,
     metrics::{self, MachineParts},
 };
+use access_logs::{LogService, OtherLogs};
 use admission::Doorkeeper;
 use counters::Counters;
 use data_dir::DataDir;
@@ -117,6 +119,7 @@ struct Node {
     agent: AgentHandle,
     listening: tokio::task::JoinHandle<()>,
     admin: tokio::task::JoinHandle<()>,
+    access_writer: AccessWriter,
     leaving: CancellationToken,
     stop_delay: Duration,
     stop: CancellationToken,
@@ -158,6 +161,9 @@ impl Node {
             nodes: Arc::new(Counters::new(Arc::clone(&peers), Arc::clone(&replica))),
             metrics: Arc::clone(&limit_metrics),
         });
+        let access = Arc::new(AccessLog::new(config.access_log.keep));
+        let access_writer = AccessWriter::start(Arc::clone(&access), access_file(config), &config.node.name)?;
+        let log_peers = Arc::new(OtherLogs(Arc::clone(&peers)));
 
         let control_config = ControlConfig {
             data_dir: dir.clone(),
@@ -175,7 +181,9 @@ impl Node {
             autopilot: autopilot_settings(config),
             clock: Arc::new(ncore_control::SystemClock),
         };
-        let routes = Routes::new(blobs.into_server()).add_service(limiter.service().into_server());
+        let routes = Routes::new(blobs.into_server())
+            .add_service(limiter.service().into_server())
+            .add_service(LogService::new(id, Arc::clone(&access)));
         let control = Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, routes).await?;
         founding::found_if_marked(&control, dir).await?;
 
@@ -213,6 +221,7 @@ impl Node {
             service: service_metrics,
             agent: Arc::clone(agent.metrics()),
             limits: limit_metrics,
+            access: Arc::clone(&access),
             machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
             denials: Arc::clone(domain.denials()),
         }));
@@ -238,6 +247,7 @@ impl Node {
             domain: Arc::clone(&domain),
             history,
             events,
+            access: Arc::clone(&access),
             node: NodeInfo { url: config.http_address(), tls: config.listen.https.is_some() },
             reference: ncore_api::openapi(),
             stopping: leaving.clone(),
@@ -250,16 +260,24 @@ impl Node {
             let (limiter, stop) = (limiter.clone(), stop.clone());
             async move { limiter.run(stop).await }
         });
-        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter }));
+        let logs = Arc::new(Logs::new(LogParts {
+            node: LogNode { id, name: config.node.name.as_str().into() },
+            log: Arc::clone(&access),
+            peers: log_peers,
+            stopping: leaving.clone(),
+        }));
+        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs }));
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
         let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
-        let router = Arc::new(Router::new(assets, Arc::new(api)));
-        let listening = serving.spawn(serve(listener, router, stop.clone()));
+        let router = Router::new(assets, Arc::new(api));
+        let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
         tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
+        // Before the listener: who sees the node ready finds its socket.
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
+        let listening = serving.spawn(serve(listener, router, stop.clone()));
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Self { control, store, agent, listening, admin, leaving, stop_delay: config.listen.stop_delay, stop })
+        Ok(Self { control, store, agent, listening, admin, access_writer, leaving, stop_delay: config.listen.stop_delay, stop })
     }
 
     /// Resolves with the reason for which the node must stop at once.
@@ -296,6 +314,8 @@ impl Node {
         self.stop.cancel();
         let _ = timeout(STOP_DEADLINE * 4, self.listening).await;
         let _ = timeout(STOP_DEADLINE, self.admin).await;
+        // What was answered until now is in the file then.
+        drop(self.access_writer);
         let _ = timeout(STOP_DEADLINE, self.agent.shutdown()).await;
         if timeout(STOP_DEADLINE, self.control.shutdown()).await.is_err() {
             tracing::warn!("the control plane did not stop in time; the next start recovers");
@@ -367,6 +387,11 @@ fn domain_settings(config: &Config) -> Settings {
     settings.max_upload_bytes = config.limits.max_upload.as_u64();
     settings.request_deadline = config.cluster.request_deadline;
     settings
+}
+
+fn access_file(config: &Config) -> Option<AccessFileSettings> {
+    let AccessLogConfig { dir, file_size, files, .. } = &config.access_log;
+    Some(AccessFileSettings { dir: dir.clone()?, bytes_max: file_size.as_u64(), files: *files })
 }
 
 fn transfer_settings(config: &Config) -> TransferSettings {

@@ -14,6 +14,7 @@ use ncore_telemetry::Tally;
 
 use crate::{
     BoxError,
+    access::Pending,
     listener::StreamProgress,
     metrics::{ServingMetrics, add},
     serve::{SliceBody, SliceError},
@@ -29,6 +30,8 @@ pub(crate) struct ResponseBody {
     meter: Option<BodyMeter>,
     /// There on HTTP/2, where a stream that stands still has to be noticed from outside of it.
     progress: Option<Arc<StreamProgress>>,
+    /// There if requests are recorded.
+    record: Option<Pending>,
 }
 
 /// Where the bytes of an asset are counted: for the node, and for the client that has the asset.
@@ -83,7 +86,12 @@ impl ResponseBody {
 
     fn of(source: Source, meter: Option<BodyMeter>) -> Self {
         let progress = StreamProgress::current();
-        Self { source, meter, progress }
+        Self { source, meter, progress, record: None }
+    }
+
+    /// Takes the record of its request, which is complete when the body is gone.
+    pub(crate) fn keep(&mut self, record: Pending) {
+        self.record = Some(record);
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -108,6 +116,9 @@ impl ResponseBody {
     }
 
     fn count(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
+        if let (Some(record), Some(Ok(frame))) = (&mut self.record, polled) {
+            record.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
+        }
         let Some(BodyMeter { metrics, client }) = &self.meter else { return };
         match polled {
             Some(Ok(frame)) => {

@@ -16,6 +16,7 @@
 //! Every wait for the peer has a deadline: the TLS handshake, the head of a request, its body, and each piece of a
 //! response ([`ListenerSettings`] lists them). A connection that passes one is closed and counted in [`ServingMetrics`].
 
+mod access;
 mod body;
 mod listener;
 mod metrics;

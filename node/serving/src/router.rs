@@ -10,16 +10,18 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{HOST, SERVER},
 };
+use ncore_telemetry::{AccessLog, Client};
 use tracing::{Instrument, Span};
 
 use crate::{
+    access::Pending,
     body::{ApiBody, ResponseBody},
     metrics::{Outcome, ServingMetrics},
     place::{self, Place},
     problem::{self, About},
     request_body::RequestBody,
     request_id::{RequestId, X_REQUEST_ID},
-    serve::{AssetRequest, AssetServer},
+    serve::{AssetRequest, AssetServer, Readers},
 };
 
 /// A request as it comes to an [`ApiService`]. Its [`RequestId`] is in its extensions.
@@ -47,13 +49,20 @@ pub struct PeerInfo {
 pub struct Router {
     assets: AssetServer,
     api: Arc<dyn ApiService>,
+    log: Option<Arc<AccessLog>>,
 }
 
 impl Router {
     /// A router over both planes. It counts where `assets` does.
     #[must_use]
     pub fn new(assets: AssetServer, api: Arc<dyn ApiService>) -> Self {
-        Self { assets, api }
+        Self { assets, api, log: None }
+    }
+
+    /// The router, with every request that it answers recorded.
+    #[must_use]
+    pub fn recording(self, log: Arc<AccessLog>) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     pub(crate) fn metrics(&self) -> &Arc<ServingMetrics> {
@@ -67,8 +76,9 @@ impl Router {
         let method = request.method().clone();
         let head_only = method == Method::HEAD;
         let span = span(&request, &request_id);
+        let mut record = self.log.as_ref().map(|log| Pending::begin(log, &request, peer, &request_id, started));
 
-        let answer = self.dispatch(request, peer, &request_id);
+        let answer = self.dispatch(request, peer, &request_id, &mut record);
         let answer = AssertUnwindSafe(answer).catch_unwind();
         let mut response = answer.instrument(span.clone()).await.unwrap_or_else(|_| {
             self.metrics().record(Outcome::Panicked);
@@ -89,10 +99,19 @@ impl Router {
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, request_id.into_header());
         headers.insert(SERVER, HeaderValue::from_static("ncore"));
+        let Some(mut record) = record else { return response };
+        record.answered(response.status().as_u16(), response.headers());
+        response.body_mut().keep(record);
         response
     }
 
-    async fn dispatch(&self, mut request: ApiRequest, peer: PeerInfo, request_id: &RequestId) -> Response<ResponseBody> {
+    async fn dispatch(
+        &self,
+        mut request: ApiRequest,
+        peer: PeerInfo,
+        request_id: &RequestId,
+        record: &mut Option<Pending>,
+    ) -> Response<ResponseBody> {
         if !names_one_host(&request) {
             return self.refuse_host(&request, request_id);
         }
@@ -102,10 +121,18 @@ impl Router {
             let (query, remote) = (request.uri().query(), peer.remote.ip());
             let (method, headers, host) = (request.method(), request.headers(), place::authority(&request));
             let request = AssetRequest { method, headers, path, query, asset, host_owner: owner, host, remote, request_id };
-            return self.assets.serve(&request).await;
+            let (response, entry) = self.assets.serve(&request).await;
+            if let Some(record) = record {
+                let restricted = entry.as_ref().is_some_and(|entry| entry.facts().readers == Readers::Admitted);
+                record.asset(entry.map(|entry| Arc::clone(entry.owner())).or(request.host_owner), restricted);
+            }
+            return response;
         }
         request.extensions_mut().insert(request_id.clone());
         let response = self.api.call(request, peer).await;
+        if let (Some(record), Some(Client(client))) = (record, response.extensions().get::<Client>()) {
+            record.client(Arc::clone(client));
+        }
         self.metrics().record(Outcome::Api);
         response.map(ResponseBody::api)
     }

@@ -48,12 +48,12 @@ use ncore_cache::{
 };
 use ncore_telemetry::Tally;
 
-pub(crate) use self::slice_body::SliceBody;
 pub use self::{
     admission::{Admission, Refused, RefusedReason, Visit},
     catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, Readers, ViewAge},
     slices::{LoadedSlice, SLICE_BYTES, SliceError, SliceSource, Slices},
 };
+pub(crate) use self::{head::X_CACHE, slice_body::SliceBody};
 use self::{
     judge::{Selection, Verdict},
     slice_body::{Piece, first_slice, within_slice},
@@ -139,10 +139,10 @@ impl AssetServer {
         self.catalog.host_owner(host)
     }
 
-    /// Answers one request.
-    pub(crate) async fn serve(&self, request: &AssetRequest<'_>) -> Response<ResponseBody> {
-        let mut client = None;
-        let (outcome, mut response) = match self.receive(request, &mut client).await {
+    /// Answers one request. With the answer comes the asset, if there is one.
+    pub(crate) async fn serve(&self, request: &AssetRequest<'_>) -> (Response<ResponseBody>, Option<Arc<AssetEntry>>) {
+        let mut located = None;
+        let (outcome, mut response) = match self.receive(request, &mut located).await {
             Ok(delivery) => delivery,
             Err(refusal) => refuse(&refusal, request),
         };
@@ -151,15 +151,14 @@ impl AssetServer {
             response.headers_mut().insert(X_NCORE_NODE, node.clone());
         }
         self.metrics.record(outcome);
-        if let Some(client) = client {
-            client.answered(response.status().as_u16());
-        }
         tracing::debug!(outcome = outcome.as_str(), "asset request judged");
-        response
+        let Some(Located { entry, client }) = located else { return (response, None) };
+        client.answered(response.status().as_u16());
+        (response, Some(entry))
     }
 
-    /// Whose request it is goes to `client` as soon as it is known, for refusals count as well.
-    async fn receive(&self, request: &AssetRequest<'_>, client: &mut Option<Tally>) -> Result<Delivery, Refusal> {
+    /// What the request is for goes to `found` as soon as it is known, for refusals count as well.
+    async fn receive(&self, request: &AssetRequest<'_>, found: &mut Option<Located>) -> Result<Delivery, Refusal> {
         match *request.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Ok((Outcome::Options, head::options())),
@@ -175,13 +174,12 @@ impl AssetServer {
             located => located?,
         };
         let now_s = unix_now_s();
-        let located = Located { client: entry.meter.tally(now_s), entry };
-        *client = Some(located.client.clone());
+        let located = &*found.insert(Located { client: entry.meter.tally(now_s), entry });
         let entry = &located.entry;
         if entry.facts().readers == Readers::Admitted {
             self.admit(&path, Some(&entry.facts().client), request).await?;
         }
-        let (outcome, mut response) = self.answer(request, &located, now_s).await?;
+        let (outcome, mut response) = self.answer(request, located, now_s).await?;
         if age == ViewAge::Stale {
             head::mark_stale(response.headers_mut(), Some(entry));
         }

@@ -20,8 +20,6 @@ const RATE_S: u64 = 60;
 const NOW_S: u64 = 5;
 /// Points of a line.
 const LINE: usize = 60;
-/// The stretch of a [`Stretch`], in seconds.
-const STRETCH_S: u64 = 10;
 
 /// The figures of the last minutes and hours.
 #[derive(Debug, Default)]
@@ -78,23 +76,6 @@ pub struct Trend {
     pub minutes: u64,
 }
 
-/// What was served in ten seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
-    /// When it began, in milliseconds of the Unix epoch.
-    pub from_ms: u64,
-    /// Requests.
-    pub requests: u64,
-    /// Responses by the hundreds of their status.
-    pub statuses: [u64; 5],
-    /// Assets whose first bytes were on this node.
-    pub hits: u64,
-    /// Assets whose first bytes came from another node.
-    pub misses: u64,
-    /// Bytes of bodies to viewers.
-    pub sent_bytes: u64,
-}
-
 impl History {
     /// Adds the figures of now. Meant to be called once a second.
     pub fn push(&self, sample: Sample) {
@@ -136,45 +117,6 @@ impl History {
             line_requests: rings.line(|before, sample| sample.requests - before.requests),
             line_connections: rings.line(|_, sample| sample.connections),
             line_cpu: rings.line(|before, sample| cpu(before, sample).unwrap_or(0)),
-        }
-    }
-
-    /// What was served in each of the last stretches of ten seconds in which there was any request, the newest first.
-    #[must_use]
-    pub fn stretches(&self, max: usize) -> Vec<Stretch> {
-        let rings = self.rings.lock();
-        let mut stretches = Vec::with_capacity(max);
-        let mut end = match rings.seconds.back() {
-            Some(latest) => *latest,
-            None => return stretches,
-        };
-        let number = |sample: &Sample| sample.at_ms / (STRETCH_S * 1_000);
-        for sample in rings.seconds.iter().rev().skip(1) {
-            if number(sample) == number(&end) {
-                continue;
-            }
-            let from_ms = number(&end) * STRETCH_S * 1_000;
-            if end.requests > sample.requests {
-                stretches.push(Stretch::between(sample, &end, from_ms));
-            }
-            if stretches.len() == max {
-                break;
-            }
-            end = *sample;
-        }
-        stretches
-    }
-}
-
-impl Stretch {
-    fn between(before: &Sample, sample: &Sample, from_ms: u64) -> Self {
-        Self {
-            from_ms,
-            requests: sample.requests - before.requests,
-            statuses: std::array::from_fn(|at| sample.statuses[at] - before.statuses[at]),
-            hits: sample.hits - before.hits,
-            misses: sample.misses - before.misses,
-            sent_bytes: sample.sent_bytes - before.sent_bytes,
         }
     }
 }
@@ -248,7 +190,6 @@ mod tests {
         run(&history, &mut sample, 30, 0);
         let summary = history.summary();
         assert_eq!((summary.trend, summary.hits_per_mille, summary.errors_before, summary.cpu_per_mille), (None, None, None, None));
-        assert!(history.stretches(8).is_empty());
     }
 
     #[test]
@@ -265,10 +206,6 @@ mod tests {
         assert_eq!((summary.errors, summary.errors_before), (240 * 10 + 60 * 15, Some(300 * 10)));
         assert_eq!(summary.hits_per_mille, Some(1_000));
         assert_eq!(summary.line_requests, vec![150; 60]);
-        let stretches = history.stretches(4);
-        assert_eq!(stretches.len(), 4);
-        assert_eq!((stretches[1].requests, stretches[1].statuses[4], stretches[1].sent_bytes), (1_500, 150, 7_500));
-        assert_eq!(stretches[0].from_ms - stretches[1].from_ms, 10_000);
     }
 
     #[test]

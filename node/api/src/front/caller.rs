@@ -16,7 +16,7 @@ use http::Method;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use ncore_model::ClientId;
-use ncore_telemetry::{Tally, Usage};
+use ncore_telemetry::{Client, Tally, Usage};
 
 /// In the extensions of a request: where who authenticates it says whose it is.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +36,12 @@ pub(super) async fn counted(State(usage): State<Arc<Usage>>, mut request: Reques
     let is_head = request.method() == Method::HEAD;
     let caller = Caller::default();
     request.extensions_mut().insert(caller.clone());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     let Some(client) = caller.0.get() else { return response };
     let tally = usage.meter(client.as_str()).tally(now_s);
     tally.answered(response.status().as_u16());
+    // For the record of the request in the access log, which whoever took the request keeps.
+    response.extensions_mut().insert(Client(client.as_str().into()));
     if is_head { response } else { response.map(|body| sent(body, tally)) }
 }
 

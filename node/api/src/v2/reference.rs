@@ -68,13 +68,14 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let security = match operation.access {
         Access::Anybody => json!([]),
         Access::Token(scope) => json!([{ "token": [scope.as_str()] }]),
+        Access::TokenOrAdministrator(scope) => json!([{ "token": [scope.as_str()] }, { "administrator": [] }]),
         Access::AnyToken => json!([{ "token": [] }]),
         Access::Administrator => json!([{ "administrator": [] }]),
         Access::Secret => json!([{ "secret": [] }, {}]),
         Access::SecretOrAdministrator => json!([{ "secret": [] }, { "administrator": [] }, {}]),
     };
     described["security"] = security;
-    if let Access::Token(scope) = operation.access {
+    if let Access::Token(scope) | Access::TokenOrAdministrator(scope) = operation.access {
         described["description"] = json!(format!("Needs a token with the scope `{}`.", scope.as_str()));
     }
     if !operation.bodies.is_empty() {

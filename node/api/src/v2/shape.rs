@@ -8,18 +8,28 @@ use serde::Serialize;
 /// An asset: the eleven fields that every version of this API has had, and three more.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Asset {
+    /// Unique asset identifier
     id: String,
+    /// Relative storage path
     path: String,
+    /// Full CDN URL
     url: String,
+    /// MIME type
     mime: String,
+    /// Bytes
     size: u64,
+    /// Hex digest
     sha256: String,
+    /// Owning client
     #[schemars(with = "String")]
     client_id: ClientId,
+    /// Cache TTL in seconds
     cache_ttl: u32,
+    /// Unix timestamp
     created_at: u64,
-    /// The node that accepted the content.
+    /// Serving node ID: the node that accepted the content
     node: String,
+    /// Synced across nodes
     replicated: bool,
     /// How many nodes are known to hold it.
     copies: usize,

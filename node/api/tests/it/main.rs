@@ -7,6 +7,7 @@ mod changes;
 mod connection;
 mod front;
 mod limits;
+mod logs;
 mod metrics;
 mod reference;
 #[expect(dead_code, reason = "the tests of the domain use more of it")]

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use axum::{Router, body::Body};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION, request::Builder};
 use http_body_util::BodyExt;
 use ncore_api::{ApiParts, router};
 use ncore_control::ControlPlane;
+use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs};
 use ncore_limits::{BoxError, LimitSettings, Limiter, LimiterParts, Nodes};
 use ncore_model::{ClientId, NodeId, Query, Scope};
+use ncore_telemetry::{AccessLog, AccessQuery};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::rig::{Plan, Rig};
@@ -88,7 +92,7 @@ impl Site {
 /// What the API of a node alone stands on, with these limits.
 pub(crate) fn parts(rig: &Rig, settings: LimitSettings) -> ApiParts {
     let limits = LimiterParts { own: NodeId(1), incarnation: 1, settings, nodes: Arc::new(Alone), metrics: Arc::default() };
-    ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default(), limiter: Limiter::new(limits) }
+    ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default(), limiter: Limiter::new(limits), logs: no_logs() }
 }
 
 struct Alone;
@@ -101,6 +105,26 @@ impl Nodes for Alone {
     fn channel(&self, node: NodeId) -> Result<tonic::transport::Channel, BoxError> {
         Err(format!("there is no {node}").into())
     }
+}
+
+/// A log that nothing is recorded in, of a node that has no others. Who follows it is at the end at once.
+pub(crate) fn no_logs() -> Arc<Logs> {
+    struct Alone;
+
+    impl LogPeers for Alone {
+        fn others(&self) -> Vec<LogNode> {
+            Vec::new()
+        }
+
+        fn find<'a>(&'a self, node: NodeId, _query: &'a AccessQuery, _max: usize) -> BoxFuture<'a, Result<FoundLog, LogPeerError>> {
+            Box::pin(async move { Err(LogPeerError { node, source: "there is none".into() }) })
+        }
+    }
+
+    let stopping = CancellationToken::new();
+    stopping.cancel();
+    let node = LogNode { id: NodeId(1), name: "one".into() };
+    Arc::new(Logs::new(LogParts { node, log: Arc::new(AccessLog::new(0)), peers: Arc::new(Alone), stopping }))
 }
 
 async fn token_of(rig: &Rig, client: &ClientId, scopes: &[Scope]) -> String {

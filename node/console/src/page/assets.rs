@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use ncore_domain::{PublicAsset, PublicIndex};
 
 use super::{Content, scrolling};
-use crate::format;
+use crate::format::{self, UNKNOWN};
 
 pub(super) fn render(content: &Content<'_>) -> Markup {
     html! {
@@ -39,7 +39,7 @@ fn table(index: &PublicIndex) -> Markup {
                 @for asset in &index.assets { (row(asset)) }
                 tr.shut {
                     th scope="row" { "/restricted/…" }
-                    td { "–" } td.number { "–" } td { "–" } td { "–" } td.number { "401" }
+                    td { (UNKNOWN) } td.number { (UNKNOWN) } td { (UNKNOWN) } td { (UNKNOWN) } td.number { "401" }
                 }
             }
         }

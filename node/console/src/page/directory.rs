@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use ncore_domain::Directory;
 
 use super::scrolling;
-use crate::format;
+use crate::format::{self, UNKNOWN};
 
 pub(super) fn render(directory: Option<&Directory>) -> Markup {
     html! {
@@ -13,7 +13,10 @@ pub(super) fn render(directory: Option<&Directory>) -> Markup {
             @match directory {
                 None => p.none { "The directory cannot be read now." },
                 Some(directory) if directory.domains == 0 => p.none { "No client has registered a domain." },
-                Some(directory) => (scrolling("Public client directory", &table(directory))),
+                Some(directory) => {
+                    p.lead { "Bandwidth is that of the client, over all of its domains. Domains are masked." }
+                    (scrolling("Public client directory", &table(directory)))
+                }
             }
         }
     }
@@ -29,6 +32,7 @@ fn table(directory: &Directory) -> Markup {
                     th scope="col" { "Domain" }
                     th scope="col" { "Plan" }
                     th scope="col" { "Since" }
+                    th.number scope="col" { "Bandwidth (30d)" }
                     th scope="col" { "Status" }
                 }
             }
@@ -36,16 +40,16 @@ fn table(directory: &Directory) -> Markup {
                 @for entry in &directory.entries {
                     tr {
                         th scope="row" { (entry.domain) }
-                        td { @if entry.plan.is_empty() { "–" } @else { (entry.plan) } }
+                        td { @if entry.plan.is_empty() { (UNKNOWN) } @else { (entry.plan) } }
                         td { time datetime=(format::month(entry.since_ms)) { (format::month(entry.since_ms)) } }
+                        td.number { (format::bytes(entry.sent_30_days)) }
                         td { span data-status=(entry.status.as_str()) { (entry.status.as_str()) } }
                     }
                 }
                 @if hidden > 0 {
                     tr.shut {
                         th scope="row" { "[" (hidden) " more hidden]" }
-                        td { "–" }
-                        td { "–" }
+                        td { (UNKNOWN) } td { (UNKNOWN) } td.number { (UNKNOWN) }
                         td { "auth req." }
                     }
                 }

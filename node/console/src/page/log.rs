@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::scrolling;
 use crate::snapshot::{EventRow, LogRow, Snapshot};
 
-/// The heads of the columns of numbers.
-const COLUMNS: [&str; 7] = ["Requests", "2xx", "3xx", "4xx", "5xx", "Hits", "Sent"];
+/// The heads of the columns of figures.
+const COLUMNS: [&str; 3] = ["Requests", "Cache", "Sent"];
 
 pub(super) fn events(snapshot: &Snapshot) -> Markup {
     html! {
@@ -33,10 +33,12 @@ pub(super) fn access(snapshot: &Snapshot) -> Markup {
         section id="log" aria-labelledby="log-heading" {
             h2 id="log-heading" { "Access log stream" }
             p.lead {
-                "Public, unauthenticated view: what was served in each ten seconds with traffic, in UTC. Full request logs, client ids and \
-                 addresses are for administrators alone."
+                "Showing: public access log (unauthenticated view). Full request logs, client IDs, and IP data are available only to \
+                 authenticated administrators, and to clients of their own requests. The stream below shows aggregated public-tier events: \
+                 what was answered in each second, by kind of path and class of status, in UTC."
             }
             (scrolling("Access log", &table(snapshot)))
+            p.none id="log-empty" hidden[!snapshot.log.is_empty()] { "Nothing was answered in the last minute with traffic." }
         }
     }
 }
@@ -44,10 +46,12 @@ pub(super) fn access(snapshot: &Snapshot) -> Markup {
 fn table(snapshot: &Snapshot) -> Markup {
     html! {
         table {
-            caption { "Requests, aggregated" }
+            caption { "Aggregated public-tier events" }
             thead {
                 tr {
-                    th scope="col" { "From" }
+                    th scope="col" { "Time" }
+                    th scope="col" { "Path" }
+                    th scope="col" { "Status" }
                     @for column in COLUMNS { th.number scope="col" { (column) } }
                 }
             }
@@ -60,6 +64,8 @@ fn log_row(row: &LogRow) -> Markup {
     html! {
         tr {
             th scope="row" { time datetime=(row.machine) { (row.time) } }
+            td.path { (row.path) }
+            td { span.status data-class=(row.class) { (row.status) } }
             @for cell in &row.cells { td.number { (cell) } }
         }
     }

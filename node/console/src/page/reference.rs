@@ -6,34 +6,55 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::scrolling;
+use super::{Content, guide, scrolling};
 
-pub(super) fn render(document: &Value) -> Markup {
+pub(super) fn render(content: &Content<'_>) -> Markup {
+    let document = content.reference;
     let version = text(&document["info"]["version"]);
     html! {
         section id="api" aria-labelledby="api-heading" {
             h2 id="api-heading" { "API reference, v" (version) }
             p.lead {
-                "All endpoints except those marked public, and public asset paths, require a token: " code { "Authorization: Bearer <token>" }
-                ". Credentials come from your account manager. The document is at " a href="/api/v2/openapi.json" { "/api/v2/openapi.json" } "."
+                "Authentication required. All endpoints except " code { "/api/v2/status" } " and public asset paths require a valid API token \
+                 passed via " code { "Authorization: Bearer <token>" } " header. Tokens are bound to client domain and IP range. The same as an \
+                 OpenAPI document: " a href="/api/v2/openapi.json" { "/api/v2/openapi.json" } "."
             }
+            (guide::token(&content.node.url))
+            h3 { "Endpoints" }
             div.try-token hidden {
                 label for="try-token" { "Token for trying calls" }
                 input id="try-token" type="password" autocomplete="off" spellcheck="false";
                 p.note { "It stays on this page, and goes to this node alone." }
             }
-            div.operations {
-                @for (path, operations) in members(&document["paths"]) {
-                    @for (method, operation) in members(operations) { (one(document, path, method, operation)) }
+            div.operations { @for (path, method, operation) in ordered(document) { (one(content, path, method, operation)) } }
+            div.guide {
+                div.step {
+                    h3 { "Object schema: Asset" }
+                    (scrolling("Object schema", &fields(document, &document["components"]["schemas"]["Asset"], "Fields of an asset")))
+                }
+                div.step {
+                    h3 { "Status codes" }
+                    (scrolling("Status codes", &guide::statuses()))
+                    p.note { "What else an endpoint may answer, and with which codes, stands with it." }
                 }
             }
-            h3 { "Object schema: Asset" }
-            (scrolling("Object schema", &fields(document, &document["components"]["schemas"]["Asset"], "Fields of an asset")))
         }
     }
 }
 
-fn one(document: &Value, path: &str, method: &str, operation: &Value) -> Markup {
+/// The operations: those that clients begin with first, then the others as the document has them.
+fn ordered(document: &Value) -> Vec<(&String, &String, &Value)> {
+    let operations = members(&document["paths"]);
+    let mut operations: Vec<_> =
+        operations.flat_map(|(path, methods)| members(methods).map(move |(method, operation)| (path, method, operation))).collect();
+    let rank = |id: &str| guide::FIRST.iter().position(|first| *first == id).unwrap_or(guide::FIRST.len());
+    operations.sort_by_key(|(_, _, operation)| rank(text(&operation["operationId"])));
+    operations
+}
+
+fn one(content: &Content<'_>, path: &str, method: &str, operation: &Value) -> Markup {
+    let document = content.reference;
+    let (node, software) = content.known.status.as_ref().map_or(("", ""), |status| (&status.name, &status.software));
     let id = text(&operation["operationId"]);
     html! {
         details.operation id={ "op-" (id) } {
@@ -43,14 +64,15 @@ fn one(document: &Value, path: &str, method: &str, operation: &Value) -> Markup 
                 span.about { (text(&operation["summary"])) }
             }
             div.inside {
-                @if let Some(description) = operation["description"].as_str() { p { (description) } }
+                @if let Some(description) = operation["description"].as_str() { p { (prose(description)) } }
+                @if let Some(example) = guide::example(id, &content.node.url, node, software) { (example) }
                 @if operation["parameters"].as_array().is_some_and(|parameters| !parameters.is_empty()) {
-                    (scrolling("Parameters", &parameters(operation)))
+                    (scrolling(&format!("Parameters of {id}"), &parameters(operation)))
                 }
                 @for (media_type, body) in members(&operation["requestBody"]["content"]) {
-                    (scrolling("Body", &fields(document, &body["schema"], &format!("Body: {media_type}"))))
+                    (scrolling(&format!("Body of {id}: {media_type}"), &fields(document, &body["schema"], &format!("Body: {media_type}"))))
                 }
-                (scrolling("Responses", &responses(operation)))
+                (scrolling(&format!("Responses of {id}"), &responses(operation)))
                 (attempt(document, path, method, operation))
             }
         }
@@ -64,7 +86,7 @@ fn parameters(operation: &Value) -> Markup {
             thead { tr { th scope="col" { "Name" } th scope="col" { "In" } th scope="col" { "What it is" } } }
             tbody {
                 @for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                    tr { th scope="row" { (text(&parameter["name"])) } td { (text(&parameter["in"])) } td.prose { (text(&parameter["description"])) } }
+                    tr { th scope="row" { (text(&parameter["name"])) } td { (text(&parameter["in"])) } td.prose { (prose(text(&parameter["description"]))) } }
                 }
             }
         }
@@ -84,7 +106,7 @@ fn fields(document: &Value, schema: &Value, caption: &str) -> Markup {
                     tr {
                         th scope="row" { (name) }
                         td { (kind(field)) @if !required(name) { ", optional" } }
-                        td.prose { (text(&field["description"])) }
+                        td.prose { (prose(text(&field["description"]))) }
                     }
                 }
             }
@@ -99,11 +121,25 @@ fn responses(operation: &Value) -> Markup {
             thead { tr { th scope="col" { "Status" } th scope="col" { "What it means" } } }
             tbody {
                 @for (status, response) in members(&operation["responses"]) {
-                    tr { th scope="row" { (status) } td.prose { (text(&response["description"])) } }
+                    tr { th scope="row" data-class=(&status[..1]) { (status) } td.prose { (lines(text(&response["description"]))) } }
                 }
             }
         }
     }
+}
+
+/// What stands between backquotes is code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// What is said of each code on a line of its own, the code first.
+fn lines(text: &str) -> Markup {
+    html! { @for line in text.split("; ") { span.said-of { (prose(line)) } } }
 }
 
 /// The form to try a call with; the script shows it.

@@ -1,7 +1,7 @@
 //! The page as a text: what is in it, and what cannot get into it.
 
 use ncore_domain::{Directory, NodeStatus, PublicAsset, PublicIndex, Standing};
-use ncore_telemetry::{EventKind, Events, History, Sample};
+use ncore_telemetry::{AccessLog, EventKind, Events, History, Sample};
 use serde_json::json;
 
 use super::{Content, render};
@@ -38,7 +38,7 @@ fn page() -> String {
     render(&Content {
         files: &Files::new(),
         node: &NodeInfo { url: "http://node".to_owned(), tls: false },
-        snapshot: &Snapshot::of(&history, &events),
+        snapshot: &Snapshot::of(&history, &events, &AccessLog::default()),
         known: &known,
         reference: &json!({ "paths": { "/x": { "get": { "operationId": "<i>", "summary": "<script>" } } } }),
         index: known.index.as_ref(),

@@ -14,7 +14,7 @@ use ncore_model::{NodeId, SchemaRange};
 use ncore_replica::Replica;
 use ncore_serving::ServingMetrics;
 use ncore_store::{BlobStore, StoreConfig};
-use ncore_telemetry::Metrics;
+use ncore_telemetry::{AccessLog, Metrics};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
 use tempfile::TempDir;
 use tonic::service::Routes;
@@ -38,6 +38,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         service: Arc::new(ServiceMetrics::default()),
         agent: Arc::new(AgentMetrics::default()),
         limits: Arc::default(),
+        access: Arc::new(AccessLog::new(1)),
         machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
         denials: Arc::default(),
     };

@@ -100,6 +100,8 @@ pub struct AssetFacts {
 #[derive(Debug)]
 pub struct AssetEntry {
     facts: AssetFacts,
+    /// Its client, for records of its requests.
+    owner: Arc<str>,
     pub(super) meter: Arc<Meter>,
     pub(super) etag: HeaderValue,
     pub(super) last_modified: HeaderValue,
@@ -133,6 +135,7 @@ impl AssetEntry {
             content_type: HeaderValue::try_from(&facts.mime).unwrap_or(HeaderValue::from_static("application/octet-stream")),
             content_length: HeaderValue::from(facts.size),
             revision: render(format!("{lineage}.{index}")),
+            owner: facts.client.as_str().into(),
             facts,
             meter: Arc::default(),
         }
@@ -148,6 +151,11 @@ impl AssetEntry {
     #[must_use]
     pub fn facts(&self) -> &AssetFacts {
         &self.facts
+    }
+
+    /// Whose it is.
+    pub(crate) fn owner(&self) -> &Arc<str> {
+        &self.owner
     }
 
     /// The content.

@@ -124,6 +124,6 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_NCORE_REVISION: HeaderName = HeaderName::from_static("x-ncore-revision");
 const X_NCORE_VIEW: HeaderName = HeaderName::from_static("x-ncore-view");

@@ -1,5 +1,6 @@
 //! The data plane as a client sees it: a real listener on loopback, real HTTP, and content that is known byte for byte.
 
+mod access;
 mod api;
 mod assets;
 mod client;

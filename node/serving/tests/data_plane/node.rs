@@ -20,7 +20,7 @@ use ncore_serving::{
     Drained, Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, Readers, Refused, RefusedReason,
     RequestBodyError, RequestId, Router, SLICE_BYTES, ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity, ViewAge, Visit,
 };
-use ncore_telemetry::Usage;
+use ncore_telemetry::{AccessLog, Usage};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -284,6 +284,7 @@ fn full(text: String) -> ncore_serving::ApiBody {
 pub(crate) struct Node {
     pub(crate) world: Arc<World>,
     pub(crate) metrics: Arc<ServingMetrics>,
+    pub(crate) log: Arc<AccessLog>,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) identity: Arc<TlsIdentity>,
@@ -319,10 +320,21 @@ impl Node {
             PATIENCE,
             Arc::clone(&metrics),
         );
-        let router = Arc::new(Router::new(assets, Arc::new(Api)));
+        let log = Arc::new(AccessLog::new(100));
+        let router = Arc::new(Router::new(assets, Arc::new(Api)).recording(Arc::clone(&log)));
         let shutdown = CancellationToken::new();
         let serving = listener.serve(router, shutdown.clone());
-        Self { world, metrics, http, https: https.expect("asked for"), identity, certificate, shutdown, serving: tokio::spawn(serving) }
+        Self {
+            world,
+            metrics,
+            log,
+            http,
+            https: https.expect("asked for"),
+            identity,
+            certificate,
+            shutdown,
+            serving: tokio::spawn(serving),
+        }
     }
 
     /// Waits until serving has ended.

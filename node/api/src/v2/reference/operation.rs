@@ -29,6 +29,8 @@ pub(super) struct Operation {
 pub(super) enum Access {
     Anybody,
     Token(Scope),
+    /// As above, and administrators.
+    TokenOrAdministrator(Scope),
     /// Any token of a client.
     AnyToken,
     Administrator,
@@ -94,7 +96,7 @@ impl Operation {
     pub(super) fn problems(&self) -> impl Iterator<Item = Kind> {
         let (of_tokens, more): (&[Kind], &[Kind]) = match self.access {
             Access::Anybody | Access::Secret => (&[], &[]),
-            Access::Token(_) => (&OF_TOKENS, &OF_SCOPES),
+            Access::Token(_) | Access::TokenOrAdministrator(_) => (&OF_TOKENS, &OF_SCOPES),
             Access::AnyToken | Access::SecretOrAdministrator => (&OF_TOKENS, &[]),
             Access::Administrator => (&OF_TOKENS, &OF_ADMINISTRATORS),
         };

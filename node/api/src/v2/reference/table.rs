@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::operation::{Access, Body, Operation, Parameter, Place, Success};
 use crate::{
     problem::Kind,
-    v2::{assets, metrics, purge, shape, sign, token, upload},
+    v2::{assets, logs, metrics, purge, shape, sign, token, upload},
 };
 
 type Scheme = fn() -> Value;
@@ -20,7 +20,7 @@ pub(super) const SCHEMES: [(&str, Scheme); 3] = [
 ];
 
 /// Every endpoint but those of accounts.
-pub(super) fn operations() -> [Operation; 15] {
+pub(super) fn operations() -> [Operation; 17] {
     [
         status(),
         document(),
@@ -37,6 +37,8 @@ pub(super) fn operations() -> [Operation; 15] {
         replication(),
         purge_(),
         metrics_(),
+        logs_(),
+        follow_logs(),
     ]
 }
 
@@ -412,6 +414,80 @@ fn metrics_() -> Operation {
         successes: &const { [success(200, "totals, and a row for each hour or day", schema::<metrics::Metrics>)] },
         own_problems: &[Kind::InvalidQuery],
         ..PLAIN
+    }
+}
+
+const LOGS: Operation =
+    Operation { tag: "logs", access: Access::TokenOrAdministrator(Scope::MetricsRead), own_problems: &[Kind::InvalidQuery, Kind::InvalidCursor], ..PLAIN };
+const LOG_STATUS: Parameter = Parameter {
+    name: "status",
+    place: Place::Query,
+    description: "of those with this status, or of this class",
+    schema: || json!({ "type": "string", "pattern": "^([1-5][0-9][0-9]|[1-5]xx)$", "examples": ["404", "5xx"] }),
+};
+const LOG_PREFIX: Parameter = Parameter {
+    name: "prefix",
+    place: Place::Query,
+    description: "of those whose path, as it was sent, begins so",
+    schema: || json!({ "type": "string", "examples": ["/assets/video-bg/"] }),
+};
+
+fn logs_() -> Operation {
+    Operation {
+        path: "/api/v2/logs",
+        id: "listLogs",
+        summary: "Access log of the client's requests, of all nodes, the newest first. Requires auth.",
+        parameters: &const {
+            [
+                Parameter {
+                    name: "from",
+                    place: Place::Query,
+                    description: "of those that ended then or later, in Unix seconds",
+                    schema: || json!({ "type": "integer", "minimum": 0 }),
+                },
+                Parameter {
+                    name: "to",
+                    place: Place::Query,
+                    description: "of those that ended before then, in Unix seconds",
+                    schema: || json!({ "type": "integer", "minimum": 0 }),
+                },
+                LOG_STATUS,
+                LOG_PREFIX,
+                Parameter {
+                    name: "limit",
+                    place: Place::Query,
+                    description: "how many at most; 100 if it is left out",
+                    schema: || json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
+                },
+                Parameter {
+                    name: "cursor",
+                    place: Place::Query,
+                    description: "where the page begins: `next_cursor` of the page before",
+                    schema: || json!({ "type": "string" }),
+                },
+                REVISION,
+            ]
+        },
+        successes: &const { [success(200, "a page, and which nodes did not answer", schema::<logs::Document>)] },
+        ..LOGS
+    }
+}
+
+fn follow_logs() -> Operation {
+    Operation {
+        path: "/api/v2/logs/stream",
+        id: "followLogs",
+        summary: "Access log of the client's requests at this node, as they end: server-sent events. Requires auth.",
+        parameters: &const { [LOG_STATUS, LOG_PREFIX, REVISION] },
+        successes: &[Success {
+            status: 200,
+            description: "events `log`, each a line of the access log",
+            schema: Some(|_| json!({ "type": "string" })),
+            media_type: "text/event-stream",
+            headers: &[],
+        }],
+        own_problems: &[Kind::InvalidQuery, Kind::Busy],
+        ..LOGS
     }
 }
 
