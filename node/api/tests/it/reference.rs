@@ -37,6 +37,25 @@ async fn each_path_has_the_methods_that_the_document_gives_it() {
     }
 }
 
+#[tokio::test]
+async fn what_is_limited_says_so() {
+    let document = document(&Site::new().await).await;
+    let mut limited = 0;
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let is_limited = path != "/api/v2/status";
+            assert_eq!(operation["responses"].get("429").is_some(), is_limited, "{method} {path}");
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                for header in ["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"] {
+                    assert_eq!(response["headers"].get(header).is_some(), is_limited, "{header} of {status} of {method} {path}");
+                }
+            }
+            limited += usize::from(is_limited);
+        }
+    }
+    assert!(limited > 10, "{limited}");
+}
+
 /// A router does not tell its routes, so they are read where they are written.
 #[tokio::test]
 async fn each_route_is_in_the_document() {
