@@ -79,7 +79,7 @@ pub use placement::{
 };
 pub use proposal::{Idempotency, Proposal};
 pub use purge::Purge;
-pub use query::{AssetFilter, AssetPage, Query};
+pub use query::{AssetFilter, AssetPage, FolderPage, Query};
 pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};
 pub use revision::{Revision, RevisionParseError};
 pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
