@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     client::{ClientStatus, Scope},
-    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, UploadId},
     node::NodeState,
     placement::PlacementPolicy,
     replication::NodeReport,
     schema::SchemaRange,
+    upload::{UploadPart, UploadTarget},
     usage::UsageReport,
     visibility::Visibility,
 };
@@ -93,6 +94,16 @@ pub enum Command {
     MoveAsset(MoveAsset),
     /// What clients used at a node since its last report. Level 5.
     ReportUsage(UsageReport),
+    /// An upload that will come in pieces. Level 6.
+    CreateUpload(CreateUpload),
+    /// A piece of it. Level 6.
+    AppendUpload(AppendUpload),
+    /// All of it is there, and becomes an asset. Level 6.
+    CompleteUpload(CompleteUpload),
+    /// It will not be finished. Level 6.
+    EndUpload(EndUpload),
+    /// The end of several assets. Level 6.
+    DeleteAssets(DeleteAssets),
 }
 
 impl Command {
@@ -104,6 +115,7 @@ impl Command {
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
             Self::RevokeToken(_) | Self::SetPlacement(_) | Self::RemovePlacement { .. } => 4,
             Self::PutAssetAs(_) | Self::DescribeAsset(_) | Self::MoveAsset(_) | Self::ReportUsage(_) => 5,
+            Self::CreateUpload(_) | Self::AppendUpload(_) | Self::CompleteUpload(_) | Self::EndUpload(_) | Self::DeleteAssets(_) => 6,
             _ => 1,
         }
     }
@@ -136,6 +148,11 @@ impl Command {
             Self::DescribeAsset(_) => "describe_asset",
             Self::MoveAsset(_) => "move_asset",
             Self::ReportUsage(_) => "report_usage",
+            Self::CreateUpload(_) => "create_upload",
+            Self::AppendUpload(_) => "append_upload",
+            Self::CompleteUpload(_) => "complete_upload",
+            Self::EndUpload(_) => "end_upload",
+            Self::DeleteAssets(_) => "delete_assets",
         }
     }
 }
@@ -383,4 +400,81 @@ pub struct MoveAsset {
     pub path: String,
     /// What must be true of the asset.
     pub precondition: Precondition,
+}
+
+/// See [`Command::CreateUpload`]. Its id follows from the request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateUpload {
+    /// Who begins it.
+    pub client: ClientId,
+    /// How many bytes it will have.
+    pub length: u64,
+    /// What it is to become.
+    pub target: UploadTarget,
+    /// What the client wrote about it.
+    pub note: String,
+    /// How long it stays open without a piece, in milliseconds of log time.
+    pub lifetime_ms: u64,
+}
+
+/// See [`Command::AppendUpload`]. The last piece comes with [`Command::CompleteUpload`]: an upload whose bytes are all there is an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendUpload {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Which upload.
+    pub upload: UploadId,
+    /// How many bytes must be there before.
+    pub offset: u64,
+    /// The piece.
+    pub part: UploadPart,
+    /// The nodes that hold it, fsynced and pinned.
+    pub holders: Vec<NodeId>,
+    /// The log time in Unix milliseconds after which the pins may be gone, so the command comes too late.
+    pub pinned_until_ms: u64,
+    /// How long the upload stays open from here on, in milliseconds of log time.
+    pub lifetime_ms: u64,
+}
+
+/// See [`Command::CompleteUpload`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompleteUpload {
+    /// Which upload.
+    pub upload: UploadId,
+    /// How many bytes of it must be there before.
+    pub offset: u64,
+    /// All of the content.
+    pub put: PutAsset,
+    /// Who may read it from here on. `None`: as before, and everybody if the path is new.
+    pub visibility: Option<Visibility>,
+}
+
+/// See [`Command::EndUpload`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndUpload {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Which upload.
+    pub upload: UploadId,
+}
+
+/// The most assets of one [`Command::DeleteAssets`].
+pub const MAX_DELETED_ASSETS: usize = 1_000;
+
+/// See [`Command::DeleteAssets`]. Each is deleted, or not, as if it were asked for alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAssets {
+    /// Who deletes them.
+    pub client: ClientId,
+    /// Which assets; at most [`MAX_DELETED_ASSETS`].
+    pub assets: Vec<AssetRef>,
+}
+
+/// What an asset is named by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AssetRef {
+    /// Its id.
+    Id(AssetId),
+    /// Its path.
+    Path(String),
 }

@@ -20,7 +20,7 @@
 //! 2. **Total.** A command that cannot be carried out is answered by a [`Rejection`] and changes nothing but the record of
 //!    the answer. Only an unreadable row or record is an error, and then the node stops: to skip would be to diverge.
 //! 3. **Once.** A request id, or an idempotency key within its scope, changes the state at most once.
-//! 4. **Counted.** The references of a blob are the assets that name it. A blob without references has no row.
+//! 4. **Counted.** The references of a blob are the assets, and the pieces of open uploads, that name it. A blob without references has no row.
 //! 5. **Found both ways.** Every asset stands under its path, its id, its client and its version; nothing else does.
 //! 6. **Gated.** A command of a higher schema level than the state's is rejected, and the level rises only when every node
 //!    that is not removed can read it.
@@ -52,6 +52,7 @@ mod schema;
 mod signing_key;
 mod state_hash;
 mod table;
+mod upload;
 mod usage;
 mod visibility;
 
@@ -62,16 +63,17 @@ pub use client::{Client, ClientStatus, Scope};
 pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
-    AddClient, AddNode, AddSigningKey, Command, CreateJoinToken, DeleteAsset, DescribeAsset, InitCluster, MoveAsset, PatchAsset,
-    Precondition, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SetClientStatus, SetPlacement, UpdateNode,
+    AddClient, AddNode, AddSigningKey, AppendUpload, AssetRef, Command, CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset,
+    DeleteAssets, DescribeAsset, EndUpload, InitCluster, MAX_DELETED_ASSETS, MoveAsset, PatchAsset, Precondition, PurgeAssets, PutAsset,
+    PutAssetAs, RevokeToken, SetClientStatus, SetPlacement, UpdateNode,
 };
 pub use glob::{AssetGlob, GlobError};
-pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
+pub use id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId, UploadId};
 pub use join_token::JoinToken;
 pub use lineage::{BeginLineage, Begun, Founder, Lineage, NotBegun};
 pub use memory::MemoryTables;
 pub use node::{Node, NodeState};
-pub use outcome::{Outcome, Rejection};
+pub use outcome::{Deletion, Outcome, Rejection};
 pub use path::{AssetPath, MAX_PATH_BYTES, PathError};
 pub use placement::{
     ClientPlacement, MAX_PLACEMENT_REGIONS, MAX_PLACEMENT_RULES, Placed, PlacementFit, PlacementMark, PlacementPolicy, PlacementRule,
@@ -86,5 +88,9 @@ pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
 pub use signing_key::{RevokedToken, SigningKey};
 pub use state_hash::state_hash;
 pub use table::{ReadTables, Row, Table, TableError, Tables};
+pub use upload::{
+    DONE_UPLOAD_RETENTION_MS, MAX_OPEN_UPLOAD_BYTES, MAX_OPEN_UPLOADS, MAX_UPLOAD_LIFETIME_MS, MAX_UPLOAD_NOTE_BYTES, MAX_UPLOAD_PARTS,
+    Upload, UploadPart, UploadTarget,
+};
 pub use usage::{HourCounts, MAX_USAGE_COUNTS, USAGE_DAYS_KEPT, USAGE_HOURS_KEPT, UsageCounts, UsageMark, UsageReport, UsageUnit};
 pub use visibility::{RESTRICTED_PREFIX, Visibility};

@@ -6,7 +6,7 @@ use crate::{
     client::Client,
     cluster::ClusterState,
     codec::{Record, decode},
-    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, UploadId},
     join_token::JoinToken,
     lineage::Lineage,
     node::{Node, NodeState},
@@ -16,6 +16,7 @@ use crate::{
     revision::Revision,
     signing_key::{RevokedToken, SigningKey},
     table::{ReadTables, Row, Table, TableError},
+    upload::Upload,
     usage::{UsageCounts, UsageMark, UsageUnit, usage_prefix},
     visibility::Visibility,
 };
@@ -272,7 +273,15 @@ pub trait Query: ReadTables {
         }
     }
 
-    /// A blob that an asset refers to.
+    /// An upload that is open, or was until a short time ago.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn upload(&self, id: &UploadId) -> Result<Option<Upload>, TableError> {
+        row(self, Table::Uploads, id.as_str().as_bytes())
+    }
+
+    /// A blob that an asset, or a piece of an upload, refers to.
     ///
     /// # Errors
     /// [`TableError`].

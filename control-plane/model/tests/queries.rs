@@ -1,10 +1,10 @@
 //! Reading the state: pages, filters and what follows from reports.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use ncore_model::{
     Asset, AssetFilter, AssetId, AssetPage, BlobHash, ClientId, CopyState, Exception, ExceptionState, MemoryTables, NodeId, NodeReport,
-    Query, Revision, RevisionParseError, Table, Tables, copy_state, encode, state_hash,
+    Query, ReadTables, Revision, RevisionParseError, Row, Table, TableError, Tables, copy_state, encode, state_hash,
 };
 use proptest::prelude::*;
 
@@ -214,6 +214,41 @@ proptest! {
         prop_assert_eq!(seen_folders, folders.into_iter().collect::<Vec<_>>());
         prop_assert_eq!(seen_assets, assets);
     }
+}
+
+/// Tables that count the rows that they give.
+struct Counted {
+    tables: MemoryTables,
+    rows: Cell<usize>,
+}
+
+impl ReadTables for Counted {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        self.rows.set(self.rows.get() + 1);
+        self.tables.get(table, key)
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
+        let rows = self.tables.scan(table, prefix, from, limit)?;
+        self.rows.set(self.rows.get() + rows.len());
+        Ok(rows)
+    }
+}
+
+/// However much is in them, to pass over a folder takes a few keys.
+#[test]
+fn what_is_in_a_folder_is_not_read() {
+    let (mut tables, client) = (MemoryTables::default(), ClientId::from_text("cl_1"));
+    for folder in 0..20 {
+        for number in 0..1_000 {
+            keep(&mut tables, &client, &format!("{folder:02}/{number}"));
+        }
+        keep(&mut tables, &client, &format!("{folder:02}.txt"));
+    }
+    let counted = Counted { tables, rows: Cell::new(0) };
+    let page = counted.folder_of(&client, "", None, 100).expect("reads");
+    assert_eq!((page.folders.len(), page.assets.len(), page.has_more), (20, 20, false));
+    assert!(counted.rows.get() < 20 * 40, "{} rows", counted.rows.get());
 }
 
 fn keep(tables: &mut MemoryTables, client: &ClientId, path: &str) {

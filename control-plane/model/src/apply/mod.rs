@@ -11,6 +11,7 @@ mod node;
 mod once;
 mod placement;
 mod rows;
+mod upload;
 mod usage;
 
 pub use lineage::begin_lineage;
@@ -120,5 +121,10 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::DescribeAsset(describe) => asset::describe(rows, now, describe),
         Command::MoveAsset(change) => asset::move_to(rows, now, change),
         Command::ReportUsage(report) => usage::report(rows, now, report),
+        Command::CreateUpload(create) => upload::create(rows, now, proposal.request, create),
+        Command::AppendUpload(append) => upload::append(rows, now, append),
+        Command::CompleteUpload(complete) => upload::complete(rows, now, proposal.request, complete),
+        Command::EndUpload(end) => upload::end(rows, now, end),
+        Command::DeleteAssets(delete) => asset::delete_all(rows, delete),
     }
 }

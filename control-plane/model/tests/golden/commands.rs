@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception,
-    ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset,
-    PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RevokeToken, SchemaRange, Scope, SetClientStatus,
-    SetPlacement, UpdateNode, UsageCounts, UsageReport, Visibility,
+    AddClient, AddNode, AddSigningKey, AppendUpload, AssetRef, BlobHash, ClientStatus, Command, CompleteUpload, CreateJoinToken,
+    CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState, HourCounts, Idempotency, InitCluster,
+    JoinTokenId, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset,
+    PutAssetAs, RevokeToken, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateNode, UsageCounts, UsageReport, Visibility,
 };
 
-use super::{Golden, asset_id, client, record, request};
+use super::{Golden, asset_id, client, record, request, upload, upload_id};
 
 /// How many commands there are.
-const COMMANDS: usize = 24;
+const COMMANDS: usize = 29;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -41,11 +41,16 @@ fn number(command: &Command) -> usize {
         Command::DescribeAsset(_) => 21,
         Command::MoveAsset(_) => 22,
         Command::ReportUsage(_) => 23,
+        Command::CreateUpload(_) => 24,
+        Command::AppendUpload(_) => 25,
+        Command::CompleteUpload(_) => 26,
+        Command::EndUpload(_) => 27,
+        Command::DeleteAssets(_) => 28,
     }
 }
 
 pub(super) fn all() -> Vec<Golden> {
-    let commands = of_the_cluster().into_iter().chain(of_clients());
+    let commands = of_the_cluster().into_iter().chain(of_clients()).chain(of_uploads());
     let plain = commands.map(|(detail, command)| record(&format!("proposal.{}{detail}", command.as_str()), &proposal(command)));
     let keyed = Proposal {
         idempotency: Some(Idempotency { scope: [0x11; 32], payload: [0x22; 32] }),
@@ -190,6 +195,49 @@ fn of_clients() -> Vec<(&'static str, Command)> {
     ]
 }
 
+fn of_uploads() -> Vec<(&'static str, Command)> {
+    let upload = upload();
+    let Some((_, Command::PutAsset(put))) = of_clients().into_iter().find(|(_, command)| matches!(command, Command::PutAsset(_))) else {
+        unreachable!("there is a put")
+    };
+    let complete =
+        |visibility| Command::CompleteUpload(CompleteUpload { upload: upload_id(), offset: 70_000, put: put.clone(), visibility });
+    vec![
+        (
+            "",
+            Command::CreateUpload(CreateUpload {
+                client: client(),
+                length: upload.length,
+                target: upload.target.clone(),
+                note: upload.note.clone(),
+                lifetime_ms: 86_400_000,
+            }),
+        ),
+        (
+            "",
+            Command::AppendUpload(AppendUpload {
+                client: client(),
+                upload: upload_id(),
+                offset: 70_000,
+                part: upload.parts[0],
+                holders: vec![NodeId(3), NodeId(70_001)],
+                pinned_until_ms: 1_700_000_060_000,
+                lifetime_ms: 86_400_000,
+            }),
+        ),
+        ("", complete(None)),
+        ("-restricted", complete(Some(Visibility::Restricted))),
+        ("", Command::EndUpload(EndUpload { client: client(), upload: upload_id() })),
+        (
+            "",
+            Command::DeleteAssets(DeleteAssets {
+                client: client(),
+                assets: vec![AssetRef::Id(asset_id()), AssetRef::Path("bilder/übersicht.webp".into())],
+            }),
+        ),
+    ]
+}
+
 /// Where the number of the command stands in the record of [`proposal_of_one_byte_time`].
 const NUMBER_AT: usize = 10 + 16 + 1 + 1;
 
@@ -200,7 +248,7 @@ fn proposal_of_one_byte_time(command: Command) -> Vec<u8> {
 #[test]
 fn every_command_has_its_number_and_a_case() {
     let mut numbers = BTreeSet::new();
-    for (_, command) in of_the_cluster().into_iter().chain(of_clients()) {
+    for (_, command) in of_the_cluster().into_iter().chain(of_clients()).chain(of_uploads()) {
         let number = number(&command);
         assert_eq!(usize::from(proposal_of_one_byte_time(command)[NUMBER_AT]), number);
         numbers.insert(number);
@@ -211,7 +259,7 @@ fn every_command_has_its_number_and_a_case() {
 /// A command of a later release is an error, whatever its bytes are, and never one of ours.
 #[test]
 fn an_unknown_command_is_an_error() {
-    for (_, command) in of_the_cluster().into_iter().chain(of_clients()) {
+    for (_, command) in of_the_cluster().into_iter().chain(of_clients()).chain(of_uploads()) {
         let bytes = proposal_of_one_byte_time(command);
         for unknown in COMMANDS..=250 {
             let mut changed = bytes.clone();

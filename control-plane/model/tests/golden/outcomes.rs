@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ncore_model::{NodeId, Outcome, Rejection};
+use ncore_model::{Deletion, NodeId, Outcome, Rejection};
 
-use super::{Golden, asset, asset_id, client, record};
+use super::{Golden, asset, asset_id, client, record, upload};
 
 /// How many outcomes and rejections there are.
-const OUTCOMES: usize = 10;
-const REJECTIONS: usize = 28;
+const OUTCOMES: usize = 13;
+const REJECTIONS: usize = 33;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -30,6 +30,9 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::AssetPatched(asset()),
         Outcome::Purged,
         Outcome::AssetMoved(asset()),
+        Outcome::UploadCreated(upload()),
+        Outcome::UploadAppended { offset: 70_000, expires_at_ms: 1_700_086_400_000 },
+        Outcome::AssetsDeleted(vec![Deletion::Deleted(asset_id()), Deletion::Rejected(Rejection::AssetUnknown)]),
     ]
 }
 
@@ -63,6 +66,11 @@ fn rejections() -> Vec<Rejection> {
         Rejection::PlacementUnknown,
         Rejection::PathTaken,
         Rejection::VisibilityFixed,
+        Rejection::UploadUnknown,
+        Rejection::UploadOffset { offset: 70_000 },
+        Rejection::UploadLength,
+        Rejection::TooManyUploads,
+        Rejection::TooManyParts,
     ]
 }
 
@@ -79,6 +87,9 @@ fn describe(outcome: &Outcome) -> (usize, &'static str) {
         Outcome::AssetPatched(_) => (7, "asset_patched"),
         Outcome::Purged => (8, "purged"),
         Outcome::AssetMoved(_) => (9, "asset_moved"),
+        Outcome::UploadCreated(_) => (10, "upload_created"),
+        Outcome::UploadAppended { .. } => (11, "upload_appended"),
+        Outcome::AssetsDeleted(_) => (12, "assets_deleted"),
     }
 }
 
@@ -113,6 +124,11 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::PlacementUnknown => (25, "placement_unknown"),
         Rejection::PathTaken => (26, "path_taken"),
         Rejection::VisibilityFixed => (27, "visibility_fixed"),
+        Rejection::UploadUnknown => (28, "upload_unknown"),
+        Rejection::UploadOffset { .. } => (29, "upload_offset"),
+        Rejection::UploadLength => (30, "upload_length"),
+        Rejection::TooManyUploads => (31, "too_many_uploads"),
+        Rejection::TooManyParts => (32, "too_many_parts"),
     }
 }
 

@@ -3,10 +3,10 @@
 use ncore_model::{
     Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts, JoinToken, JoinTokenId,
     Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Purge, RevokedToken, SchemaRange, Scope,
-    SigningKey, UsageCounts, UsageMark, UsageReport,
+    SigningKey, Upload, UsageCounts, UsageMark, UsageReport,
 };
 
-use super::{Golden, asset, client, record};
+use super::{Golden, asset, asset_id, client, record, upload};
 
 pub(super) fn all() -> Vec<Golden> {
     vec![
@@ -47,6 +47,8 @@ pub(super) fn all() -> Vec<Golden> {
                 changed_at: 70_000,
             },
         ),
+        record("row.upload", &upload()),
+        record("row.upload-done", &Upload { parts: Vec::new(), asset: Some(asset_id()), ..upload() }),
         record("row.usage_mark", &UsageMark { incarnation: 300, sequence: 5 }),
         record("row.usage_counts", &UsageCounts { statuses: [70_000, 5, 300, 0], bytes_out: 5_000_000_000, hits: 69_000, misses: 1_000 }),
         record(

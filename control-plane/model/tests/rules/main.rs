@@ -7,6 +7,7 @@ mod lineage;
 mod node;
 mod once;
 mod placement;
+mod upload;
 mod usage;
 mod world;
 
@@ -42,7 +43,7 @@ fn check(cases: Vec<Case>) {
 /// The tables above, and those of `once`, reach every rejection that there is.
 #[test]
 fn every_rejection_is_reached() {
-    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases(), usage::cases()];
+    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases(), usage::cases(), upload::cases()];
     let reached: BTreeSet<usize> = tables
         .into_iter()
         .flatten()
@@ -56,7 +57,7 @@ fn every_rejection_is_reached() {
 }
 
 /// How many rejections there are.
-const REJECTIONS: usize = 28;
+const REJECTIONS: usize = 33;
 
 /// Each rejection's number. A new one does not compile until it stands here, and then needs a case.
 fn number(rejection: &Rejection) -> usize {
@@ -89,5 +90,10 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::PlacementUnknown => 25,
         Rejection::PathTaken => 26,
         Rejection::VisibilityFixed => 27,
+        Rejection::UploadUnknown => 28,
+        Rejection::UploadOffset { .. } => 29,
+        Rejection::UploadLength => 30,
+        Rejection::TooManyUploads => 31,
+        Rejection::TooManyParts => 32,
     }
 }

@@ -5,10 +5,11 @@
 //! looked at for what the next step can name. The replica's tests make their logs from here too.
 
 use ncore_model::{
-    AddClient, AddNode, AddSigningKey, AssetId, BlobHash, ClientId, ClientStatus, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
-    Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
-    NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query,
-    REQUEST_RETENTION_MS, ReadTables, RequestId, RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode,
+    AddClient, AddNode, AddSigningKey, AppendUpload, AssetId, AssetRef, BlobHash, ClientId, ClientStatus, Command, CompleteUpload,
+    CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState, HourCounts,
+    IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset, NodeId, NodeReport, NodeState, PatchAsset,
+    PlacementPolicy, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RequestId,
+    RevokeToken, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateNode, Upload, UploadId, UploadPart, UploadTarget,
     UsageCounts, UsageReport, Visibility, apply,
 };
 use proptest::prelude::*;
@@ -26,24 +27,23 @@ pub(crate) struct LogEntry {
 /// A log of up to `longest` entries, after a beginning: nearly always the first command of a cluster, two clients, a token for
 /// many nodes and a second node, of this release or of the one before; at any level, for the steps alone seldom get to the highest.
 pub(crate) fn logs(longest: usize) -> impl Strategy<Value = Vec<LogEntry>> {
-    (prop::bool::weighted(0.95), 1..=SCHEMA_MAX, schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(
-        |(begun, level, schema, steps)| {
-            let mut script = Script::new();
-            if begun {
-                let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
-                let join = Action::Join { token: 0, name: 1, schema };
-                let raise = (2..=level).map(|level| Action::Raise { level });
-                let clients = [Action::Client { long: false }, Action::Client { long: false }];
-                for action in [Action::Init].into_iter().chain(raise).chain(clients).chain([token, join]) {
-                    script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
-                }
+    let levels = prop_oneof![1..=SCHEMA_MAX, Just(SCHEMA_MAX)];
+    (prop::bool::weighted(0.95), levels, schemas(), prop::collection::vec(steps(), 1..longest)).prop_map(|(begun, level, schema, steps)| {
+        let mut script = Script::new();
+        if begun {
+            let token = Action::Token { number: 0, uses: 9, lifetime_ms: IDEMPOTENCY_RETENTION_MS, bound: false };
+            let join = Action::Join { token: 0, name: 1, schema };
+            let raise = (2..=level).map(|level| Action::Raise { level });
+            let clients = [Action::Client { long: false }, Action::Client { long: false }];
+            for action in [Action::Init].into_iter().chain(raise).chain(clients).chain([token, join]) {
+                script.take(&Step { wait: Wait::Ahead(1), ask: Ask::New, key: None, action });
             }
-            for step in steps {
-                script.take(&step);
-            }
-            script.log
-        },
-    )
+        }
+        for step in steps {
+            script.take(&step);
+        }
+        script.log
+    })
 }
 
 /// What happens next.
@@ -95,6 +95,11 @@ enum Action {
     PutAs { client: u8, path: u8, blob: u8, visibility: Visibility },
     Describe { client: u8, asset: u8, visibility: Option<Visibility>, precondition: Precondition },
     Move { client: u8, asset: u8, path: u8, precondition: Precondition },
+    DeleteAll { client: u8, assets: Vec<u8> },
+    Begin { client: u8, path: u8, length: u8, lifetime_ms: u64, precondition: Precondition },
+    Append { upload: u8, astray: bool, blob: u8, holder: u8, late: bool },
+    Complete { upload: u8, visibility: Option<Visibility>, short: bool },
+    End { upload: u8 },
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Usage { node: u8, incarnation: u64, sequence: u64, client: u8, hours_ago: u32 },
@@ -165,12 +170,20 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(client, asset, visibility, precondition)| Action::Describe { client, asset, visibility, precondition }),
         6 => (any_client(), any::<u8>(), 0u8..5, preconditions())
             .prop_map(|(client, asset, path, precondition)| Action::Move { client, asset, path, precondition }),
+        3 => (any_client(), prop::collection::vec(any::<u8>(), 0..4)).prop_map(|(client, assets)| Action::DeleteAll { client, assets }),
+        10 => (any_client(), 0u8..5, 0u8..9, 1u64..5_000_000, preconditions())
+            .prop_map(|(client, path, length, lifetime_ms, precondition)| Action::Begin { client, path, length, lifetime_ms, precondition }),
+        12 => (any::<u8>(), prop::bool::weighted(0.1), 0u8..4, 0u8..250, prop::bool::weighted(0.1))
+            .prop_map(|(upload, astray, blob, holder, late)| Action::Append { upload, astray, blob, holder, late }),
+        8 => (any::<u8>(), prop::option::of(visibilities()), prop::bool::weighted(0.1))
+            .prop_map(|(upload, visibility, short)| Action::Complete { upload, visibility, short }),
+        3 => any::<u8>().prop_map(|upload| Action::End { upload }),
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
         4 => (any::<u8>(), 0u64..3, 0u64..6, any_client(), prop_oneof![4 => 0u32..3, 1 => 330u32..340])
             .prop_map(|(node, incarnation, sequence, client, hours_ago)| Action::Usage { node, incarnation, sequence, client, hours_ago }),
-        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 1 => Just(6u32)]
+        8 => prop_oneof![1 => Just(1u32), 4 => Just(2u32), 4 => Just(3u32), 4 => Just(4u32), 4 => Just(5u32), 4 => Just(6u32), 1 => Just(7u32)]
             .prop_map(|level| Action::Raise { level }),
         4 => (any_client(), 0u8..6, 0..6 * REQUEST_RETENTION_MS)
             .prop_map(|(client, token, expires_in_ms)| Action::RevokeAccess { client, token, expires_in_ms }),
@@ -379,8 +392,90 @@ impl Script {
                 let prefix = pick(&rules, *rule).map_or_else(|| "none/".to_owned(), |rule| rule.prefix.clone());
                 Command::RemovePlacement { client, prefix }
             }
-            other => unreachable!("{other:?} is no command of a client"),
+            other => self.command_of_an_upload(other),
         }
+    }
+
+    fn command_of_an_upload(&self, action: &Action) -> Command {
+        match action {
+            Action::DeleteAll { client, assets } => Command::DeleteAssets(DeleteAssets {
+                client: self.client(*client),
+                assets: assets
+                    .iter()
+                    .map(|which| if which % 2 == 0 { AssetRef::Id(self.asset(*which)) } else { AssetRef::Path(path_of(which % 5)) })
+                    .collect(),
+            }),
+            Action::Begin { client, path, length, lifetime_ms, precondition } => Command::CreateUpload(CreateUpload {
+                client: self.client(*client),
+                length: u64::from(*length),
+                target: UploadTarget {
+                    path: path_of(*path),
+                    mime: None,
+                    cache_ttl_s: None,
+                    visibility: None,
+                    precondition: precondition.clone(),
+                },
+                note: "name YQ==".into(),
+                lifetime_ms: *lifetime_ms,
+            }),
+            Action::Append { upload, astray, blob, holder, late } => {
+                let upload = self.upload(*upload);
+                Command::AppendUpload(AppendUpload {
+                    offset: upload.offset() + u64::from(*astray),
+                    client: upload.client,
+                    upload: upload.id,
+                    part: UploadPart { blob: BlobHash([*blob; 32]), size: u64::from(*blob) },
+                    holders: vec![NodeId(1), self.node(*holder)],
+                    pinned_until_ms: if *late { self.now_ms.saturating_sub(1) } else { self.now_ms + 60_000 },
+                    lifetime_ms: 600_000,
+                })
+            }
+            Action::Complete { upload, visibility, short } => {
+                let upload = self.upload(*upload);
+                let content = u8::try_from(upload.length).expect("is short") - u8::from(*short && upload.length > 0);
+                Command::CompleteUpload(CompleteUpload {
+                    offset: upload.offset(),
+                    upload: upload.id,
+                    put: PutAsset {
+                        client: upload.client,
+                        path: upload.target.path,
+                        mime: "text/plain".into(),
+                        size: u64::from(content),
+                        sha256: [content; 32],
+                        blob: BlobHash([content; 32]),
+                        cache_ttl_s: 60,
+                        node: NodeId(1),
+                        holders: vec![NodeId(1)],
+                        pinned_until_ms: self.now_ms + 60_000,
+                        precondition: upload.target.precondition,
+                    },
+                    visibility: *visibility,
+                })
+            }
+            Action::End { upload } => {
+                let upload = self.upload(*upload);
+                Command::EndUpload(EndUpload { client: upload.client, upload: upload.id })
+            }
+            other => unreachable!("{other:?} is no command of an upload"),
+        }
+    }
+
+    /// One of the uploads; sometimes one that never was.
+    fn upload(&self, which: u8) -> Upload {
+        let ids = self.tables.scan(Table::Uploads, &[], &[], usize::MAX).expect("scans");
+        let id = pick(&ids, which).filter(|_| which < 250).and_then(|(id, _)| std::str::from_utf8(id).ok());
+        let known = id.and_then(|id| self.tables.upload(&UploadId::from_text(id)).expect("reads"));
+        known.unwrap_or_else(|| Upload {
+            id: UploadId::from_text("up_none"),
+            client: self.client(0),
+            length: 5,
+            target: UploadTarget { path: path_of(0), mime: None, cache_ttl_s: None, visibility: None, precondition: Precondition::None },
+            note: String::new(),
+            parts: Vec::new(),
+            asset: None,
+            created_at_ms: 0,
+            expires_at_ms: 0,
+        })
     }
 
     /// A node that joined once; sometimes one that never did.
