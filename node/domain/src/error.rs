@@ -3,6 +3,7 @@
 mod asset;
 mod change;
 mod credentials;
+mod resumable;
 mod signed;
 mod state;
 mod upload;
@@ -10,6 +11,7 @@ mod upload;
 pub use asset::AssetError;
 pub use change::ChangeError;
 pub use credentials::{AddClientError, AuthenticateError, Denied, IssueError, RevokeError, SigningKeyError, TokenError};
+pub use resumable::ResumableError;
 pub use signed::{SignError, VisitError};
 pub use state::StateError;
 pub use upload::UploadError;

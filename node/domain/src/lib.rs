@@ -9,7 +9,7 @@
 //!    ├─ clients()   add, list, let or not let them act; check a secret
 //!    ├─ tokens()    access tokens, their end, and the keys that sign them
 //!    ├─ signer()    addresses that a client signs, for those whom it lets read
-//!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
+//!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log; whole, or in pieces
 //!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
 //!    ├─ usage()     what a client used, by hour and by day
@@ -44,7 +44,7 @@ mod upload;
 mod usage;
 
 pub use acknowledge::{AckLevel, Acknowledged};
-pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
+pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, DeletedAssets, ListRequest, NodeCopy, Purged, Replication};
 pub use clock::{Clock, SystemClock};
 pub use cluster::Seen;
 pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
@@ -54,13 +54,16 @@ pub use credentials::{
 };
 pub use domain::{Domain, DomainParts};
 pub use error::{
-    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RevokeError, SignError, SigningKeyError, StateError,
-    TokenError, UploadError, VisitError,
+    AddClientError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, ResumableError, RevokeError, SignError,
+    SigningKeyError, StateError, TokenError, UploadError, VisitError,
 };
 pub use once::{OnceKey, OnceKeyError};
 pub use placement::{PlacementRules, RuleStatus};
 pub use public::{Directory, DirectoryEntry, Public, PublicAsset, PublicIndex};
 pub use settings::Settings;
 pub use status::{NodeStatus, Standing};
-pub use upload::{MediaType, MediaTypeError, PINS_HOLD_MS, UploadMeta, UploadSession, UploadStart, Uploaded, Uploads};
+pub use upload::{
+    MediaType, MediaTypeError, NewUpload, PINS_HOLD_MS, Pieces, Received, Receiver, UploadMeta, UploadSession, UploadStart, Uploaded,
+    Uploads,
+};
 pub use usage::{UsageRange, UsageRangeError, UsageRecords, UsageStep};

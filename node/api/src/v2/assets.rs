@@ -1,5 +1,6 @@
 //! `/api/v2/assets` and `/api/v2/assets/{id}`: list, show, patch, move, delete.
 
+mod bulk;
 mod cursor;
 
 use axum::{
@@ -28,6 +29,8 @@ use crate::{
     front::{Shared, at},
     problem::{Kind, Problem},
 };
+
+pub(super) use bulk::{BulkDelete, BulkDeleted, delete_all};
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;

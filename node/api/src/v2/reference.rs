@@ -6,6 +6,7 @@
 
 mod operation;
 mod table;
+mod uploads;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 

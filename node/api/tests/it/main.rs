@@ -8,6 +8,7 @@ mod connection;
 mod front;
 mod metrics;
 mod reference;
+mod resumable;
 #[expect(dead_code, reason = "the tests of the domain use more of it")]
 #[path = "../../../domain/tests/rig/mod.rs"]
 mod rig;

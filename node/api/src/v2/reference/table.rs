@@ -4,7 +4,10 @@ use ncore_model::Scope;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::operation::{Access, Body, Operation, Parameter, Place, Success};
+use super::{
+    operation::{Access, Body, Operation, Parameter, Place, Success},
+    uploads,
+};
 use crate::{
     problem::Kind,
     v2::{assets, metrics, purge, shape, sign, token, upload},
@@ -19,7 +22,8 @@ pub(super) const SCHEMES: [(&str, Scheme); 2] = [
 ];
 
 /// Every endpoint.
-pub(super) fn operations() -> [Operation; 15] {
+pub(super) fn operations() -> [Operation; 21] {
+    let [discover, create, head, append, end] = uploads::operations();
     [
         status(),
         document(),
@@ -33,6 +37,12 @@ pub(super) fn operations() -> [Operation; 15] {
         patch(),
         move_(),
         delete(),
+        delete_all(),
+        discover,
+        create,
+        head,
+        append,
+        end,
         replication(),
         purge_(),
         metrics_(),
@@ -47,7 +57,7 @@ fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<T>().to_value()
 }
 
-const PLAIN: Operation = Operation {
+pub(super) const PLAIN: Operation = Operation {
     method: "GET",
     path: "",
     id: "",
@@ -69,7 +79,7 @@ const fn json_body(schema: super::operation::Schema) -> Body {
     Body { media_type: "application/json", schema }
 }
 
-const REVISION: Parameter = Parameter {
+pub(super) const REVISION: Parameter = Parameter {
     name: "X-NCore-Revision",
     place: Place::Header,
     description: "answer from a state that is at least that new",
@@ -77,17 +87,23 @@ const REVISION: Parameter = Parameter {
 };
 const ID: Parameter =
     Parameter { name: "id", place: Place::Path, description: "id of the asset", schema: || json!({ "type": "string", "minLength": 1 }) };
-const KEY: Parameter = Parameter {
+pub(super) const KEY: Parameter = Parameter {
     name: "Idempotency-Key",
     place: Place::Header,
     description: "the caller's own name for this change: it takes place once, however often it is sent",
     schema: || json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
 };
-const MATCH: Parameter = Parameter {
+pub(super) const MATCH: Parameter = Parameter {
     name: "If-Match",
     place: Place::Header,
     description: "only if the content is this",
     schema: || json!({ "type": "string" }),
+};
+pub(super) const ABSENT: Parameter = Parameter {
+    name: "If-None-Match",
+    place: Place::Header,
+    description: "`*`: only if there is nothing at the path",
+    schema: || json!({ "type": "string", "enum": ["*"] }),
 };
 const PREFER: Parameter = Parameter {
     name: "Prefer",
@@ -173,9 +189,15 @@ fn list() -> Operation {
                     schema: || json!({ "type": "string" }),
                 },
                 Parameter {
+                    name: "delimiter",
+                    place: Place::Query,
+                    description: "`/`: what is behind a slash further on is one folder; not together with `mime`",
+                    schema: || json!({ "type": "string", "enum": ["/"] }),
+                },
+                Parameter {
                     name: "limit",
                     place: Place::Query,
-                    description: "the most assets of the page; beyond 1000 it is 1000",
+                    description: "the most assets and folders of the page; beyond 1000 it is 1000",
                     schema: || json!({ "type": "integer", "minimum": 1, "default": 100 }),
                 },
                 Parameter {
@@ -208,19 +230,7 @@ fn upload_() -> Operation {
         tag: "assets",
         summary: "Upload new asset. Requires auth.",
         access: Access::Token(Scope::AssetsWrite),
-        parameters: &const {
-            [
-                KEY,
-                MATCH,
-                Parameter {
-                    name: "If-None-Match",
-                    place: Place::Header,
-                    description: "`*`: only if there is nothing at the path",
-                    schema: || json!({ "type": "string", "enum": ["*"] }),
-                },
-                REVISION,
-            ]
-        },
+        parameters: &const { [KEY, MATCH, ABSENT, REVISION] },
         bodies: &[Body { media_type: "multipart/form-data", schema: |_| upload::form_schema() }],
         successes: &const {
             [Success {
@@ -424,6 +434,39 @@ fn delete() -> Operation {
             Kind::AnswerLost,
         ],
         ..ONE
+    }
+}
+
+fn delete_all() -> Operation {
+    Operation {
+        method: "POST",
+        path: "/api/v2/assets/delete",
+        id: "deleteAssets",
+        tag: "assets",
+        summary: "Delete many assets in one change. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        parameters: &const { [KEY, PREFER, REVISION] },
+        bodies: &const { [json_body(schema::<assets::BulkDelete>)] },
+        successes: &const {
+            [Success {
+                status: 200,
+                description: "what became of each; one that is not deleted keeps none of the others",
+                schema: Some(schema::<assets::BulkDeleted>),
+                headers: &[ACK],
+            }]
+        },
+        own_problems: &[
+            Kind::ClientBlocked,
+            Kind::InvalidBody,
+            Kind::IncompleteBody,
+            Kind::InvalidField,
+            Kind::UnsupportedMediaType,
+            Kind::KeyReused,
+            Kind::BodyTooLarge,
+            Kind::SchemaTooLow,
+            Kind::AnswerLost,
+        ],
+        ..PLAIN
     }
 }
 
