@@ -8,15 +8,13 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use cluster_tests::client::{Api, Upload};
+use cluster_tests::client::{PIECE, Upload, Uploader, offset_of};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::workload::Content;
-use cluster_tests::{Cluster, Node, operator::Credentials, wait};
+use cluster_tests::{Cluster, Node, wait};
 use futures_util::stream;
-use reqwest::{Body, Client, Method, Response};
-use serde_json::{Value, json};
+use reqwest::{Body, Method};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +75,7 @@ async fn elsewhere(run: Run) -> Result<()> {
     })
     .await?;
     let id = last.headers().get("x-ncore-asset").context("the answer names the asset")?.to_str()?.to_owned();
-    let asset = client.api.at(first).asset(&id).await.done()?;
+    let asset = client.api().at(first).asset(&id).await.done()?;
     ensure!(asset.sha256.as_deref() == Some(&*sha256), "{asset:?}");
 
     killed.start()?;
@@ -85,7 +83,7 @@ async fn elsewhere(run: Run) -> Result<()> {
     for node in cluster.nodes() {
         ensure!(client.offset(node, &upload).await? == bytes.len() as u64, "{} does not know that it is done", node.name());
         let read = wait::until(SETTLE, "the asset", || async {
-            client.api.at(node).get("video/long.webm").await.done().map_err(|error| anyhow!(error))
+            client.api().at(node).get("video/long.webm").await.done().map_err(|error| anyhow!(error))
         });
         let read = read.await?;
         ensure!(read.status == 200 && read.bytes == bytes, "other bytes at {}: status {}", node.name(), read.status);
@@ -108,7 +106,7 @@ async fn leaves_nothing(run: Run) -> Result<()> {
     ensure!(more.status() == 413, "{more:?}");
 
     let whole = Upload::new("too/large", vec![0; (4 << 20) + 1]);
-    let refused = client.api.at(c).upload(&whole).await;
+    let refused = client.api().at(c).upload(&whole).await;
     ensure!(refused.problem().is_some_and(|problem| problem.status == 413), "{refused:?}");
 
     let wrong = client.request(Method::PATCH, b, &exact).header("upload-offset", 0).header("content-type", PIECE);
@@ -158,63 +156,5 @@ fn stored(node: &Node) -> Result<usize> {
     count(&node.data_dir()).or_else(|error| if error.is::<io::Error>() { Ok(1) } else { Err(error) })
 }
 
-/// A client of tus.
-struct Uploader {
-    http: Client,
-    api: Api,
-    token: String,
-}
-
-impl Uploader {
-    async fn add(cluster: &Cluster) -> Result<Self> {
-        let operator = cluster.node(0).operator();
-        let credentials: Credentials = wait::until(SETTLE, "a new client", || operator.add_client("uploader")).await?;
-        let api = Api::new(credentials.clone())?.with_deadline(Duration::from_secs(60));
-        for node in cluster.nodes() {
-            let there = api.at(node);
-            wait::until(SETTLE, "a node to know the client", || there.log_in()).await?;
-        }
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
-        let body = json!({ "client_id": credentials.client_id, "secret": credentials.secret });
-        let issued: Value = http.post(format!("{}/api/v2/auth/token", cluster.node(1).url())).json(&body).send().await?.json().await?;
-        let token = issued["access_token"].as_str().with_context(|| format!("a token: {issued}"))?.to_owned();
-        let client = Self { http, api, token };
-        // Until every node can apply what uploads need, the cluster does not take them.
-        let first = || async { client.create(cluster.node(0), "first", 1).await };
-        wait::until(SETTLE, "the first upload to be taken", first).await?;
-        Ok(client)
-    }
-
-    fn request(&self, method: Method, node: &Node, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", node.url())).bearer_auth(&self.token).header("tus-resumable", "1.0.0")
-    }
-
-    /// Begins an upload. Gives the path of its address.
-    async fn create(&self, node: &Node, path: &str, length: usize) -> Result<String> {
-        let metadata = format!("path {}", STANDARD.encode(path));
-        let request =
-            self.request(Method::POST, node, "/api/v2/uploads").header("upload-length", length).header("upload-metadata", metadata);
-        let answer = request.send().await?;
-        ensure!(answer.status() == 201, "status {}: {}", answer.status(), answer.text().await?);
-        Ok(answer.headers().get("location").context("a location")?.to_str()?.to_owned())
-    }
-
-    async fn append(&self, node: &Node, upload: &str, offset: u64, bytes: Bytes) -> Result<Response> {
-        let request = self.request(Method::PATCH, node, upload).header("upload-offset", offset).header("content-type", PIECE);
-        Ok(request.body(bytes).send().await?)
-    }
-
-    async fn offset(&self, node: &Node, upload: &str) -> Result<u64> {
-        let answer = self.request(Method::HEAD, node, upload).send().await?;
-        ensure!(answer.status() == 200, "{answer:?}");
-        offset_of(&answer)
-    }
-}
-
-fn offset_of(answer: &Response) -> Result<u64> {
-    Ok(answer.headers().get("upload-offset").context("an offset")?.to_str()?.parse()?)
-}
-
-const PIECE: &str = "application/offset+octet-stream";
 /// How long anything may take that is not the upload itself.
 const SETTLE: Duration = Duration::from_secs(30);
