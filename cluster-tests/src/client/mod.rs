@@ -25,6 +25,7 @@ mod outcome;
 mod revision;
 mod shapes;
 mod upload;
+mod uploader;
 
 pub use bearer::Bearer;
 pub use download::{Bytewise, Download, sha256};
@@ -32,6 +33,7 @@ pub use outcome::{Cause, NotDone, Outcome, Problem};
 pub use revision::Revision;
 pub use shapes::{Asset, Holding, Page, Replication, Usage};
 pub use upload::Upload;
+pub use uploader::{PIECE, Uploader, offset_of};
 
 use crate::cluster::Node;
 use crate::operator::Credentials;

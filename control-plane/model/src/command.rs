@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::Plan,
     client::{ClientStatus, Scope},
-    id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, UploadId},
     ip_range::IpRange,
     node::NodeState,
     placement::PlacementPolicy,
     replication::NodeReport,
     schema::SchemaRange,
+    upload::{UploadPart, UploadTarget},
     usage::UsageReport,
     visibility::Visibility,
 };
@@ -129,6 +130,16 @@ pub enum Command {
         /// Which one.
         administrator: AdministratorId,
     },
+    /// An upload that will come in pieces. Level 6.
+    CreateUpload(CreateUpload),
+    /// A piece of it. Level 6.
+    AppendUpload(AppendUpload),
+    /// All of it is there, and becomes an asset. Level 6.
+    CompleteUpload(CompleteUpload),
+    /// It will not be finished. Level 6.
+    EndUpload(EndUpload),
+    /// The end of several assets. Level 6.
+    DeleteAssets(DeleteAssets),
 }
 
 impl Command {
@@ -149,7 +160,12 @@ impl Command {
             | Self::RevokeRefreshToken { .. }
             | Self::RemoveSigningKey { .. }
             | Self::AddAdministrator(_)
-            | Self::RemoveAdministrator { .. } => 6,
+            | Self::RemoveAdministrator { .. }
+            | Self::CreateUpload(_)
+            | Self::AppendUpload(_)
+            | Self::CompleteUpload(_)
+            | Self::EndUpload(_)
+            | Self::DeleteAssets(_) => 6,
             _ => 1,
         }
     }
@@ -192,6 +208,11 @@ impl Command {
             Self::RemoveSigningKey { .. } => "remove_signing_key",
             Self::AddAdministrator(_) => "add_administrator",
             Self::RemoveAdministrator { .. } => "remove_administrator",
+            Self::CreateUpload(_) => "create_upload",
+            Self::AppendUpload(_) => "append_upload",
+            Self::CompleteUpload(_) => "complete_upload",
+            Self::EndUpload(_) => "end_upload",
+            Self::DeleteAssets(_) => "delete_assets",
         }
     }
 }
@@ -552,4 +573,81 @@ pub struct AddAdministrator {
     pub token_hash: [u8; 32],
     /// How long the token is good for, in milliseconds of log time; for ever, if `None`.
     pub lifetime_ms: Option<u64>,
+}
+
+/// See [`Command::CreateUpload`]. Its id follows from the request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateUpload {
+    /// Who begins it.
+    pub client: ClientId,
+    /// How many bytes it will have.
+    pub length: u64,
+    /// What it is to become.
+    pub target: UploadTarget,
+    /// What the client wrote about it.
+    pub note: String,
+    /// How long it stays open without a piece, in milliseconds of log time.
+    pub lifetime_ms: u64,
+}
+
+/// See [`Command::AppendUpload`]. The last piece comes with [`Command::CompleteUpload`]: an upload whose bytes are all there is an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendUpload {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Which upload.
+    pub upload: UploadId,
+    /// How many bytes must be there before.
+    pub offset: u64,
+    /// The piece.
+    pub part: UploadPart,
+    /// The nodes that hold it, fsynced and pinned.
+    pub holders: Vec<NodeId>,
+    /// The log time in Unix milliseconds after which the pins may be gone, so the command comes too late.
+    pub pinned_until_ms: u64,
+    /// How long the upload stays open from here on, in milliseconds of log time.
+    pub lifetime_ms: u64,
+}
+
+/// See [`Command::CompleteUpload`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompleteUpload {
+    /// Which upload.
+    pub upload: UploadId,
+    /// How many bytes of it must be there before.
+    pub offset: u64,
+    /// All of the content.
+    pub put: PutAsset,
+    /// Who may read it from here on. `None`: as before, and everybody if the path is new.
+    pub visibility: Option<Visibility>,
+}
+
+/// See [`Command::EndUpload`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndUpload {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Which upload.
+    pub upload: UploadId,
+}
+
+/// The most assets of one [`Command::DeleteAssets`].
+pub const MAX_DELETED_ASSETS: usize = 1_000;
+
+/// See [`Command::DeleteAssets`]. Each is deleted, or not, as if it were asked for alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAssets {
+    /// Who deletes them.
+    pub client: ClientId,
+    /// Which assets; at most [`MAX_DELETED_ASSETS`].
+    pub assets: Vec<AssetRef>,
+}
+
+/// What an asset is named by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AssetRef {
+    /// Its id.
+    Id(AssetId),
+    /// Its path.
+    Path(String),
 }

@@ -153,6 +153,11 @@ shown_id! {
     AdministratorId, "ad_"
 }
 
+shown_id! {
+    /// An upload that comes in pieces, as the API names it: `up_` and 20 letters or digits.
+    UploadId, "up_"
+}
+
 /// 20 characters of the 32-letter alphabet of Crockford, from the BLAKE3 hash of `seed`: 100 bits.
 fn letters(seed: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

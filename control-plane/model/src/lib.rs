@@ -20,7 +20,7 @@
 //! 2. **Total.** A command that cannot be carried out is answered by a [`Rejection`] and changes nothing but the record of
 //!    the answer. Only an unreadable row or record is an error, and then the node stops: to skip would be to diverge.
 //! 3. **Once.** A request id, or an idempotency key within its scope, changes the state at most once.
-//! 4. **Counted.** The references of a blob are the assets that name it. A blob without references has no row.
+//! 4. **Counted.** The references of a blob are the assets, and the pieces of open uploads, that name it. A blob without references has no row.
 //!    What a client uses is the sum of its assets.
 //! 5. **Found both ways.** Every asset stands under its path, its id, its client and its version; nothing else does.
 //! 6. **Gated.** A command of a higher schema level than the state's is rejected, and the level rises only when every node
@@ -57,6 +57,7 @@ mod schema;
 mod signing_key;
 mod state_hash;
 mod table;
+mod upload;
 mod usage;
 mod visibility;
 
@@ -69,18 +70,19 @@ pub use client::{Client, ClientStatus, Scope};
 pub use cluster::ClusterState;
 pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
-    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, Command, CreateJoinToken, DeleteAsset, DescribeAsset,
-    InitCluster, MoveAsset, NewRefreshToken, PatchAsset, Precondition, PurgeAssets, PutAsset, PutAssetAs, RegisterClient, RevokeToken,
-    RotateSecret, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UseRefreshToken,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, Command, CompleteUpload, CreateJoinToken,
+    CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, InitCluster, MAX_DELETED_ASSETS, MoveAsset, NewRefreshToken,
+    PatchAsset, Precondition, PurgeAssets, PutAsset, PutAssetAs, RegisterClient, RevokeToken, RotateSecret, SetClientStatus, SetPlacement,
+    UpdateClient, UpdateNode, UseRefreshToken,
 };
 pub use glob::{AssetGlob, GlobError};
-pub use id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId};
+pub use id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId, UploadId};
 pub use ip_range::{IpRange, IpRangeError};
 pub use join_token::JoinToken;
 pub use lineage::{BeginLineage, Begun, Founder, Lineage, NotBegun};
 pub use memory::MemoryTables;
 pub use node::{Node, NodeState};
-pub use outcome::{Outcome, Rejection};
+pub use outcome::{Deletion, Outcome, Rejection};
 pub use path::{AssetPath, MAX_PATH_BYTES, PathError};
 pub use placement::{
     ClientPlacement, MAX_PLACEMENT_REGIONS, MAX_PLACEMENT_RULES, Placed, PlacementFit, PlacementMark, PlacementPolicy, PlacementRule,
@@ -88,7 +90,7 @@ pub use placement::{
 };
 pub use proposal::{Idempotency, Proposal};
 pub use purge::Purge;
-pub use query::{AssetFilter, AssetPage, Query};
+pub use query::{AssetFilter, AssetPage, FolderPage, Query};
 pub use refresh_token::{MAX_REFRESH_FAMILIES, REFRESH_MARGIN_MS, RefreshFamily};
 pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};
 pub use revision::{Revision, RevisionParseError};
@@ -96,5 +98,9 @@ pub use schema::{SCHEMA_MAX, SCHEMA_MIN, SchemaRange};
 pub use signing_key::{RevokedToken, SigningKey};
 pub use state_hash::state_hash;
 pub use table::{ReadTables, Row, Table, TableError, Tables};
+pub use upload::{
+    DONE_UPLOAD_RETENTION_MS, MAX_OPEN_UPLOAD_BYTES, MAX_OPEN_UPLOADS, MAX_UPLOAD_LIFETIME_MS, MAX_UPLOAD_NOTE_BYTES, MAX_UPLOAD_PARTS,
+    Upload, UploadPart, UploadTarget,
+};
 pub use usage::{HourCounts, MAX_USAGE_COUNTS, USAGE_DAYS_KEPT, USAGE_HOURS_KEPT, UsageCounts, UsageMark, UsageReport, UsageUnit};
 pub use visibility::{RESTRICTED_PREFIX, Visibility};

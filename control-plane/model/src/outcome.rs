@@ -8,6 +8,7 @@ use crate::{
     asset::Asset,
     codec::Record,
     id::{AdministratorId, AssetId, ClientId, NodeId},
+    upload::Upload,
 };
 
 /// What became of a command.
@@ -37,6 +38,26 @@ pub enum Outcome {
     RefreshReused,
     /// An administrator was added.
     AdministratorAdded(AdministratorId),
+    /// An upload was begun.
+    UploadCreated(Upload),
+    /// A piece was added to an upload.
+    UploadAppended {
+        /// How many bytes are there now.
+        offset: u64,
+        /// When it ends unless more is added, in Unix milliseconds of log time.
+        expires_at_ms: u64,
+    },
+    /// What became of each of several assets, in the order in which they were named.
+    AssetsDeleted(Vec<Deletion>),
+}
+
+/// What became of one of several assets that were to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deletion {
+    /// It is gone.
+    Deleted(AssetId),
+    /// It was not deleted.
+    Rejected(Rejection),
 }
 
 impl Record for Outcome {
@@ -173,4 +194,22 @@ pub enum Rejection {
     /// There are as many administrators as there may be.
     #[error("there are too many administrators")]
     TooManyAdministrators,
+    /// No such upload of this client: never begun, ended, or expired.
+    #[error("no such upload")]
+    UploadUnknown,
+    /// Another number of bytes is there.
+    #[error("{offset} bytes of the upload are there")]
+    UploadOffset {
+        /// How many are.
+        offset: u64,
+    },
+    /// The bytes are more, or fewer, than the upload is to have.
+    #[error("the upload has another length")]
+    UploadLength,
+    /// The client has as many open uploads as it may have.
+    #[error("the client has too many open uploads, or their content is too large together")]
+    TooManyUploads,
+    /// The upload has as many pieces as it may have.
+    #[error("the upload came in too many pieces")]
+    TooManyParts,
 }

@@ -8,7 +8,7 @@ use crate::{
     client::Client,
     cluster::ClusterState,
     codec::{Record, decode},
-    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId},
+    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, UploadId},
     join_token::JoinToken,
     lineage::Lineage,
     node::{Node, NodeState},
@@ -19,6 +19,7 @@ use crate::{
     revision::Revision,
     signing_key::{RevokedToken, SigningKey},
     table::{ReadTables, Row, Table, TableError},
+    upload::Upload,
     usage::{UsageCounts, UsageMark, UsageUnit, usage_prefix},
     visibility::Visibility,
 };
@@ -27,6 +28,9 @@ use crate::{
 const CHUNK: usize = 256;
 /// and at most. A page that fits is read in one go: to begin at a place costs as much as to read a hundred rows from there on.
 const CHUNK_MAX: usize = 1_024;
+
+/// How many keys are read at a time behind a folder.
+const CHUNK_BEHIND_FOLDER: usize = 16;
 
 /// Typed reads. Everything that implements [`ReadTables`] has them.
 pub trait Query: ReadTables {
@@ -296,7 +300,61 @@ pub trait Query: ReadTables {
         }
     }
 
-    /// A blob that an asset refers to.
+    /// A page of what is directly below a prefix: assets, and folders for all that is further below, in the order of paths, after `after`,
+    /// which is a path or a folder. What is in a folder is passed over and not read, but for a few keys.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn folder_of(&self, client: &ClientId, prefix: &str, after: Option<&str>, limit: usize) -> Result<FolderPage, TableError> {
+        let base = [client.as_str().as_bytes(), &[0]].concat();
+        let within = [&base, prefix.as_bytes()].concat();
+        let mut from = after.map_or_else(|| within.clone(), |after| [&base, behind(after).as_slice()].concat());
+        let mut page = FolderPage { folders: Vec::new(), assets: Vec::new(), has_more: false };
+        let mut chunk = CHUNK_BEHIND_FOLDER;
+        loop {
+            let rows = self.scan(Table::ClientAssets, &within, &from, chunk)?;
+            let more = rows.len() == chunk;
+            chunk = (2 * chunk).min(CHUNK);
+            let mut passed: Option<Vec<u8>> = None;
+            for (key, _) in rows {
+                if passed.as_ref().is_some_and(|end| key < *end) {
+                    continue;
+                }
+                if page.folders.len() + page.assets.len() == limit {
+                    page.has_more = true;
+                    return Ok(page);
+                }
+                let path = str::from_utf8(&key[base.len()..]).map_err(|_| TableError::Key { table: Table::ClientAssets })?;
+                match path[prefix.len()..].find('/') {
+                    Some(at) => {
+                        let folder = &path[..=prefix.len() + at];
+                        passed = Some([&base, behind(folder).as_slice()].concat());
+                        page.folders.push(folder.to_owned());
+                    }
+                    None => page.assets.extend(row::<Asset, _>(self, Table::Assets, path.as_bytes())?),
+                }
+                from = [&key, [0].as_slice()].concat();
+            }
+            if !more {
+                return Ok(page);
+            }
+            // A folder that goes on beyond what was read: on behind it, with a few keys, since the next may be a folder too.
+            if let Some(end) = passed.filter(|end| from < *end) {
+                from = end;
+                chunk = CHUNK_BEHIND_FOLDER;
+            }
+        }
+    }
+
+    /// An upload that is open, or was until a short time ago.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn upload(&self, id: &UploadId) -> Result<Option<Upload>, TableError> {
+        row(self, Table::Uploads, id.as_str().as_bytes())
+    }
+
+    /// A blob that an asset, or a piece of an upload, refers to.
     ///
     /// # Errors
     /// [`TableError`].
@@ -416,6 +474,26 @@ pub struct AssetPage {
     pub assets: Vec<Asset>,
     /// Whether the list goes on.
     pub has_more: bool,
+}
+
+/// What is directly below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderPage {
+    /// The folders, each with a slash at its end, in order.
+    pub folders: Vec<String>,
+    /// The assets, in the order of their paths.
+    pub assets: Vec<Asset>,
+    /// Whether there is more behind the last of both.
+    pub has_more: bool,
+}
+
+/// The first path that can follow a path, or all that is in a folder.
+fn behind(path_or_folder: &str) -> Vec<u8> {
+    match path_or_folder.strip_suffix('/') {
+        // '0' is the byte after '/'.
+        Some(folder) => [folder.as_bytes(), b"0"].concat(),
+        None => [path_or_folder.as_bytes(), &[0]].concat(),
+    }
 }
 
 fn mime_matches(wanted: &str, mime: &str) -> bool {

@@ -7,7 +7,7 @@
 //! | 3 | 0.1 | `SetVoter`, `SetRelay`; the table `Relays` |
 //! | 4 | 0.1 | `RevokeToken`, `SetPlacement`, `RemovePlacement`; the tables `RevokedTokens`, `Placements` |
 //! | 5 | 0.1 | `PutAssetAs`, `DescribeAsset`, `MoveAsset`, `ReportUsage`; the tables `RestrictedAssets`, `UsageMarks`, `UsageHours`, `UsageDays` |
-//! | 6 | 0.1 | `RegisterClient`, `UpdateClient`, `RotateSecret`, `DeleteClient`, `AddRefreshToken`, `UseRefreshToken`, `RevokeRefreshToken`, `RemoveSigningKey`, `AddAdministrator`, `RemoveAdministrator`; the tables `Accounts`, `Stored`, `RefreshFamilies`, `Administrators` |
+//! | 6 | 0.1 | `RegisterClient`, `UpdateClient`, `RotateSecret`, `DeleteClient`, `AddRefreshToken`, `UseRefreshToken`, `RevokeRefreshToken`, `RemoveSigningKey`, `AddAdministrator`, `RemoveAdministrator`, `CreateUpload`, `AppendUpload`, `CompleteUpload`, `EndUpload`, `DeleteAssets`; the tables `Accounts`, `Stored`, `RefreshFamilies`, `Administrators`, `Uploads`, `ClientUploads` |
 //!
 //! A node announces the range of levels that it can apply. The level of the state rises one at a time, by a command, and only
 //! while every node that is not removed can apply the new one.

@@ -27,6 +27,8 @@ use crate::codec::CodecError;
 /// | `Placements` | empty | [`PlacementMark`](crate::PlacementMark) | 0.1, level 4 |
 /// | `Placements` | client id | [`ClientPlacement`](crate::ClientPlacement) | 0.1, level 4 |
 /// | `RestrictedAssets` | asset id | empty | 0.1, level 5 |
+/// | `Uploads` | upload id | [`Upload`](crate::Upload) | 0.1, level 6 |
+/// | `ClientUploads` | client id, 0, upload id | length, u64 BE | 0.1, level 6 |
 /// | `UsageMarks` | node id, u64 BE | [`UsageMark`](crate::UsageMark) | 0.1, level 5 |
 /// | `UsageHours` | client id, 0, hour since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
 /// | `UsageDays` | client id, 0, day since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
@@ -83,6 +85,10 @@ pub enum Table {
     Administrators = 22,
     /// The assets that were said to be restricted. Those whose path says it need no row.
     RestrictedAssets = 23,
+    /// The uploads that come in pieces, open or just done.
+    Uploads = 24,
+    /// The open uploads of a client.
+    ClientUploads = 25,
     /// The last report of usage of each node.
     UsageMarks = 27,
     /// What each client used in each hour.
@@ -93,7 +99,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -117,6 +123,8 @@ impl Table {
         Self::RefreshFamilies,
         Self::Administrators,
         Self::RestrictedAssets,
+        Self::Uploads,
+        Self::ClientUploads,
         Self::UsageMarks,
         Self::UsageHours,
         Self::UsageDays,
@@ -148,6 +156,8 @@ impl Table {
             Self::RevokedTokens => "revoked_tokens",
             Self::Placements => "placements",
             Self::RestrictedAssets => "restricted_assets",
+            Self::Uploads => "uploads",
+            Self::ClientUploads => "client_uploads",
             Self::UsageMarks => "usage_marks",
             Self::UsageHours => "usage_hours",
             Self::UsageDays => "usage_days",

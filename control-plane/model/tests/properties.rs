@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ncore_model::{
     Applied, Asset, BeginLineage, BlobHash, Command, CopyState, Founder, IDEMPOTENCY_RETENTION_MS, MemoryTables, Node, NodeReport,
     NodeState, Outcome, Placements, Proposal, Query, REFRESH_MARGIN_MS, REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision,
-    Row, Stored, Table, Tables, apply, begin_lineage, decode, state_hash,
+    Row, Stored, Table, Tables, Upload, apply, begin_lineage, decode, state_hash,
 };
 use proptest::{
     prelude::*,
@@ -16,8 +16,19 @@ use proptest::{
 };
 use sequence::{LogEntry, logs};
 
-/// The tables of the answers, and of the log's time: what a rejection may change.
-const ANSWERS: [Table; 6] = [Table::Cluster, Table::Requests, Table::Keys, Table::Expiry, Table::RevokedTokens, Table::RefreshFamilies];
+/// The tables of the answers, of the log's time, and of what is forgotten when that comes: what a rejection may change. Blobs are
+/// counted from the others.
+const ANSWERS: [Table; 9] = [
+    Table::Cluster,
+    Table::Requests,
+    Table::Keys,
+    Table::Expiry,
+    Table::RevokedTokens,
+    Table::RefreshFamilies,
+    Table::Uploads,
+    Table::ClientUploads,
+    Table::Blobs,
+];
 /// The most answers that an entry forgets.
 const FORGET_PER_ENTRY: usize = 16;
 
@@ -126,7 +137,10 @@ proptest! {
         for table in [Table::Expiry, Table::Requests] {
             prop_assert!(count(&tables, table) <= 1, "{} rows of {}", count(&tables, table), table.as_str());
         }
-        prop_assert_eq!(count(&tables, Table::Keys), 0);
+        for table in [Table::Keys, Table::Uploads, Table::ClientUploads] {
+            prop_assert_eq!(count(&tables, table), 0, "{}", table.as_str());
+        }
+        check_assets(&tables)?;
     }
 }
 
@@ -156,7 +170,7 @@ impl Once {
         }
         let too_old = proposal.request.issued_ms() + REQUEST_RETENTION_MS <= self.now_ms.max(proposal.log_time_ms);
         let expired = Applied { outcome: Outcome::Rejected(Rejection::RequestExpired), index, lineage: applied.lineage };
-        let unchanged = content(before) == content(after);
+        let unchanged = content(before) == content(after) && !has_more_uploads(before, after);
         if let Some(known) = self.answers.get(&proposal.request) {
             prop_assert!(applied == known || (too_old && *applied == expired), "{known:?} became {applied:?}");
             prop_assert!(unchanged, "a second delivery changed something");
@@ -205,7 +219,11 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::AddClient(_) | Command::SetClientStatus(_) => &[Table::Clients],
         Command::AddSigningKey(_) => &[Table::SigningKeys],
         Command::PutAsset(_) => &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::Blobs, Table::Stored],
-        Command::PutAssetAs(_) | Command::DeleteAsset(_) => {
+        Command::CreateUpload(_) | Command::AppendUpload(_) | Command::EndUpload(_) => &[Table::Uploads],
+        Command::CompleteUpload(_) => {
+            &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::RestrictedAssets, Table::Uploads, Table::Stored]
+        }
+        Command::PutAssetAs(_) | Command::DeleteAsset(_) | Command::DeleteAssets(_) => {
             &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions, Table::Blobs, Table::RestrictedAssets, Table::Stored]
         }
         Command::PatchAsset(_) => &[Table::Assets],
@@ -235,12 +253,14 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
     };
     let is_new = rows(after, Table::RevokedTokens).iter().any(|row| !rows(before, Table::RevokedTokens).contains(row));
     prop_assert!(!is_new || allowed.contains(&Table::RevokedTokens), "{} revoked a token", proposal.command.as_str());
+    let has_more_uploads = has_more_uploads(before, after);
+    prop_assert!(!has_more_uploads || allowed.contains(&Table::Uploads), "{} wrote an upload", proposal.command.as_str());
     for table in Table::ALL {
         if !ANSWERS.contains(&table) && !allowed.contains(&table) {
             prop_assert_eq!(rows(before, table), rows(after, table), "{} wrote to {}", proposal.command.as_str(), table.as_str());
         }
     }
-    let carried_out = !matches!(applied.outcome, Outcome::Rejected(_)) && content(before) != content(after);
+    let carried_out = !matches!(applied.outcome, Outcome::Rejected(_)) && (content(before) != content(after) || has_more_uploads);
     if let Some(cluster) = before.cluster().expect("reads").filter(|_| carried_out) {
         prop_assert!(
             proposal.command.schema_level() <= cluster.schema_level,
@@ -275,6 +295,21 @@ fn check_assets(tables: &MemoryTables) -> Result<(), TestCaseError> {
         owned.push(([asset.client.as_str().as_bytes(), &[0], &path].concat(), Vec::new()));
         versions.push((asset.version.to_be_bytes().to_vec(), path));
     }
+    let mut open = Vec::new();
+    for (id, bytes) in rows(tables, Table::Uploads) {
+        let upload: Upload = decode(&bytes).expect("decodes");
+        prop_assert_eq!(upload.id.as_str().as_bytes(), &id);
+        prop_assert!(upload.asset.is_none() || upload.parts.is_empty(), "an asset keeps the pieces of its upload");
+        prop_assert!(upload.asset.is_some() || upload.offset() < upload.length.max(1), "all is there, and there is no asset");
+        for part in &upload.parts {
+            *references.entry(part.blob).or_default() += 1;
+        }
+        if upload.asset.is_none() {
+            open.push(([upload.client.as_str().as_bytes(), &[0], &id].concat(), upload.length.to_be_bytes().to_vec()));
+        }
+    }
+    open.sort();
+    prop_assert_eq!(rows(tables, Table::ClientUploads), open);
     for (id, _) in rows(tables, Table::RestrictedAssets) {
         prop_assert!(ids.iter().any(|(known, _)| *known == id), "visibility of an asset that is gone");
     }
@@ -370,11 +405,12 @@ fn check_placements(before: &MemoryTables, after: &MemoryTables, index: u64) -> 
 /// Every answer, and every revocation, has its day, and as many of those that are due go as may go at once.
 fn check_forgetting(before: &MemoryTables, after: &MemoryTables) -> Result<(), TestCaseError> {
     let mut answers: Vec<Vec<u8>> = Vec::new();
-    for table in [Table::Requests, Table::Keys, Table::RevokedTokens, Table::RefreshFamilies] {
+    for table in [Table::Requests, Table::Keys, Table::RevokedTokens, Table::RefreshFamilies, Table::Uploads] {
         answers.extend(rows(after, table).into_iter().map(|(key, _)| [[table as u8].as_slice(), &key].concat()));
     }
     let mut scheduled: Vec<Vec<u8>> = rows(after, Table::Expiry).into_iter().map(|(key, _)| key[8..].to_vec()).collect();
     scheduled.sort();
+    answers.sort();
     prop_assert_eq!(scheduled, answers);
 
     let (Some(_), Some(cluster)) = (before.cluster().expect("reads"), after.cluster().expect("reads")) else {
@@ -398,6 +434,12 @@ fn proposals(log: &[LogEntry]) -> impl Iterator<Item = (u64, &Proposal)> {
 fn content(tables: &MemoryTables) -> (Vec<Vec<Row>>, Option<u32>) {
     let rows = Table::ALL.into_iter().filter(|table| !ANSWERS.contains(table)).map(|table| rows(tables, table)).collect();
     (rows, tables.cluster().expect("reads").map(|cluster| cluster.schema_level))
+}
+
+/// Whether there is an upload that was not there before, or was not as it is now.
+fn has_more_uploads(before: &MemoryTables, after: &MemoryTables) -> bool {
+    let known = rows(before, Table::Uploads);
+    rows(after, Table::Uploads).iter().any(|row| !known.contains(row))
 }
 
 fn rows(tables: &MemoryTables, table: Table) -> Vec<Row> {
@@ -430,7 +472,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 34);
+    assert_eq!(carried_out.len(), 39);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

@@ -1,8 +1,10 @@
 //! Reading the state: pages, filters and what follows from reports.
 
+use std::{cell::Cell, collections::BTreeSet};
+
 use ncore_model::{
     Asset, AssetFilter, AssetId, AssetPage, BlobHash, ClientId, CopyState, Exception, ExceptionState, MemoryTables, NodeId, NodeReport,
-    Query, Revision, RevisionParseError, Table, Tables, copy_state, encode, state_hash,
+    Query, ReadTables, Revision, RevisionParseError, Row, Table, TableError, Tables, copy_state, encode, state_hash,
 };
 use proptest::prelude::*;
 
@@ -171,4 +173,99 @@ fn the_state_of_a_copy_follows_from_the_report() {
     for (report, version, expected) in table {
         assert_eq!(copy_state(report, version), expected, "version {version}");
     }
+}
+
+proptest! {
+    /// A folder's pages, put together, are what the whole list comes to when everything behind the next slash is one folder.
+    #[test]
+    fn folders_are_what_the_list_comes_to(
+        paths in prop::collection::btree_set("[ab0.]{1,2}(/[ab0]{1,2}){0,3}", 1..60),
+        prefix in prop_oneof![Just(String::new()), Just("a".to_owned()), Just("a/".to_owned()), Just("ab/b/".to_owned())],
+        limit in 1usize..7,
+        many in 0usize..400,
+    ) {
+        let (mut tables, client) = (MemoryTables::default(), ClientId::from_text("cl_1"));
+        let crowd = (0..many).map(|number| format!("a/crowd/{number:04}"));
+        for path in paths.iter().cloned().chain(crowd) {
+            for (owner, path) in [(&client, path.clone()), (&ClientId::from_text("cl_2"), format!("{path}~"))] {
+                keep(&mut tables, owner, &path);
+            }
+        }
+        let all = tables.assets_of(&client, &AssetFilter { prefix: &prefix, mime: None }, None, usize::MAX).expect("reads").assets;
+        let (mut folders, mut assets) = (BTreeSet::new(), Vec::new());
+        for path in all.iter().map(|asset| asset.path.clone()) {
+            match path[prefix.len()..].find('/') {
+                Some(at) => { folders.insert(path[..=prefix.len() + at].to_owned()); }
+                None => assets.push(path),
+            }
+        }
+        let (mut seen_folders, mut seen_assets, mut after) = (Vec::new(), Vec::new(), None::<String>);
+        loop {
+            let page = tables.folder_of(&client, &prefix, after.as_deref(), limit).expect("reads");
+            let count = page.folders.len() + page.assets.len();
+            prop_assert!(count <= limit && (count == limit || !page.has_more));
+            seen_folders.extend(page.folders.iter().cloned());
+            seen_assets.extend(page.assets.iter().map(|asset| asset.path.clone()));
+            after = page.folders.last().cloned().max(page.assets.last().map(|asset| asset.path.clone()));
+            if !page.has_more {
+                break;
+            }
+        }
+        prop_assert_eq!(seen_folders, folders.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(seen_assets, assets);
+    }
+}
+
+/// Tables that count the rows that they give.
+struct Counted {
+    tables: MemoryTables,
+    rows: Cell<usize>,
+}
+
+impl ReadTables for Counted {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        self.rows.set(self.rows.get() + 1);
+        self.tables.get(table, key)
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, TableError> {
+        let rows = self.tables.scan(table, prefix, from, limit)?;
+        self.rows.set(self.rows.get() + rows.len());
+        Ok(rows)
+    }
+}
+
+/// However much is in them, to pass over a folder takes a few keys.
+#[test]
+fn what_is_in_a_folder_is_not_read() {
+    let (mut tables, client) = (MemoryTables::default(), ClientId::from_text("cl_1"));
+    for folder in 0..20 {
+        for number in 0..1_000 {
+            keep(&mut tables, &client, &format!("{folder:02}/{number}"));
+        }
+        keep(&mut tables, &client, &format!("{folder:02}.txt"));
+    }
+    let counted = Counted { tables, rows: Cell::new(0) };
+    let page = counted.folder_of(&client, "", None, 100).expect("reads");
+    assert_eq!((page.folders.len(), page.assets.len(), page.has_more), (20, 20, false));
+    assert!(counted.rows.get() < 20 * 40, "{} rows", counted.rows.get());
+}
+
+fn keep(tables: &mut MemoryTables, client: &ClientId, path: &str) {
+    let asset = Asset {
+        id: AssetId::from_text(path),
+        client: client.clone(),
+        path: path.to_owned(),
+        mime: "a/b".to_owned(),
+        size: 0,
+        sha256: [0; 32],
+        blob: BlobHash([0; 32]),
+        cache_ttl_s: 0,
+        created_at_ms: 0,
+        modified_at_ms: 0,
+        node: NodeId(1),
+        version: 1,
+    };
+    tables.put(Table::Assets, path.as_bytes(), encode(&asset).expect("encodes"));
+    tables.put(Table::ClientAssets, &[client.as_str().as_bytes(), &[0], path.as_bytes()].concat(), Vec::new());
 }

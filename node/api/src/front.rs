@@ -77,7 +77,8 @@ async fn identified(mut request: Request, next: Next) -> Response {
 /// Whatever waits inside has a shorter deadline of its own, so this one is for defects. An upload has none: it takes as long as
 /// its bytes do, and each of them has a deadline.
 async fn bounded(State(domain): Shared, request: Request<Body>, next: Next) -> Response {
-    let is_upload = request.uri().path() == crate::v2::UPLOAD_PATH;
+    let path = request.uri().path();
+    let is_upload = path == crate::v2::UPLOAD_PATH || path.starts_with(crate::v2::UPLOADS_PATH);
     let deadline = if is_upload { Duration::MAX } else { domain.request_deadline() * WAITS_FOR_THE_CLUSTER + OTHER_WAITS };
     match timeout(deadline, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,

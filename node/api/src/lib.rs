@@ -30,6 +30,11 @@
 //! | `POST /api/v2/assets/sign` | `assets:write` | 200 |
 //! | `GET /api/v2/assets/signing-key` | `assets:write` | 200 |
 //! | `DELETE /api/v2/assets/{id}` | `assets:write` | 204 |
+//! | `POST /api/v2/assets/delete` | `assets:write` | 200 |
+//! | `POST /api/v2/uploads` | `assets:write` | 201 with `Location` |
+//! | `HEAD /api/v2/uploads/{id}` | `assets:write` | 200 |
+//! | `PATCH /api/v2/uploads/{id}` | `assets:write` | 204 |
+//! | `DELETE /api/v2/uploads/{id}` | `assets:write` | 204 |
 //! | `GET /api/v2/assets/{id}/replication` | `assets:read` | 200 |
 //! | `POST /api/v2/cache/purge` | `cache:purge` | 200 |
 //! | `GET /api/v2/metrics` | `metrics:read` | 200 |

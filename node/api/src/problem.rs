@@ -14,6 +14,8 @@ use ncore_model::Revision;
 
 use crate::front::X_NCORE_REVISION;
 
+pub(crate) use from_domain::kind_of;
+
 /// What went wrong. See [`Kind::row`] for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -35,6 +37,13 @@ pub(crate) enum Kind {
     ClientNotFound,
     ClientHasAssets,
     TooManyRefreshTokens,
+    UploadNotFound,
+    UploadOffset,
+    UploadLength,
+    TooManyUploads,
+    TooManyParts,
+    ChecksumMismatch,
+    TusVersion,
     MethodNotAllowed,
     InvalidBody,
     IncompleteBody,
@@ -83,7 +92,7 @@ pub(crate) struct Row {
 
 impl Kind {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 49] = [
         Self::TokenMissing,
         Self::TokenMalformed,
         Self::TokenInvalid,
@@ -102,6 +111,13 @@ impl Kind {
         Self::ClientNotFound,
         Self::ClientHasAssets,
         Self::TooManyRefreshTokens,
+        Self::UploadNotFound,
+        Self::UploadOffset,
+        Self::UploadLength,
+        Self::TooManyUploads,
+        Self::TooManyParts,
+        Self::ChecksumMismatch,
+        Self::TusVersion,
         Self::MethodNotAllowed,
         Self::InvalidBody,
         Self::IncompleteBody,
@@ -151,6 +167,13 @@ impl Kind {
             Self::VisibilityFixed => refused(409, "visibility_fixed", "The path says who may read the asset"),
             Self::EndpointNotFound => refused(404, "endpoint_not_found", "Endpoint does not exist"),
             Self::AssetNotFound => refused(404, "asset_not_found", "Asset does not exist"),
+            Self::UploadNotFound => refused(404, "upload_not_found", "Upload does not exist"),
+            Self::UploadOffset => refused(409, "upload_offset", "Another number of bytes is there"),
+            Self::UploadLength => refused(413, "upload_length", "More bytes came than the upload is to have"),
+            Self::TooManyUploads => row(429, "too_many_uploads", "Too many uploads are open", Retry::After(60), NOT_DONE),
+            Self::TooManyParts => refused(400, "too_many_parts", "The upload came in too many pieces"),
+            Self::ChecksumMismatch => refused(460, "checksum_mismatch", "The bytes are not those of the checksum"),
+            Self::TusVersion => refused(412, "tus_version", "Tus-Resumable must be 1.0.0"),
             Self::MethodNotAllowed => refused(405, "method_not_allowed", "Method not allowed"),
             Self::InvalidBody => refused(400, "invalid_body", "Malformed request body or missing params"),
             Self::IncompleteBody => refused(400, "incomplete_body", "The request body broke off"),

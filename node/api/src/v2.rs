@@ -13,6 +13,7 @@ mod metrics;
 mod purge;
 mod reference;
 mod replication;
+mod resumable;
 mod shape;
 mod sign;
 mod status;
@@ -23,7 +24,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    middleware::map_response,
+    routing::{get, head, post},
 };
 use ncore_domain::Domain;
 
@@ -38,6 +40,8 @@ pub(crate) use reference::document as reference;
 pub(crate) const STATUS_PATH: &str = "/api/v2/status";
 /// Where assets are uploaded to.
 pub(crate) const UPLOAD_PATH: &str = "/api/v2/assets/upload";
+/// Where uploads are that come in pieces.
+pub(crate) const UPLOADS_PATH: &str = "/api/v2/uploads";
 
 pub(crate) fn routes(domain: Arc<Domain>) -> Router {
     Router::new()
@@ -51,7 +55,9 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route(STATUS_PATH, get(status::show))
         .route("/api/v2/openapi.json", get(reference::show))
         .route(UPLOAD_PATH, post(upload::upload))
+        .merge(uploads())
         .route("/api/v2/assets", get(assets::list))
+        .route("/api/v2/assets/delete", post(assets::delete_all))
         .route("/api/v2/assets/sign", post(sign::sign))
         .route("/api/v2/assets/signing-key", get(sign::key))
         .route("/api/v2/assets/{id}/move", post(assets::move_to))
@@ -66,4 +72,19 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
             Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")
         })
         .with_state(domain)
+}
+
+/// Uploads in pieces, which say on every response what protocol they follow.
+fn uploads() -> Router<Arc<Domain>> {
+    Router::new()
+        .route("/api/v2/uploads", post(resumable::create).options(resumable::discover))
+        .route(
+            "/api/v2/uploads/{id}",
+            head(resumable::show)
+                .patch(resumable::append)
+                .delete(resumable::end)
+                .post(resumable::by_another_name)
+                .options(resumable::discover),
+        )
+        .layer(map_response(resumable::introduced))
 }

@@ -21,7 +21,7 @@ pub(crate) use address::of_asset;
 pub(crate) use details::describe;
 pub(crate) use holdings::Holdings;
 
-pub use change::{AssetChanges, Purged};
+pub use change::{AssetChanges, DeletedAssets, Purged};
 pub use details::AssetDetails;
 pub use read::{AssetList, ListRequest};
 pub use replication::{CopyStatus, NodeCopy, Replication};

@@ -27,6 +27,9 @@ pub trait Copies: Send + Sync + 'static {
     /// Ends a pin on another node. There may be no such pin.
     fn unpin(&self, node: NodeId, hash: blake3::Hash, pin: PinId) -> BoxFuture<'_, Result<(), CopyError>>;
 
+    /// A slice of a blob from whichever node gives it, verified. `None` if none does, for now.
+    fn slice(&self, blob: BlobAt, slice: u64) -> BoxFuture<'_, Option<Bytes>>;
+
     /// Asks another node what it holds of a blob.
     fn stat(&self, node: NodeId, hash: blake3::Hash) -> BoxFuture<'_, Result<HeldCopy, CopyError>>;
 }

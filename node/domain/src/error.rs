@@ -3,6 +3,7 @@
 mod asset;
 mod change;
 mod credentials;
+mod resumable;
 mod signed;
 mod state;
 mod upload;
@@ -12,6 +13,7 @@ pub use change::ChangeError;
 pub use credentials::{
     AddClientError, AdministratorError, AuthenticateError, Denied, IssueError, RefreshError, RevokeError, SigningKeyError, TokenError,
 };
+pub use resumable::ResumableError;
 pub use signed::{SignError, VisitError};
 pub use state::StateError;
 pub use upload::UploadError;

@@ -11,7 +11,7 @@
 //!    ├─ signer()    addresses that a client signs, for those whom it lets read
 //!    ├─ signing_keys()    the keys that sign them, as they come and go
 //!    ├─ administrators()  who manages clients over the API
-//!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log
+//!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log; whole, or in pieces
 //!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
 //!    ├─ usage()     what a client used, by hour and by day
@@ -47,7 +47,7 @@ mod upload;
 mod usage;
 
 pub use acknowledge::{AckLevel, Acknowledged};
-pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, ListRequest, NodeCopy, Purged, Replication};
+pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, DeletedAssets, ListRequest, NodeCopy, Purged, Replication};
 pub use clock::{Clock, SystemClock};
 pub use cluster::Seen;
 pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
@@ -58,8 +58,8 @@ pub use credentials::{
 };
 pub use domain::{Domain, DomainParts};
 pub use error::{
-    AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, RevokeError,
-    SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
+    AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, ResumableError,
+    RevokeError, SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
 };
 pub use logs::{Follower, FoundLog, LogEntry, LogNode, LogPage, LogParts, LogPeerError, LogPeers, Logs, News, NodeAnswer, Viewer};
 pub use once::{OnceKey, OnceKeyError};
@@ -67,5 +67,8 @@ pub use placement::{PlacementRules, RuleStatus};
 pub use public::{Directory, DirectoryEntry, Public, PublicAsset, PublicIndex};
 pub use settings::Settings;
 pub use status::{NodeStatus, Standing};
-pub use upload::{MediaType, MediaTypeError, PINS_HOLD_MS, UploadMeta, UploadSession, UploadStart, Uploaded, Uploads};
+pub use upload::{
+    MediaType, MediaTypeError, NewUpload, PINS_HOLD_MS, Pieces, Received, Receiver, UploadMeta, UploadSession, UploadStart, Uploaded,
+    Uploads,
+};
 pub use usage::{UsageRange, UsageRangeError, UsageRecords, UsageStep};

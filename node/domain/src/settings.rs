@@ -25,6 +25,8 @@ pub struct Settings {
     pub uploads_at_once: usize,
     /// How long others may cache an asset whose upload does not say, in seconds.
     pub default_cache_ttl_s: u32,
+    /// How long an upload that comes in pieces stays open without one. At most a week.
+    pub upload_lifetime: Duration,
     /// How long to wait for the outcome of a change, and for a revision that a caller has seen elsewhere.
     pub request_deadline: Duration,
 }
@@ -47,5 +49,6 @@ const DEFAULTS: Settings = Settings {
     max_upload_bytes: 500 << 20,
     uploads_at_once: 256,
     default_cache_ttl_s: 3_600,
+    upload_lifetime: Duration::from_secs(24 * 60 * 60),
     request_deadline: Duration::from_secs(10),
 };

@@ -17,11 +17,13 @@
 mod media_type;
 mod pins;
 mod place;
+mod resumable;
 mod schedule;
 mod session;
 
 pub use media_type::{MediaType, MediaTypeError};
 pub use place::PINS_HOLD_MS;
+pub use resumable::{NewUpload, Pieces, Received, Receiver};
 pub use session::{UploadMeta, UploadSession, UploadStart, Uploaded};
 
 use std::{sync::Arc, time::Duration};
@@ -39,6 +41,7 @@ use crate::{
 };
 
 /// How assets come in.
+#[derive(Clone)]
 pub struct Uploads {
     parts: Arc<Parts>,
     turns: Arc<Semaphore>,
@@ -55,7 +58,15 @@ struct Parts {
     allow_single_copy: bool,
     max_upload_bytes: u64,
     default_cache_ttl_s: u32,
+    upload_lifetime: Duration,
     request_deadline: Duration,
+}
+
+impl Parts {
+    /// How long an upload in pieces stays open without one.
+    fn lifetime_ms(&self) -> u64 {
+        u64::try_from(self.upload_lifetime.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Uploads {
@@ -77,6 +88,7 @@ impl Uploads {
             allow_single_copy: settings.allow_single_copy,
             max_upload_bytes: settings.max_upload_bytes,
             default_cache_ttl_s: settings.default_cache_ttl_s,
+            upload_lifetime: settings.upload_lifetime,
             request_deadline: settings.request_deadline,
         };
         Self { parts: Arc::new(parts), turns: Arc::new(Semaphore::new(settings.uploads_at_once)) }

@@ -255,13 +255,16 @@ impl Default for TransferConfig {
 pub(crate) struct LimitsConfig {
     /// The largest upload.
     pub(crate) max_upload: ByteSize,
+    /// How long an upload that comes in pieces stays open without one.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) upload_expires: Duration,
     /// The most connections of clients at once.
     pub(crate) connections: usize,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { max_upload: ByteSize::mib(500), connections: 8_192 }
+        Self { max_upload: ByteSize::mib(500), upload_expires: Duration::from_secs(24 * 3_600), connections: 8_192 }
     }
 }
 
@@ -420,12 +423,18 @@ impl Config {
                 "access_log.files must be at least 1 and access_log.file_size at least 64KiB; leave access_log.dir out to write none",
             );
         }
+        if self.limits.upload_expires.is_zero() || self.limits.upload_expires > UPLOAD_EXPIRES_MAX {
+            return Err("limits.upload_expires must be more than nothing and at most 168h");
+        }
         if (1..CHECKPOINT_RATE_MIN).contains(&self.transfer.checkpoint_rate.as_u64()) {
             return Err("transfer.checkpoint_rate must be 0 or at least 1MiB, or receivers give up");
         }
         Ok(())
     }
 }
+
+/// As long as the replicated state lets an upload stay open.
+const UPLOAD_EXPIRES_MAX: Duration = Duration::from_millis(ncore_model::MAX_UPLOAD_LIFETIME_MS);
 
 /// With what a stop takes beside it, below the `TimeoutStopSec` of the unit in `deploy/`.
 const STOP_DELAY_MAX: Duration = Duration::from_secs(20);

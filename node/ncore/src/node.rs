@@ -385,6 +385,7 @@ fn domain_settings(config: &Config) -> Settings {
     settings.write_copies = config.cluster.write_copies;
     settings.allow_single_copy = config.cluster.allow_single_copy;
     settings.max_upload_bytes = config.limits.max_upload.as_u64();
+    settings.upload_lifetime = config.limits.upload_expires;
     settings.request_deadline = config.cluster.request_deadline;
     settings
 }

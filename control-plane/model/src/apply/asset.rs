@@ -5,10 +5,13 @@ use crate::{
     asset::Asset,
     blob::Blob,
     client::{Client, ClientStatus},
-    command::{DeleteAsset, DescribeAsset, MoveAsset, PatchAsset, Precondition, PurgeAssets, PutAsset, PutAssetAs},
+    command::{
+        AssetRef, DeleteAsset, DeleteAssets, DescribeAsset, MAX_DELETED_ASSETS, MoveAsset, PatchAsset, Precondition, PurgeAssets, PutAsset,
+        PutAssetAs,
+    },
     id::{AssetId, BlobHash, ClientId, NodeId, RequestId},
     node::{Node, NodeState},
-    outcome::{Outcome, Rejection},
+    outcome::{Deletion, Outcome, Rejection},
     path::MAX_PATH_BYTES,
     purge::Purge,
     table::{Table, TableError, Tables},
@@ -30,10 +33,8 @@ pub(super) fn put(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Reques
     if let Err(rejection) = may_write(rows, &put.client)? {
         return Ok(Err(rejection));
     }
-    for holder in &put.holders {
-        if !is_member(rows, *holder)? {
-            return Ok(Err(Rejection::HolderRemoved));
-        }
+    if !are_members(rows, &put.holders)? {
+        return Ok(Err(Rejection::HolderRemoved));
     }
     let before = rows.get::<Asset>(Table::Assets, put.path.as_bytes())?;
     if before.as_ref().is_some_and(|asset| asset.client != put.client) {
@@ -59,7 +60,7 @@ pub(super) fn put(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Reques
         node: put.node,
         version: now.index,
     };
-    reference(rows, put)?;
+    reference(rows, put.blob, put.size, &put.holders)?;
     if let Some(before) = &before {
         rows.delete(Table::Versions, &before.version.to_be_bytes());
         dereference(rows, before.blob)?;
@@ -91,6 +92,34 @@ pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAsset) -> 
         Ok(asset) => asset,
         Err(rejection) => return Ok(Err(rejection)),
     };
+    Ok(remove(rows, asset)?.map(Outcome::AssetDeleted))
+}
+
+/// One that cannot be deleted keeps none of the others from it.
+pub(super) fn delete_all(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAssets) -> Ruled {
+    let is_long = |asset: &AssetRef| matches!(asset, AssetRef::Path(path) if path.len() > MAX_PATH_BYTES);
+    if delete.assets.len() > MAX_DELETED_ASSETS || delete.assets.iter().any(is_long) {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    if let Err(rejection) = may_write(rows, &delete.client)? {
+        return Ok(Err(rejection));
+    }
+    let mut deletions = Vec::with_capacity(delete.assets.len());
+    for named in &delete.assets {
+        let found = match named {
+            AssetRef::Id(id) => by_id(rows, id)?,
+            AssetRef::Path(path) => rows.get::<Asset>(Table::Assets, path.as_bytes())?,
+        };
+        deletions.push(match found {
+            None => Deletion::Rejected(Rejection::AssetUnknown),
+            Some(asset) if asset.client != delete.client => Deletion::Rejected(Rejection::AssetOfOther),
+            Some(asset) => remove(rows, asset)?.map_or_else(Deletion::Rejected, Deletion::Deleted),
+        });
+    }
+    Ok(Ok(Outcome::AssetsDeleted(deletions)))
+}
+
+fn remove(rows: &mut Rows<'_, impl Tables>, asset: Asset) -> Result<Result<AssetId, Rejection>, ApplyError> {
     if let Err(rejection) = account::count(rows, &asset.client, Some(asset.size), None)? {
         return Ok(Err(rejection));
     }
@@ -100,7 +129,7 @@ pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, delete: &DeleteAsset) -> 
     rows.delete(Table::Assets, asset.path.as_bytes());
     set_visibility(rows, &asset.id, Visibility::Public);
     dereference(rows, asset.blob)?;
-    Ok(Ok(Outcome::AssetDeleted(asset.id)))
+    Ok(Ok(asset.id))
 }
 
 pub(super) fn patch(rows: &mut Rows<'_, impl Tables>, now: Moment, patch: &PatchAsset) -> Ruled {
@@ -194,10 +223,7 @@ fn owned(
     if let Err(rejection) = may_write(rows, client)? {
         return Ok(Err(rejection));
     }
-    let Some(path) = rows.get_raw(Table::AssetIds, id.as_str().as_bytes())? else {
-        return Ok(Err(Rejection::AssetUnknown));
-    };
-    let asset = rows.get::<Asset>(Table::Assets, &path)?.ok_or(ApplyError::Table(TableError::Dangling { table: Table::AssetIds }))?;
+    let Some(asset) = by_id(rows, id)? else { return Ok(Err(Rejection::AssetUnknown)) };
     Ok(if asset.client != *client {
         Err(Rejection::AssetOfOther)
     } else if !holds(precondition, Some(&asset)) {
@@ -207,7 +233,13 @@ fn owned(
     })
 }
 
-fn may_write(rows: &Rows<'_, impl Tables>, client: &ClientId) -> Result<Result<(), Rejection>, ApplyError> {
+fn by_id(rows: &Rows<'_, impl Tables>, id: &AssetId) -> Result<Option<Asset>, ApplyError> {
+    let Some(path) = rows.get_raw(Table::AssetIds, id.as_str().as_bytes())? else { return Ok(None) };
+    let asset = rows.get::<Asset>(Table::Assets, &path)?;
+    asset.map(Some).ok_or(ApplyError::Table(TableError::Dangling { table: Table::AssetIds }))
+}
+
+pub(super) fn may_write(rows: &Rows<'_, impl Tables>, client: &ClientId) -> Result<Result<(), Rejection>, ApplyError> {
     Ok(match rows.get::<Client>(Table::Clients, client.as_str().as_bytes())? {
         None => Err(Rejection::ClientUnknown),
         Some(client) if client.status != ClientStatus::Active => Err(Rejection::ClientBlocked),
@@ -215,12 +247,18 @@ fn may_write(rows: &Rows<'_, impl Tables>, client: &ClientId) -> Result<Result<(
     })
 }
 
-fn is_member(rows: &Rows<'_, impl Tables>, id: NodeId) -> Result<bool, ApplyError> {
-    let node = rows.get::<Node>(Table::Nodes, &id.0.to_be_bytes())?;
-    Ok(node.is_some_and(|node| node.state != NodeState::Removed))
+/// Whether none of these nodes was removed.
+pub(super) fn are_members(rows: &Rows<'_, impl Tables>, nodes: &[NodeId]) -> Result<bool, ApplyError> {
+    for node in nodes {
+        let node = rows.get::<Node>(Table::Nodes, &node.0.to_be_bytes())?;
+        if node.is_none_or(|node| node.state == NodeState::Removed) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-fn holds(precondition: &Precondition, asset: Option<&Asset>) -> bool {
+pub(super) fn holds(precondition: &Precondition, asset: Option<&Asset>) -> bool {
     match precondition {
         Precondition::None => true,
         Precondition::Absent => asset.is_none(),
@@ -229,13 +267,13 @@ fn holds(precondition: &Precondition, asset: Option<&Asset>) -> bool {
     }
 }
 
-fn reference(rows: &mut Rows<'_, impl Tables>, put: &PutAsset) -> Result<(), ApplyError> {
-    let before = rows.get::<Blob>(Table::Blobs, &put.blob.0)?;
+pub(super) fn reference(rows: &mut Rows<'_, impl Tables>, hash: BlobHash, size: u64, holders: &[NodeId]) -> Result<(), ApplyError> {
+    let before = rows.get::<Blob>(Table::Blobs, &hash.0)?;
     let references = before.map_or(0, |blob| blob.references) + 1;
-    rows.put(Table::Blobs, &put.blob.0, &Blob { size: put.size, references, holders: put.holders.clone() })
+    rows.put(Table::Blobs, &hash.0, &Blob { size, references, holders: holders.to_vec() })
 }
 
-fn dereference(rows: &mut Rows<'_, impl Tables>, hash: BlobHash) -> Result<(), ApplyError> {
+pub(super) fn dereference(rows: &mut Rows<'_, impl Tables>, hash: BlobHash) -> Result<(), ApplyError> {
     let blob = rows.get::<Blob>(Table::Blobs, &hash.0)?.ok_or(ApplyError::Table(TableError::Dangling { table: Table::Blobs }))?;
     if blob.references <= 1 {
         rows.delete(Table::Blobs, &hash.0);

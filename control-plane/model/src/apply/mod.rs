@@ -14,6 +14,7 @@ mod once;
 mod placement;
 mod refresh;
 mod rows;
+mod upload;
 mod usage;
 
 pub use lineage::begin_lineage;
@@ -133,5 +134,10 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::RemoveSigningKey { id } => cluster::remove_signing_key(rows, id),
         Command::AddAdministrator(add) => administrator::add(rows, now, proposal.request, add),
         Command::RemoveAdministrator { administrator } => administrator::remove(rows, administrator),
+        Command::CreateUpload(create) => upload::create(rows, now, proposal.request, create),
+        Command::AppendUpload(append) => upload::append(rows, now, append),
+        Command::CompleteUpload(complete) => upload::complete(rows, now, proposal.request, complete),
+        Command::EndUpload(end) => upload::end(rows, now, end),
+        Command::DeleteAssets(delete) => asset::delete_all(rows, delete),
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, ApplyError, Moment, rows::Rows};
+use super::{Applied, ApplyError, Moment, rows::Rows, upload};
 use crate::{
     codec::Record,
     outcome::{Outcome, Rejection},
@@ -21,6 +21,8 @@ pub const REQUEST_RETENTION_MS: u64 = 60 * 60 * 1_000;
 pub const IDEMPOTENCY_RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The most answers that one entry forgets: it bounds the work of an entry, and is more than one entry adds.
 const FORGET_PER_ENTRY: usize = 16;
+/// After how many pieces of uploads an entry forgets no more.
+const FORGET_PARTS_PER_ENTRY: usize = 1_024;
 
 /// An answer that was given.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,12 +93,19 @@ pub(super) fn keep(rows: &mut Rows<'_, impl Tables>, due_ms: u64, table: Table, 
 pub(super) fn forget_expired(rows: &mut Rows<'_, impl Tables>, from_ms: u64, now_ms: u64) -> Result<u64, ApplyError> {
     let first = rows.scan_raw(Table::Expiry, &from_ms.to_be_bytes(), FORGET_PER_ENTRY)?;
     let mut reached_ms = from_ms;
+    let mut parts = 0;
     for (key, _) in &first {
         let (due_ms, table, answer) = parse_expiry_key(key).ok_or(ApplyError::Table(TableError::Key { table: Table::Expiry }))?;
         if due_ms > now_ms {
             return Ok(now_ms);
         }
-        rows.delete(table, answer);
+        if parts >= FORGET_PARTS_PER_ENTRY {
+            return Ok(reached_ms);
+        }
+        match table {
+            Table::Uploads => parts += upload::expire(rows, answer)?,
+            _ => rows.delete(table, answer),
+        }
         rows.delete(Table::Expiry, key);
         reached_ms = due_ms;
     }

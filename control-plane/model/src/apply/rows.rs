@@ -52,6 +52,11 @@ impl<'a, T: Tables> Rows<'a, T> {
         self.scan_raw(table, &[], limit)
     }
 
+    /// The first `limit` rows whose keys begin with `prefix`.
+    pub(super) fn with_prefix(&self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<Row>, ApplyError> {
+        self.tables.scan(table, prefix, prefix, limit).map_err(ApplyError::Table)
+    }
+
     /// The first `limit` rows whose keys are at least `from`.
     pub(super) fn scan_raw(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, ApplyError> {
         self.scan_prefix(table, &[], from, limit)

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use ncore_model::{
-    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, BlobHash, ClientStatus, Command, CreateJoinToken, DeleteAsset,
-    DescribeAsset, Exception, ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId,
-    NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RegisterClient,
-    RevokeToken, RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UsageCounts, UsageReport,
-    UseRefreshToken, Visibility,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, BlobHash, ClientStatus, Command,
+    CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState,
+    HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset,
+    PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RegisterClient, RevokeToken, RotateSecret,
+    SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UsageCounts, UsageReport, UseRefreshToken, Visibility,
 };
 
-use super::{Golden, administrator, asset_id, client, record, request};
+use super::{Golden, administrator, asset_id, client, record, request, upload, upload_id};
 
 /// How many commands there are.
-const COMMANDS: usize = 34;
+const COMMANDS: usize = 39;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -52,6 +52,11 @@ fn number(command: &Command) -> usize {
         Command::RemoveSigningKey { .. } => 31,
         Command::AddAdministrator(_) => 32,
         Command::RemoveAdministrator { .. } => 33,
+        Command::CreateUpload(_) => 34,
+        Command::AppendUpload(_) => 35,
+        Command::CompleteUpload(_) => 36,
+        Command::EndUpload(_) => 37,
+        Command::DeleteAssets(_) => 38,
     }
 }
 
@@ -66,7 +71,7 @@ pub(super) fn all() -> Vec<Golden> {
 }
 
 fn cases() -> impl Iterator<Item = (&'static str, Command)> {
-    of_the_cluster().into_iter().chain(of_clients()).chain(of_accounts())
+    of_the_cluster().into_iter().chain(of_clients()).chain(of_accounts()).chain(of_uploads())
 }
 
 fn proposal(command: Command) -> Proposal {
@@ -250,6 +255,49 @@ fn of_accounts() -> Vec<(&'static str, Command)> {
         ("", Command::RemoveSigningKey { id: "k-2024".into() }),
         ("", Command::AddAdministrator(AddAdministrator { name: "Ada".into(), token_hash: [0xBB; 32], lifetime_ms: Some(2_592_000_000) })),
         ("", Command::RemoveAdministrator { administrator: administrator() }),
+    ]
+}
+
+fn of_uploads() -> Vec<(&'static str, Command)> {
+    let upload = upload();
+    let Some((_, Command::PutAsset(put))) = of_clients().into_iter().find(|(_, command)| matches!(command, Command::PutAsset(_))) else {
+        unreachable!("there is a put")
+    };
+    let complete =
+        |visibility| Command::CompleteUpload(CompleteUpload { upload: upload_id(), offset: 70_000, put: put.clone(), visibility });
+    vec![
+        (
+            "",
+            Command::CreateUpload(CreateUpload {
+                client: client(),
+                length: upload.length,
+                target: upload.target.clone(),
+                note: upload.note.clone(),
+                lifetime_ms: 86_400_000,
+            }),
+        ),
+        (
+            "",
+            Command::AppendUpload(AppendUpload {
+                client: client(),
+                upload: upload_id(),
+                offset: 70_000,
+                part: upload.parts[0],
+                holders: vec![NodeId(3), NodeId(70_001)],
+                pinned_until_ms: 1_700_000_060_000,
+                lifetime_ms: 86_400_000,
+            }),
+        ),
+        ("", complete(None)),
+        ("-restricted", complete(Some(Visibility::Restricted))),
+        ("", Command::EndUpload(EndUpload { client: client(), upload: upload_id() })),
+        (
+            "",
+            Command::DeleteAssets(DeleteAssets {
+                client: client(),
+                assets: vec![AssetRef::Id(asset_id()), AssetRef::Path("bilder/übersicht.webp".into())],
+            }),
+        ),
     ]
 }
 

@@ -18,7 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ncore_model::{AdministratorId, AssetId, BlobHash, ClientId, NodeId, Record, RequestId, decode, encode};
+use ncore_model::{
+    AdministratorId, AssetId, BlobHash, ClientId, NodeId, Precondition, Record, RequestId, Upload, UploadId, UploadPart, UploadTarget,
+    Visibility, decode, encode,
+};
 
 /// Set to `1`, files that are missing are written. Files that are there are never changed.
 const WRITE: &str = "NCORE_GOLDEN_WRITE";
@@ -104,6 +107,30 @@ fn administrator() -> AdministratorId {
 
 fn asset_id() -> AssetId {
     AssetId::from_text("as_00000000000000000002")
+}
+
+fn upload_id() -> UploadId {
+    UploadId::from_text("up_00000000000000000003")
+}
+
+fn upload() -> Upload {
+    Upload {
+        id: upload_id(),
+        client: client(),
+        length: 1_234_567,
+        target: UploadTarget {
+            path: "bilder/übersicht.webp".into(),
+            mime: Some("image/webp".into()),
+            cache_ttl_s: Some(86_400),
+            visibility: Some(Visibility::Restricted),
+            precondition: Precondition::Absent,
+        },
+        note: "filename eA==".into(),
+        parts: vec![UploadPart { blob: BlobHash([0xB3; 32]), size: 70_000 }],
+        asset: None,
+        created_at_ms: 1_700_000_000_000,
+        expires_at_ms: 1_700_086_400_000,
+    }
 }
 
 fn asset() -> ncore_model::Asset {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ncore_model::{NodeId, Outcome, Rejection};
+use ncore_model::{Deletion, NodeId, Outcome, Rejection};
 
-use super::{Golden, administrator, asset, asset_id, client, record};
+use super::{Golden, administrator, asset, asset_id, client, record, upload};
 
 /// How many outcomes and rejections there are.
-const OUTCOMES: usize = 12;
-const REJECTIONS: usize = 35;
+const OUTCOMES: usize = 15;
+const REJECTIONS: usize = 40;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -32,6 +32,9 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::AssetMoved(asset()),
         Outcome::RefreshReused,
         Outcome::AdministratorAdded(administrator()),
+        Outcome::UploadCreated(upload()),
+        Outcome::UploadAppended { offset: 70_000, expires_at_ms: 1_700_086_400_000 },
+        Outcome::AssetsDeleted(vec![Deletion::Deleted(asset_id()), Deletion::Rejected(Rejection::AssetUnknown)]),
     ]
 }
 
@@ -72,6 +75,11 @@ fn rejections() -> Vec<Rejection> {
         Rejection::SigningKeyUnknown,
         Rejection::AdministratorUnknown,
         Rejection::TooManyAdministrators,
+        Rejection::UploadUnknown,
+        Rejection::UploadOffset { offset: 70_000 },
+        Rejection::UploadLength,
+        Rejection::TooManyUploads,
+        Rejection::TooManyParts,
     ]
 }
 
@@ -90,6 +98,9 @@ fn describe(outcome: &Outcome) -> (usize, &'static str) {
         Outcome::AssetMoved(_) => (9, "asset_moved"),
         Outcome::RefreshReused => (10, "refresh_reused"),
         Outcome::AdministratorAdded(_) => (11, "administrator_added"),
+        Outcome::UploadCreated(_) => (12, "upload_created"),
+        Outcome::UploadAppended { .. } => (13, "upload_appended"),
+        Outcome::AssetsDeleted(_) => (14, "assets_deleted"),
     }
 }
 
@@ -131,6 +142,11 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::SigningKeyUnknown => (32, "signing_key_unknown"),
         Rejection::AdministratorUnknown => (33, "administrator_unknown"),
         Rejection::TooManyAdministrators => (34, "too_many_administrators"),
+        Rejection::UploadUnknown => (35, "upload_unknown"),
+        Rejection::UploadOffset { .. } => (36, "upload_offset"),
+        Rejection::UploadLength => (37, "upload_length"),
+        Rejection::TooManyUploads => (38, "too_many_uploads"),
+        Rejection::TooManyParts => (39, "too_many_parts"),
     }
 }
 

@@ -3,10 +3,10 @@
 use ncore_model::{
     Account, Administrator, Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts,
     JoinToken, JoinTokenId, Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Plan, Purge,
-    RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, UsageCounts, UsageMark, UsageReport,
+    RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, Upload, UsageCounts, UsageMark, UsageReport,
 };
 
-use super::{Golden, administrator, asset, client, record};
+use super::{Golden, administrator, asset, asset_id, client, record, upload};
 
 pub(super) fn all() -> Vec<Golden> {
     vec![
@@ -79,6 +79,8 @@ pub(super) fn all() -> Vec<Golden> {
                 changed_at: 70_000,
             },
         ),
+        record("row.upload", &upload()),
+        record("row.upload-done", &Upload { parts: Vec::new(), asset: Some(asset_id()), ..upload() }),
         record("row.usage_mark", &UsageMark { incarnation: 300, sequence: 5 }),
         record("row.usage_counts", &UsageCounts { statuses: [70_000, 5, 300, 0], bytes_out: 5_000_000_000, hits: 69_000, misses: 1_000 }),
         record(

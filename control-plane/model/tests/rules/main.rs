@@ -8,6 +8,7 @@ mod lineage;
 mod node;
 mod once;
 mod placement;
+mod upload;
 mod usage;
 mod world;
 
@@ -43,7 +44,16 @@ fn check(cases: Vec<Case>) {
 /// The tables above, and those of `once`, reach every rejection that there is.
 #[test]
 fn every_rejection_is_reached() {
-    let tables = [cluster::cases(), node::cases(), client::cases(), asset::cases(), placement::cases(), usage::cases(), account::cases()];
+    let tables = [
+        cluster::cases(),
+        node::cases(),
+        client::cases(),
+        asset::cases(),
+        placement::cases(),
+        usage::cases(),
+        account::cases(),
+        upload::cases(),
+    ];
     let reached: BTreeSet<usize> = tables
         .into_iter()
         .flatten()
@@ -57,7 +67,7 @@ fn every_rejection_is_reached() {
 }
 
 /// How many rejections there are.
-const REJECTIONS: usize = 35;
+const REJECTIONS: usize = 40;
 
 /// Each rejection's number. A new one does not compile until it stands here, and then needs a case.
 fn number(rejection: &Rejection) -> usize {
@@ -97,5 +107,10 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::SigningKeyUnknown => 32,
         Rejection::AdministratorUnknown => 33,
         Rejection::TooManyAdministrators => 34,
+        Rejection::UploadUnknown => 35,
+        Rejection::UploadOffset { .. } => 36,
+        Rejection::UploadLength => 37,
+        Rejection::TooManyUploads => 38,
+        Rejection::TooManyParts => 39,
     }
 }

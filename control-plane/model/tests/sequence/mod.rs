@@ -5,12 +5,13 @@
 //! looked at for what the next step can name. The replica's tests make their logs from here too.
 
 use ncore_model::{
-    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AssetId, BlobHash, ClientId, ClientStatus,
-    Command, CreateJoinToken, DeleteAsset, DescribeAsset, Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency,
-    InitCluster, JoinTokenId, MemoryTables, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan,
-    Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId,
-    RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, UsageCounts,
-    UsageReport, UseRefreshToken, Visibility, apply,
+    AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AppendUpload, AssetId, AssetRef, BlobHash,
+    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload,
+    Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
+    NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PutAsset,
+    PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId, RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange,
+    SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, Upload, UploadId, UploadPart, UploadTarget, UsageCounts, UsageReport,
+    UseRefreshToken, Visibility, apply,
 };
 use proptest::prelude::*;
 
@@ -95,6 +96,11 @@ enum Action {
     PutAs { client: u8, path: u8, blob: u8, visibility: Visibility },
     Describe { client: u8, asset: u8, visibility: Option<Visibility>, precondition: Precondition },
     Move { client: u8, asset: u8, path: u8, precondition: Precondition },
+    DeleteAll { client: u8, assets: Vec<u8> },
+    Begin { client: u8, path: u8, length: u8, lifetime_ms: u64, precondition: Precondition },
+    Append { upload: u8, astray: bool, blob: u8, holder: u8, late: bool },
+    Complete { upload: u8, visibility: Option<Visibility>, short: bool },
+    End { upload: u8 },
     Purge { client: u8 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Usage { node: u8, incarnation: u64, sequence: u64, client: u8, hours_ago: u32 },
@@ -175,6 +181,14 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(client, asset, visibility, precondition)| Action::Describe { client, asset, visibility, precondition }),
         6 => (any_client(), any::<u8>(), 0u8..5, preconditions())
             .prop_map(|(client, asset, path, precondition)| Action::Move { client, asset, path, precondition }),
+        3 => (any_client(), prop::collection::vec(any::<u8>(), 0..4)).prop_map(|(client, assets)| Action::DeleteAll { client, assets }),
+        10 => (any_client(), 0u8..5, 0u8..9, 1u64..5_000_000, preconditions())
+            .prop_map(|(client, path, length, lifetime_ms, precondition)| Action::Begin { client, path, length, lifetime_ms, precondition }),
+        12 => (any::<u8>(), prop::bool::weighted(0.1), 0u8..4, 0u8..250, prop::bool::weighted(0.1))
+            .prop_map(|(upload, astray, blob, holder, late)| Action::Append { upload, astray, blob, holder, late }),
+        8 => (any::<u8>(), prop::option::of(visibilities()), prop::bool::weighted(0.1))
+            .prop_map(|(upload, visibility, short)| Action::Complete { upload, visibility, short }),
+        3 => any::<u8>().prop_map(|upload| Action::End { upload }),
         1 => any_client().prop_map(|client| Action::Purge { client }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
@@ -464,8 +478,90 @@ impl Script {
                 let id = pick(&known, *which).map_or_else(|| AdministratorId::from_text("ad_none"), |one| one.id.clone());
                 Command::RemoveAdministrator { administrator: id }
             }
-            other => unreachable!("{other:?} is no command of an account"),
+            other => self.command_of_an_upload(other),
         }
+    }
+
+    fn command_of_an_upload(&self, action: &Action) -> Command {
+        match action {
+            Action::DeleteAll { client, assets } => Command::DeleteAssets(DeleteAssets {
+                client: self.client(*client),
+                assets: assets
+                    .iter()
+                    .map(|which| if which % 2 == 0 { AssetRef::Id(self.asset(*which)) } else { AssetRef::Path(path_of(which % 5)) })
+                    .collect(),
+            }),
+            Action::Begin { client, path, length, lifetime_ms, precondition } => Command::CreateUpload(CreateUpload {
+                client: self.client(*client),
+                length: u64::from(*length),
+                target: UploadTarget {
+                    path: path_of(*path),
+                    mime: None,
+                    cache_ttl_s: None,
+                    visibility: None,
+                    precondition: precondition.clone(),
+                },
+                note: "name YQ==".into(),
+                lifetime_ms: *lifetime_ms,
+            }),
+            Action::Append { upload, astray, blob, holder, late } => {
+                let upload = self.upload(*upload);
+                Command::AppendUpload(AppendUpload {
+                    offset: upload.offset() + u64::from(*astray),
+                    client: upload.client,
+                    upload: upload.id,
+                    part: UploadPart { blob: BlobHash([*blob; 32]), size: u64::from(*blob) },
+                    holders: vec![NodeId(1), self.node(*holder)],
+                    pinned_until_ms: if *late { self.now_ms.saturating_sub(1) } else { self.now_ms + 60_000 },
+                    lifetime_ms: 600_000,
+                })
+            }
+            Action::Complete { upload, visibility, short } => {
+                let upload = self.upload(*upload);
+                let content = u8::try_from(upload.length).expect("is short") - u8::from(*short && upload.length > 0);
+                Command::CompleteUpload(CompleteUpload {
+                    offset: upload.offset(),
+                    upload: upload.id,
+                    put: PutAsset {
+                        client: upload.client,
+                        path: upload.target.path,
+                        mime: "text/plain".into(),
+                        size: u64::from(content),
+                        sha256: [content; 32],
+                        blob: BlobHash([content; 32]),
+                        cache_ttl_s: 60,
+                        node: NodeId(1),
+                        holders: vec![NodeId(1)],
+                        pinned_until_ms: self.now_ms + 60_000,
+                        precondition: upload.target.precondition,
+                    },
+                    visibility: *visibility,
+                })
+            }
+            Action::End { upload } => {
+                let upload = self.upload(*upload);
+                Command::EndUpload(EndUpload { client: upload.client, upload: upload.id })
+            }
+            other => unreachable!("{other:?} is no command of an upload"),
+        }
+    }
+
+    /// One of the uploads; sometimes one that never was.
+    fn upload(&self, which: u8) -> Upload {
+        let ids = self.tables.scan(Table::Uploads, &[], &[], usize::MAX).expect("scans");
+        let id = pick(&ids, which).filter(|_| which < 250).and_then(|(id, _)| std::str::from_utf8(id).ok());
+        let known = id.and_then(|id| self.tables.upload(&UploadId::from_text(id)).expect("reads"));
+        known.unwrap_or_else(|| Upload {
+            id: UploadId::from_text("up_none"),
+            client: self.client(0),
+            length: 5,
+            target: UploadTarget { path: path_of(0), mime: None, cache_ttl_s: None, visibility: None, precondition: Precondition::None },
+            note: String::new(),
+            parts: Vec::new(),
+            asset: None,
+            created_at_ms: 0,
+            expires_at_ms: 0,
+        })
     }
 
     /// A node that joined once; sometimes one that never did.

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use ncore_domain::{AssetError, ChangeError, SignError, StateError, UploadError};
+use ncore_control::ReadError;
+use ncore_domain::{AssetError, ChangeError, ResumableError, SignError, StateError, UploadError};
 use ncore_model::Rejection;
 
 use super::{Kind, Problem};
@@ -53,8 +54,9 @@ impl From<SignError> for Problem {
     }
 }
 
-fn rejected(rejection: &Rejection) -> Problem {
-    let kind = match rejection {
+/// What kind of refusal a rejection is; `None` for the answers to commands that no customer asks for.
+pub(crate) fn kind_of(rejection: &Rejection) -> Option<Kind> {
+    Some(match rejection {
         Rejection::AssetUnknown => Kind::AssetNotFound,
         Rejection::AssetOfOther => Kind::AssetOfOther,
         Rejection::ClientBlocked => Kind::ClientBlocked,
@@ -67,16 +69,26 @@ fn rejected(rejection: &Rejection) -> Problem {
         Rejection::TooManyRefreshTokens => Kind::TooManyRefreshTokens,
         Rejection::FieldTooLong => Kind::InvalidField,
         Rejection::SchemaTooLow { .. } => Kind::SchemaTooLow,
+        Rejection::UploadUnknown => Kind::UploadNotFound,
+        Rejection::UploadOffset { .. } => Kind::UploadOffset,
+        Rejection::UploadLength => Kind::UploadLength,
+        Rejection::TooManyUploads => Kind::TooManyUploads,
+        Rejection::TooManyParts => Kind::TooManyParts,
         // The client was there when its token was checked; nodes come and go, and so does time. A new try meets them as they are.
         Rejection::TooLate
         | Rejection::HolderRemoved
         | Rejection::RequestExpired
         | Rejection::NotInitialised
         | Rejection::ClientUnknown => Kind::Unavailable,
-        // Answers to commands that no customer asks for.
-        _ => return Problem::internal(rejection),
-    };
-    Problem::new(kind, rejection.to_string())
+        _ => return None,
+    })
+}
+
+fn rejected(rejection: &Rejection) -> Problem {
+    match kind_of(rejection) {
+        Some(kind) => Problem::new(kind, rejection.to_string()),
+        None => Problem::internal(rejection),
+    }
 }
 
 impl From<UploadError> for Problem {
@@ -88,10 +100,27 @@ impl From<UploadError> for Problem {
             UploadError::TooFewCopies { .. } => Kind::TooFewCopies,
             UploadError::State(error) => return error.into(),
             UploadError::Change(error) => return error.into(),
+            UploadError::Target => return Self::internal(&error),
             UploadError::Store(_) => {
                 tracing::error!(error = &error as &dyn Error, "an upload cannot be stored");
                 Kind::Unavailable
             }
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ResumableError> for Problem {
+    fn from(error: ResumableError) -> Self {
+        let kind = match error {
+            ResumableError::Unknown => Kind::UploadNotFound,
+            ResumableError::Offset { .. } => Kind::UploadOffset,
+            ResumableError::TooLong { .. } => Kind::UploadLength,
+            ResumableError::PieceOutOfReach | ResumableError::Read(ReadError::NoLeader) => Kind::Unavailable,
+            ResumableError::Read(ReadError::Behind { .. } | ReadError::Lost { .. }) => Kind::Behind,
+            ResumableError::State(error) => return error.into(),
+            ResumableError::Change(error) => return error.into(),
+            ResumableError::Upload(error) => return error.into(),
         };
         Self::new(kind, error.to_string())
     }

@@ -1,5 +1,6 @@
 //! `/api/v2/assets` and `/api/v2/assets/{id}`: list, show, patch, move, delete.
 
+mod bulk;
 mod cursor;
 
 use axum::{
@@ -29,22 +30,34 @@ use crate::{
     problem::{Kind, Problem},
 };
 
+pub(super) use bulk::{BulkDelete, BulkDeleted, delete_all};
+
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 /// The longest that others may be told to cache an asset: a year, in seconds.
 pub(super) const CACHE_TTL_MAX_S: u32 = 31_536_000;
 
-/// `GET /api/v2/assets?prefix=&mime=&limit=&cursor=`
+/// `GET /api/v2/assets?prefix=&mime=&delimiter=&limit=&cursor=`
 pub(super) async fn list(State(domain): Shared, request: Request) -> Result<Response, Problem> {
     let (head, _) = request.into_parts();
     let caller = authorize(&domain, &head, Scope::AssetsRead).await?;
     let query = ListQuery::parse(&head.uri, &caller.client)?;
-    let wanted = ListRequest { prefix: query.prefix.clone(), mime: query.mime.clone(), after: query.after.clone(), limit: query.limit };
+    let wanted = ListRequest {
+        prefix: query.prefix.clone(),
+        mime: query.mime.clone(),
+        folders: query.folders,
+        after: query.after.clone(),
+        limit: query.limit,
+    };
     let Seen { revision, value: list } = domain.assets().list(&caller.client, wanted).await?;
-    let last = list.assets.last().map(|details| details.asset.path.as_str());
-    let next_cursor = last.filter(|_| list.has_more).map(|path| query.list(&caller.client).cursor(path));
+    let next_cursor = list.last().filter(|_| list.has_more).map(|path| query.list(&caller.client).cursor(path));
     let link = next_cursor.as_deref().map(|cursor| query.next(cursor));
-    let page = shape::Page { next_cursor, has_more: list.has_more, assets: list.assets.into_iter().map(shape::Asset::from).collect() };
+    let page = shape::Page {
+        next_cursor,
+        has_more: list.has_more,
+        folders: query.folders.then_some(list.folders),
+        assets: list.assets.into_iter().map(shape::Asset::from).collect(),
+    };
     let mut response = at(revision, json::respond(StatusCode::OK, &page));
     if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
         response.headers_mut().insert(LINK, link);
@@ -187,6 +200,7 @@ pub(super) fn visibility(text: &str) -> Result<Visibility, Problem> {
 struct ListQuery {
     prefix: String,
     mime: Option<String>,
+    folders: bool,
     limit: usize,
     after: Option<String>,
 }
@@ -203,9 +217,17 @@ impl ListQuery {
             // As in the paths of uploads, one slash at the start means nothing.
             prefix: prefix.strip_prefix('/').unwrap_or(prefix).to_owned(),
             mime: one("mime")?.map(str::to_owned),
+            folders: match one("delimiter")? {
+                None => false,
+                Some("/") => true,
+                Some(_) => return Err(Problem::new(Kind::InvalidQuery, "the delimiter is /")),
+            },
             limit: limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
             after: None,
         };
+        if wanted.folders && wanted.mime.is_some() {
+            return Err(Problem::new(Kind::InvalidQuery, "mime and delimiter do not go together: a folder has no type"));
+        }
         if let Some(cursor) = one("cursor")? {
             let path = wanted.list(client).path(cursor);
             wanted.after = Some(path.ok_or_else(|| Problem::new(Kind::InvalidCursor, "the cursor is damaged, or of another list"))?);
@@ -214,13 +236,18 @@ impl ListQuery {
     }
 
     fn list<'a>(&'a self, client: &'a ClientId) -> cursor::List<'a> {
-        cursor::List { client, prefix: &self.prefix, mime: self.mime.as_deref() }
+        cursor::List { client, prefix: &self.prefix, mime: self.mime.as_deref(), folders: self.folders }
     }
 
     /// Where the next page is (RFC 8288).
     fn next(&self, cursor: &str) -> String {
         let mut link = format!("</api/v2/assets?limit={}", self.limit);
-        let filters = [("prefix", Some(self.prefix.as_str()).filter(|prefix| !prefix.is_empty())), ("mime", self.mime.as_deref())];
+        let delimiter = self.folders.then_some("/");
+        let filters = [
+            ("delimiter", delimiter),
+            ("prefix", Some(self.prefix.as_str()).filter(|prefix| !prefix.is_empty())),
+            ("mime", self.mime.as_deref()),
+        ];
         for (name, value) in filters {
             if let Some(value) = value {
                 link.push_str(&format!("&{name}={}", form::encode(value)));

@@ -4,5 +4,6 @@ pub(super) mod ack;
 pub(super) mod etag;
 pub(super) mod form;
 pub(super) mod headers;
+pub(super) mod incoming;
 pub(super) mod json;
 pub(super) mod multipart;

@@ -7,6 +7,7 @@
 mod accounts;
 mod operation;
 mod table;
+mod uploads;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 

@@ -82,6 +82,8 @@ pub(super) struct SigningKey {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Page {
     pub(super) assets: Vec<Asset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) folders: Option<Vec<String>>,
     pub(super) next_cursor: Option<String>,
     pub(super) has_more: bool,
 }

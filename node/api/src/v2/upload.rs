@@ -137,18 +137,18 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The path of a file that comes without one: its name, without the folders of the client's machine (RFC 7578, section 4.2).
-fn path_of(file_name: Option<&str>) -> Result<AssetPath, Problem> {
+pub(super) fn path_of(file_name: Option<&str>) -> Result<AssetPath, Problem> {
     let name = file_name.and_then(|name| name.rsplit(['/', '\\']).next()).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| Problem::new(Kind::InvalidBody, "neither a path nor the name of the file is given"))?;
     AssetPath::parse(name).map_err(invalid)
 }
 
-fn cache_ttl(text: &str) -> Result<u32, Problem> {
+pub(super) fn cache_ttl(text: &str) -> Result<u32, Problem> {
     let seconds = text.trim().parse().ok().filter(|seconds| *seconds <= CACHE_TTL_MAX_S);
     seconds.ok_or_else(|| Problem::new(Kind::InvalidField, format!("cache_ttl is a whole number of seconds, at most {CACHE_TTL_MAX_S}")))
 }
 
-fn invalid(error: impl std::error::Error) -> Problem {
+pub(super) fn invalid(error: impl std::error::Error) -> Problem {
     Problem::new(Kind::InvalidField, error.to_string())
 }
 

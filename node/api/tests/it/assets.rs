@@ -50,6 +50,40 @@ async fn pages() {
 }
 
 #[tokio::test]
+async fn folders() {
+    let site = Site::new().await;
+    for path in ["img/1.png", "img/b/1.png", "img/b/2.png", "img/a/deep/3.png", "img/a0.png", "img.png", "other/x"] {
+        site.put(path, b"x", &[]).await.ok(201);
+    }
+    let texts = |page: &Value, member: &str| -> Vec<String> {
+        let texts = page[member].as_array().expect("an array").iter();
+        texts.map(|text| text.as_str().or(text["path"].as_str()).expect("a text").to_owned()).collect()
+    };
+    let root = site.get("/api/v2/assets?delimiter=/").await.ok(200).json();
+    assert_eq!(
+        (texts(&root, "folders"), texts(&root, "assets")),
+        (vec!["img/".to_owned(), "other/".to_owned()], vec!["img.png".to_owned()])
+    );
+    let (mut link, mut found) = ("/api/v2/assets?prefix=img/&delimiter=/&limit=1".to_owned(), Vec::new());
+    while !link.is_empty() {
+        let answer = site.get(&link).await.ok(200);
+        let page = answer.json();
+        let here = [texts(&page, "folders"), texts(&page, "assets")].concat();
+        assert_eq!(here.len(), 1, "{page}");
+        found.extend(here);
+        link = answer.header("link").trim_start_matches('<').split('>').next().unwrap_or_default().to_owned();
+        assert_eq!(page["has_more"], !link.is_empty());
+    }
+    assert_eq!(found, ["img/1.png", "img/a/", "img/a0.png", "img/b/"], "in the order of the whole list");
+    assert!(site.get("/api/v2/assets?prefix=img/").await.ok(200).json().get("folders").is_none());
+    let cursor = site.get("/api/v2/assets?delimiter=/&limit=1").await.ok(200).json()["next_cursor"].as_str().expect("a cursor").to_owned();
+    site.get(&format!("/api/v2/assets?cursor={cursor}")).await.problem(400, "invalid_cursor");
+    for bad in ["delimiter=x", "delimiter=//", "delimiter=/&mime=text"] {
+        site.get(&format!("/api/v2/assets?{bad}")).await.problem(400, "invalid_query");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_is_of_its_list_and_its_client() {
     let mut site = Site::new().await;
     for path in ["a/1", "a/2", "a/3"] {

@@ -31,6 +31,51 @@ async fn deletes() {
 }
 
 #[tokio::test]
+async fn many_are_deleted_at_once() {
+    let mut site = Site::new().await;
+    site.rig.raise_schema();
+    let id = site.put("a", b"x", &[]).await.ok(201).json()["id"].as_str().expect("an id").to_owned();
+    for path in ["b", "c"] {
+        site.put(path, b"x", &[]).await.ok(201);
+    }
+    let other = site.another_client().await;
+    let mine = std::mem::replace(&mut site.token, other);
+    site.put("theirs", b"x", &[]).await.ok(201);
+    site.token = mine;
+    let delete = |site: &Site, assets: serde_json::Value, headers: &[(&str, &str)]| {
+        site.json(Method::POST, "/api/v2/assets/delete", &json!({ "assets": assets }), headers)
+    };
+    let wanted = json!([{ "id": id }, { "path": "/b" }, { "path": "theirs" }, { "id": "as_none" }]);
+    let done = site.send(delete(&site, wanted.clone(), &[("idempotency-key", "d"), ("prefer", "ack=all")])).await.ok(200);
+    let expected = json!({
+        "deleted": 2,
+        "results": [
+            { "id": id, "status": 204 },
+            { "path": "/b", "status": 204 },
+            { "path": "theirs", "status": 403, "code": "asset_of_other_client" },
+            { "id": "as_none", "status": 404, "code": "asset_not_found" },
+        ],
+        "revision": done.header("x-ncore-revision"),
+    });
+    assert_eq!((done.json(), done.header("x-ncore-ack")), (expected.clone(), "all"));
+    assert_eq!(site.assets(), 2, "c, and that of the other");
+    site.put("b", b"x", &[]).await.ok(201);
+    assert_eq!(site.send(delete(&site, wanted, &[("idempotency-key", "d")])).await.ok(200).json(), expected, "the first answer");
+    site.send(delete(&site, json!([{ "path": "c" }]), &[("idempotency-key", "d")])).await.problem(422, "idempotency_key_reused");
+    assert_eq!(site.assets(), 3);
+    for bad in [json!([]), json!([{}]), json!([{ "id": "a", "path": "a" }]), json!(["a"]), json!(vec![json!({ "id": "a" }); 1_001])] {
+        site.send(delete(&site, bad, &[])).await.problem(400, "invalid_body");
+    }
+    site.send(delete(&site, json!([{ "path": "../a" }]), &[])).await.problem(400, "invalid_field");
+    let long = json!(vec![json!({ "path": "x".repeat(1_000) }); 600]);
+    site.send(delete(&site, long, &[])).await.problem(413, "body_too_large");
+    site.token = site.token(&[ncore_model::Scope::AssetsRead]).await;
+    site.send(site.json(Method::POST, "/api/v2/assets/delete", &json!({ "assets": [{ "path": "c" }] }), &[]))
+        .await
+        .problem(403, "scope_missing");
+}
+
+#[tokio::test]
 async fn purges() {
     let site = Site::new().await;
     for path in ["images/hero/1.png", "images/hero/deep/2.png", "images/3.png"] {

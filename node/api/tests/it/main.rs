@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod reference;
+mod resumable;
 #[expect(dead_code, reason = "the tests of the domain use more of it")]
 #[path = "../../../domain/tests/rig/mod.rs"]
 mod rig;

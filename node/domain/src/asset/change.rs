@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ncore_model::{
-    Asset, AssetGlob, AssetId, AssetPath, ClientId, Command, DeleteAsset, DescribeAsset, MoveAsset, Outcome, PatchAsset, Precondition,
-    PurgeAssets, ReadTables, Revision, Table, TableError, Visibility,
+    Asset, AssetGlob, AssetId, AssetPath, AssetRef, ClientId, Command, DeleteAsset, DeleteAssets, Deletion, DescribeAsset, MoveAsset,
+    Outcome, PatchAsset, Precondition, PurgeAssets, ReadTables, Revision, Table, TableError, Visibility,
 };
 
 use super::{
@@ -41,7 +41,51 @@ pub struct Purged {
     pub acknowledged: Acknowledged,
 }
 
+/// Several assets that were to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedAssets {
+    /// What became of each, in the order in which they were named.
+    pub deletions: Vec<Deletion>,
+    /// Where that stands in the log.
+    pub revision: Revision,
+    /// What is known of the other nodes.
+    pub acknowledged: Acknowledged,
+}
+
 impl Assets {
+    /// Deletes assets of `client`, in one change. One that cannot be deleted keeps none of the others from it. Needs schema level 6.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn delete_all(
+        &self,
+        client: &ClientId,
+        assets: Vec<AssetRef>,
+        once: Option<&OnceKey>,
+        level: AckLevel,
+    ) -> Result<DeletedAssets, ChangeError> {
+        let once = once.map(|key| {
+            let mut payload = Payload::new();
+            for asset in &assets {
+                let (kind, name) = match asset {
+                    AssetRef::Id(id) => (b"id".as_slice(), id.as_str()),
+                    AssetRef::Path(path) => (b"path".as_slice(), path.as_str()),
+                };
+                payload.add(kind);
+                payload.add(name.as_bytes());
+            }
+            key.within(client, "delete_assets", &payload)
+        });
+        let committed = self.cluster.change(Command::DeleteAssets(DeleteAssets { client: client.clone(), assets }), once).await?;
+        match committed.outcome {
+            Outcome::AssetsDeleted(deletions) => {
+                let acknowledged = self.cluster.acknowledge(committed.revision, level, self.fence_policy()).await;
+                Ok(DeletedAssets { deletions, revision: committed.revision, acknowledged })
+            }
+            _ => Err(ChangeError::Unexpected),
+        }
+    }
+
     /// Deletes an asset of `client`. Gives the revision from which on it is gone, and what is known of the other nodes.
     ///
     /// # Errors

@@ -20,7 +20,9 @@ pub struct ListRequest {
     pub prefix: String,
     /// Their MIME type: `type/subtype`, `type/*` or `type`.
     pub mime: Option<String>,
-    /// The path after which the page begins.
+    /// Whether what is below a slash behind the prefix is given as a folder. `mime` does not count then.
+    pub folders: bool,
+    /// The path, or folder, after which the page begins.
     pub after: Option<String>,
     /// The most assets of the page.
     pub limit: usize,
@@ -31,8 +33,19 @@ pub struct ListRequest {
 pub struct AssetList {
     /// The assets.
     pub assets: Vec<AssetDetails>,
+    /// The folders, each with a slash at its end.
+    pub folders: Vec<String>,
     /// Whether there are more after the last.
     pub has_more: bool,
+}
+
+impl AssetList {
+    /// After what the next page begins.
+    #[must_use]
+    pub fn last(&self) -> Option<&str> {
+        let asset = self.assets.last().map(|details| details.asset.path.as_str());
+        asset.max(self.folders.last().map(String::as_str))
+    }
 }
 
 impl Assets {
@@ -44,11 +57,17 @@ impl Assets {
     pub async fn list(&self, client: &ClientId, request: ListRequest) -> Result<Seen<AssetList>, StateError> {
         let (client, public_url) = (client.clone(), Arc::clone(&self.public_url));
         let list = self.cluster.read(move |view| {
+            if request.folders {
+                let page = view.folder_of(&client, &request.prefix, request.after.as_deref(), request.limit)?;
+                let mut describer = describer(view, public_url)?;
+                let assets = page.assets.into_iter().map(|asset| describer.describe(asset));
+                return Ok(AssetList { assets: assets.collect::<Result<_, _>>()?, folders: page.folders, has_more: page.has_more });
+            }
             let filter = AssetFilter { prefix: &request.prefix, mime: request.mime.as_deref() };
             let page = view.assets_of(&client, &filter, request.after.as_deref(), request.limit)?;
             let mut describer = describer(view, public_url)?;
             let assets = page.assets.into_iter().map(|asset| describer.describe(asset));
-            Ok(AssetList { assets: assets.collect::<Result<_, _>>()?, has_more: page.has_more })
+            Ok(AssetList { assets: assets.collect::<Result<_, _>>()?, folders: Vec::new(), has_more: page.has_more })
         });
         list.await
     }

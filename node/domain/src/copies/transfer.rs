@@ -29,6 +29,14 @@ impl Copies for Transfer {
         Box::pin(async move { self.unpin(node, hash, pin).await.map_err(no_answer(node)) })
     }
 
+    fn slice(&self, blob: BlobAt, slice: u64) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let fetched = self.fetch_slice(blob.hash, blob.size, slice).await;
+            let note = |error| tracing::warn!(hash = %blob.hash, slice, error = &error as &dyn std::error::Error, "no node gave a slice");
+            fetched.map_err(note).ok()
+        })
+    }
+
     fn stat(&self, node: NodeId, hash: blake3::Hash) -> BoxFuture<'_, Result<HeldCopy, CopyError>> {
         Box::pin(async move {
             let stats = self.stat(node, &[hash]).await.map_err(no_answer(node))?;

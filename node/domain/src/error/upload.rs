@@ -27,6 +27,9 @@ pub enum UploadError {
         /// On how many it has to be.
         need: usize,
     },
+    /// The state has an upload whose path or type no upload can have. A defect.
+    #[error("the upload cannot become an asset")]
+    Target,
     /// This node's disk fails, or it is stopping. Another node can take the upload.
     #[error("this node cannot store the content")]
     Store(#[source] StoreError),

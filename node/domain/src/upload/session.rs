@@ -4,7 +4,11 @@ use std::{panic::resume_unwind, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::join;
-use ncore_model::{Asset, AssetPath, ClientId, Command, Idempotency, NodeId, Outcome, Precondition, PutAsset, PutAssetAs, Visibility};
+use ncore_control::Committed;
+use ncore_model::{
+    Asset, AssetPath, ClientId, Command, CompleteUpload, Idempotency, NodeId, Outcome, Precondition, PutAsset, PutAssetAs, UploadId,
+    Visibility,
+};
 use ncore_store::{BlobWriter, PinId};
 use tokio::{sync::OwnedSemaphorePermit, task, time::Instant};
 use tracing::Instrument;
@@ -45,6 +49,21 @@ pub struct UploadMeta {
     pub precondition: Precondition,
     /// The caller's key for this upload and its retries.
     pub once: Option<OnceKey>,
+}
+
+/// The upload in pieces that content ends.
+pub(super) struct Ending {
+    pub(super) upload: UploadId,
+    /// How many bytes of it must have been there before.
+    pub(super) offset: u64,
+}
+
+/// Content that is on enough nodes, and what was found out about it on the way.
+pub(super) struct Content {
+    pub(super) placed: Placed,
+    pub(super) sha256: [u8; 32],
+    pub(super) head: Vec<u8>,
+    pub(super) schedule: Schedule,
 }
 
 /// An upload that is committed.
@@ -100,23 +119,32 @@ impl UploadSession {
     /// # Errors
     /// [`UploadError`].
     pub async fn finish(self, meta: UploadMeta) -> Result<Uploaded, UploadError> {
-        let upload = task::spawn(self.complete(meta).in_current_span());
+        let upload = task::spawn(self.complete(meta, None).in_current_span());
         upload.await.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
             Err(_) => Err(UploadError::Store(ncore_store::StoreError::ShuttingDown)),
         })
     }
 
-    async fn complete(self, meta: UploadMeta) -> Result<Uploaded, UploadError> {
-        let Self { parts, client, turn, pin, copies_needed, writer, fan, head } = self;
-        let mime = match &meta.mime {
-            Some(mime) => mime.clone(),
-            None => MediaType::guess(&meta.path, &head),
-        };
+    /// Makes the content durable on enough nodes, and asks the cluster for nothing.
+    pub(super) async fn place(self) -> Result<Content, UploadError> {
+        let Self { parts, turn, pin, copies_needed, writer, fan, head, .. } = self;
         let staged = writer.finish().await?;
         let sha256 = staged.sha256();
         let schedule = Schedule::from_now(parts.request_deadline, staged.size());
         let placed = place(&parts, turn, pin, copies_needed, staged, fan, schedule).await?;
+        Ok(Content { placed, sha256, head, schedule })
+    }
+
+    /// As [`finish`](Self::finish), in the task of the caller. With an ending, the asset and the end of an upload in pieces are one
+    /// change.
+    pub(super) async fn complete(self, meta: UploadMeta, ending: Option<Ending>) -> Result<Uploaded, UploadError> {
+        let (parts, client) = (Arc::clone(&self.parts), self.client.clone());
+        let Content { placed, sha256, head, schedule } = self.place().await?;
+        let mime = match &meta.mime {
+            Some(mime) => mime.clone(),
+            None => MediaType::guess(&meta.path, &head),
+        };
         let once = meta.once.as_ref().map(|key| idempotency(key, &client, &meta, &placed));
         let visibility = meta.visibility;
         let put = PutAsset {
@@ -132,9 +160,10 @@ impl UploadSession {
             pinned_until_ms: placed.pinned_until_ms,
             precondition: meta.precondition,
         };
-        let command = match visibility {
-            None => Command::PutAsset(put),
-            Some(visibility) => Command::PutAssetAs(PutAssetAs { put, visibility }),
+        let command = match (ending, visibility) {
+            (Some(Ending { upload, offset }), visibility) => Command::CompleteUpload(CompleteUpload { upload, offset, put, visibility }),
+            (None, None) => Command::PutAsset(put),
+            (None, Some(visibility)) => Command::PutAssetAs(PutAssetAs { put, visibility }),
         };
         let committed = propose(&parts, placed, command, once, schedule.answer).await?;
         let public_url = Arc::clone(&parts.public_url);
@@ -145,7 +174,7 @@ impl UploadSession {
     }
 }
 
-/// Asks for the asset. Once it is known what became of that, whatever it is, the pins have done their work.
+/// Asks for the asset.
 async fn propose(
     parts: &Parts,
     placed: Placed,
@@ -153,6 +182,21 @@ async fn propose(
     once: Option<Idempotency>,
     until: Instant,
 ) -> Result<(Asset, bool), UploadError> {
+    match propose_placed(parts, placed, command, once, until).await.map_err(UploadError::Change)?.outcome {
+        Outcome::AssetCreated(asset) => Ok((asset, true)),
+        Outcome::AssetReplaced(asset) => Ok((asset, false)),
+        _ => Err(UploadError::Change(ChangeError::Unexpected)),
+    }
+}
+
+/// Asks for a change that refers to content. Once it is known what became of it, whatever that is, the pins have done their work.
+pub(super) async fn propose_placed(
+    parts: &Parts,
+    placed: Placed,
+    command: Command,
+    once: Option<Idempotency>,
+    until: Instant,
+) -> Result<Committed, ChangeError> {
     let change = parts.cluster.change_until(command, once, until).await;
     if let Err(ChangeError::Unknown { reason }) = &change {
         let holders: Vec<u64> = placed.holders.iter().map(|NodeId(id)| *id).collect();
@@ -160,11 +204,7 @@ async fn propose(
     } else {
         placed.pins.release();
     }
-    match change.map_err(UploadError::Change)?.outcome {
-        Outcome::AssetCreated(asset) => Ok((asset, true)),
-        Outcome::AssetReplaced(asset) => Ok((asset, false)),
-        _ => Err(UploadError::Change(ChangeError::Unexpected)),
-    }
+    change
 }
 
 /// A retry asks for the same as the first time if it names the same path, content, description and precondition. What was left

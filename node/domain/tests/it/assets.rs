@@ -78,7 +78,13 @@ async fn pages() {
     }
     put(&rig, &other, "img/0.png", b"of another").await;
     let list = async |prefix: &str, mime: Option<&str>, after: Option<&str>, limit| {
-        let request = ListRequest { prefix: prefix.to_owned(), mime: mime.map(str::to_owned), after: after.map(str::to_owned), limit };
+        let request = ListRequest {
+            prefix: prefix.to_owned(),
+            mime: mime.map(str::to_owned),
+            folders: false,
+            after: after.map(str::to_owned),
+            limit,
+        };
         let list = rig.domain.assets().list(&client, request).await.expect("a list").value;
         let paths: Vec<String> = list.assets.into_iter().map(|details| details.asset.path).collect();
         (paths.join(" "), list.has_more)

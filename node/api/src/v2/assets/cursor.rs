@@ -12,6 +12,8 @@ pub(in crate::v2) struct List<'a> {
     pub(in crate::v2) client: &'a ClientId,
     pub(in crate::v2) prefix: &'a str,
     pub(in crate::v2) mime: Option<&'a str>,
+    /// Whether it has folders.
+    pub(in crate::v2) folders: bool,
 }
 
 impl List<'_> {
@@ -35,6 +37,10 @@ impl List<'_> {
             hasher.update(&(field.len() as u64).to_le_bytes());
             hasher.update(field.as_bytes());
         }
+        // As it was before there were folders, for lists that have none.
+        if self.folders {
+            hasher.update(b"folders");
+        }
         let mut check = [0; CHECK_BYTES];
         hasher.finalize_xof().fill(&mut check);
         check
@@ -54,7 +60,7 @@ mod tests {
     #[test]
     fn a_cursor_is_of_one_list() {
         let (one, other) = (ClientId::from_text("cl_1"), ClientId::from_text("cl_2"));
-        let list = List { client: &one, prefix: "img/", mime: None };
+        let list = List { client: &one, prefix: "img/", mime: None, folders: false };
         let cursor = list.cursor("img/ü.png");
         assert_eq!(list.path(&cursor).as_deref(), Some("img/ü.png"));
         let others = [
@@ -62,6 +68,7 @@ mod tests {
             List { prefix: "img", ..list },
             List { mime: Some("image/png"), ..list },
             List { mime: Some(""), ..list },
+            List { folders: true, ..list },
         ];
         for other in others {
             assert_eq!(other.path(&cursor), None, "{other:?}");
@@ -71,7 +78,7 @@ mod tests {
     #[test]
     fn every_changed_byte_and_every_cut_is_noticed() {
         let client = ClientId::from_text("cl_1");
-        let list = List { client: &client, prefix: "", mime: None };
+        let list = List { client: &client, prefix: "", mime: None, folders: false };
         let bytes = URL_SAFE_NO_PAD.decode(list.cursor("a/b")).expect("base64");
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();

@@ -41,7 +41,7 @@ pub(in crate::v2) fn precondition(headers: &HeaderMap) -> Result<Precondition, P
 }
 
 /// A header that may come once.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+pub(in crate::v2) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).into_iter();
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {

@@ -24,11 +24,15 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Reads a body to its end.
 pub(in crate::v2) async fn read(body: Body) -> Result<Bytes, Problem> {
-    let read = timeout(BODY_TIME, Limited::new(body, BODY_BYTES_MAX).collect());
+    read_up_to(body, BODY_BYTES_MAX).await
+}
+
+async fn read_up_to(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_TIME, Limited::new(body, bytes_max).collect());
     match read.await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(Kind::BodyTooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes")))
+            Err(Problem::new(Kind::BodyTooLarge, format!("the body has more than {bytes_max} bytes")))
         }
         Ok(Err(_)) => Err(Problem::new(Kind::IncompleteBody, "the body broke off")),
         Err(_) => Err(Problem::new(Kind::IncompleteBody, "the body did not come in time")),
@@ -37,10 +41,15 @@ pub(in crate::v2) async fn read(body: Body) -> Result<Bytes, Problem> {
 
 /// Reads a JSON document.
 pub(in crate::v2) async fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    parse_up_to(headers, body, BODY_BYTES_MAX).await
+}
+
+/// Reads a JSON document of at most `bytes_max`.
+pub(in crate::v2) async fn parse_up_to<T: DeserializeOwned>(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<T, Problem> {
     if !is_json(headers) {
         return Err(Problem::new(Kind::UnsupportedMediaType, "the body must be application/json"));
     }
-    let bytes = read(body).await?;
+    let bytes = read_up_to(body, bytes_max).await?;
     serde_json::from_slice(&bytes).map_err(|error| Problem::new(Kind::InvalidBody, format!("the body is not as it must be: {error}")))
 }
 

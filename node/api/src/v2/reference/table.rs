@@ -4,7 +4,10 @@ use ncore_model::Scope;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::operation::{Access, Body, Operation, Parameter, Place, Success};
+use super::{
+    operation::{Access, Body, Operation, Parameter, Place, Success},
+    uploads,
+};
 use crate::{
     problem::Kind,
     v2::{assets, logs, metrics, purge, shape, sign, token, upload},
@@ -20,7 +23,8 @@ pub(super) const SCHEMES: [(&str, Scheme); 3] = [
 ];
 
 /// Every endpoint but those of accounts.
-pub(super) fn operations() -> [Operation; 17] {
+pub(super) fn operations() -> [Operation; 23] {
+    let [discover, create, head, append, end] = uploads::operations();
     [
         status(),
         document(),
@@ -34,6 +38,12 @@ pub(super) fn operations() -> [Operation; 17] {
         patch(),
         move_(),
         delete(),
+        delete_all(),
+        discover,
+        create,
+        head,
+        append,
+        end,
         replication(),
         purge_(),
         metrics_(),
@@ -86,11 +96,17 @@ pub(super) const KEY: Parameter = Parameter {
     description: "the caller's own name for this change: it takes place once, however often it is sent",
     schema: || json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
 };
-const MATCH: Parameter = Parameter {
+pub(super) const MATCH: Parameter = Parameter {
     name: "If-Match",
     place: Place::Header,
     description: "only if the content is this",
     schema: || json!({ "type": "string" }),
+};
+pub(super) const ABSENT: Parameter = Parameter {
+    name: "If-None-Match",
+    place: Place::Header,
+    description: "`*`: only if there is nothing at the path",
+    schema: || json!({ "type": "string", "enum": ["*"] }),
 };
 pub(super) const PREFER: Parameter = Parameter {
     name: "Prefer",
@@ -178,9 +194,15 @@ fn list() -> Operation {
                     schema: || json!({ "type": "string" }),
                 },
                 Parameter {
+                    name: "delimiter",
+                    place: Place::Query,
+                    description: "`/`: what is behind a slash further on is one folder; not together with `mime`",
+                    schema: || json!({ "type": "string", "enum": ["/"] }),
+                },
+                Parameter {
                     name: "limit",
                     place: Place::Query,
-                    description: "the most assets of the page; beyond 1000 it is 1000",
+                    description: "the most assets and folders of the page; beyond 1000 it is 1000",
                     schema: || json!({ "type": "integer", "minimum": 1, "default": 100 }),
                 },
                 Parameter {
@@ -214,19 +236,7 @@ fn upload_() -> Operation {
         tag: "assets",
         summary: "Upload new asset. Requires auth.",
         access: Access::Token(Scope::AssetsWrite),
-        parameters: &const {
-            [
-                KEY,
-                MATCH,
-                Parameter {
-                    name: "If-None-Match",
-                    place: Place::Header,
-                    description: "`*`: only if there is nothing at the path",
-                    schema: || json!({ "type": "string", "enum": ["*"] }),
-                },
-                REVISION,
-            ]
-        },
+        parameters: &const { [KEY, MATCH, ABSENT, REVISION] },
         bodies: &[Body { media_type: "multipart/form-data", schema: |_| upload::form_schema() }],
         successes: &const {
             [Success {
@@ -417,8 +427,12 @@ fn metrics_() -> Operation {
     }
 }
 
-const LOGS: Operation =
-    Operation { tag: "logs", access: Access::TokenOrAdministrator(Scope::MetricsRead), own_problems: &[Kind::InvalidQuery, Kind::InvalidCursor], ..PLAIN };
+const LOGS: Operation = Operation {
+    tag: "logs",
+    access: Access::TokenOrAdministrator(Scope::MetricsRead),
+    own_problems: &[Kind::InvalidQuery, Kind::InvalidCursor],
+    ..PLAIN
+};
 const LOG_STATUS: Parameter = Parameter {
     name: "status",
     place: Place::Query,
@@ -510,6 +524,40 @@ fn delete() -> Operation {
             Kind::AnswerLost,
         ],
         ..ONE
+    }
+}
+
+fn delete_all() -> Operation {
+    Operation {
+        method: "POST",
+        path: "/api/v2/assets/delete",
+        id: "deleteAssets",
+        tag: "assets",
+        summary: "Delete many assets in one change. Requires auth.",
+        access: Access::Token(Scope::AssetsWrite),
+        parameters: &const { [KEY, PREFER, REVISION] },
+        bodies: &const { [json_body(schema::<assets::BulkDelete>)] },
+        successes: &const {
+            [Success {
+                status: 200,
+                description: "what became of each; one that is not deleted keeps none of the others",
+                schema: Some(schema::<assets::BulkDeleted>),
+                media_type: JSON,
+                headers: &[ACK],
+            }]
+        },
+        own_problems: &[
+            Kind::ClientBlocked,
+            Kind::InvalidBody,
+            Kind::IncompleteBody,
+            Kind::InvalidField,
+            Kind::UnsupportedMediaType,
+            Kind::KeyReused,
+            Kind::BodyTooLarge,
+            Kind::SchemaTooLow,
+            Kind::AnswerLost,
+        ],
+        ..PLAIN
     }
 }
 
