@@ -32,6 +32,16 @@ pub(super) async fn identify(domain: &Domain, head: &Parts) -> Result<Principal,
     Ok(principal)
 }
 
+/// The same client again, while it is being answered: its request was counted when it came.
+///
+/// # Errors
+/// 401 and 403, and 400.
+pub(super) async fn still(domain: &Domain, head: &Parts, scope: Scope) -> Result<Principal, Problem> {
+    let principal = known(domain, head).await?;
+    principal.require(scope).map_err(not_allowed)?;
+    Ok(principal)
+}
+
 /// The client whose token is shown. A request with one that is not good counts for the address that it comes from.
 async fn known(domain: &Domain, head: &Parts) -> Result<Principal, Problem> {
     let shown = match bearer(&head.headers, &head.uri) {

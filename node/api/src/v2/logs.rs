@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    auth::{administrator, authorize, shows_administrator},
+    auth,
     message::{form, json},
 };
 use crate::{
@@ -32,17 +32,25 @@ pub(super) use stream::follow;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
-/// Who wants to see the log. This is the one place that says so.
+/// Who wants to see the log.
 ///
 /// # Errors
 /// Whatever is wrong with the credentials.
 async fn viewer(domain: &Domain, head: &Parts) -> Result<Viewer, Problem> {
-    if shows_administrator(&head.headers) {
-        administrator(domain, head).await?;
+    if auth::shows_administrator(&head.headers) {
+        auth::administrator(domain, head).await?;
         return Ok(Viewer::Operator);
     }
-    let caller = authorize(domain, head, Scope::MetricsRead).await?;
+    let caller = auth::authorize(domain, head, Scope::MetricsRead).await?;
     Ok(Viewer::Client(caller.client))
+}
+
+/// Whether who was let in as this viewer still is one.
+async fn is_still(viewer: &Viewer, domain: &Domain, head: &Parts) -> bool {
+    match viewer {
+        Viewer::Operator => auth::administrator(domain, head).await.is_ok(),
+        Viewer::Client(client) => auth::still(domain, head, Scope::MetricsRead).await.is_ok_and(|caller| caller.client == *client),
+    }
 }
 
 /// `GET /api/v2/logs?from=&to=&status=&prefix=&limit=&cursor=`

@@ -69,15 +69,19 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let security = match operation.access {
         Access::Anybody => json!([]),
         Access::Token(scope) => json!([{ "token": [scope.as_str()] }]),
-        Access::TokenOrAdministrator(scope) => json!([{ "token": [scope.as_str()] }, { "administrator": [] }]),
         Access::AnyToken => json!([{ "token": [] }]),
+        Access::TokenOrAdministrator(scope) => json!([{ "token": [scope.as_str()] }, { "administrator": [] }]),
         Access::Administrator => json!([{ "administrator": [] }]),
         Access::Secret => json!([{ "secret": [] }, {}]),
         Access::SecretOrAdministrator => json!([{ "secret": [] }, { "administrator": [] }, {}]),
     };
     described["security"] = security;
-    if let Access::Token(scope) | Access::TokenOrAdministrator(scope) = operation.access {
+    if let Access::Token(scope) = operation.access {
         described["description"] = json!(format!("Needs a token with the scope `{}`.", scope.as_str()));
+    }
+    if let Access::TokenOrAdministrator(scope) = operation.access {
+        described["description"] =
+            json!(format!("Needs a token with the scope `{}`, or that of an administrator, who sees all.", scope.as_str()));
     }
     if !operation.bodies.is_empty() {
         let content = operation.bodies.iter().map(|body| ((*body.media_type).to_owned(), json!({ "schema": (body.schema)(schemas) })));

@@ -11,6 +11,7 @@ use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs};
 use ncore_limits::LimitSettings;
 use ncore_model::{NodeId, Scope};
 use ncore_telemetry::{AccessHead, AccessLog, AccessQuery, AccessRecord, AccessWriter, PathClass};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -140,6 +141,22 @@ async fn a_client_sees_its_own_requests_of_all_nodes_that_answer() {
         let answer = rig.site.get(&format!("/api/v2/logs?{wrong}")).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (400, &"invalid_query".into()), "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn an_administrator_sees_all() {
+    let mut rig = Rig::new(10).await;
+    rig.site.rig.raise_schema();
+    let (_, token) = rig.site.rig.domain.administrators().add("ops".to_owned(), None).await.expect("an administrator");
+    rig.record(&rig.own, Some(rig.site.client.as_str()), "/assets/1", 200, 1).await;
+    rig.record(&rig.other, None, "/assets/2", 404, 2).await;
+    token.expose_secret().clone_into(&mut rig.site.token);
+    assert_eq!(paths(&rig.page("").await), ["/assets/2", "/assets/1"]);
+    let mut body = stream(&rig, "").await;
+    rig.record(&rig.own, None, "/assets/3", 404, 3).await;
+    assert!(until(&mut body, "/assets/3").await.contains("event: log"));
+    "nca_forged".clone_into(&mut rig.site.token);
+    assert_eq!(rig.site.get("/api/v2/logs").await.status.as_u16(), 401);
 }
 
 #[tokio::test]

@@ -3,7 +3,12 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{TryRecvError, channel},
+    },
+    thread,
+    time::Duration,
 };
 
 use super::{
@@ -198,18 +203,29 @@ fn a_file_that_cannot_be_written_is_counted_and_records_are_kept_all_the_same() 
 }
 
 #[test]
-fn many_at_once_wake_the_thread_and_none_is_dropped() {
+fn a_queue_that_is_half_full_wakes_who_takes() {
     let log = Arc::new(AccessLog::new(1));
-    let _writer = AccessWriter::start(Arc::clone(&log), None, "one").expect("a thread");
-    // More than fit, and nobody waits as long as the thread would sleep.
-    let all = 10 * QUEUE_MAX as u64;
-    for at in 0..all {
-        log.record(record("/", at));
-        while at % 512 == 0 && at - log.taken() > QUEUE_MAX as u64 / 2 {
-            std::thread::yield_now();
+    let (say, said) = channel();
+    let taker = thread::spawn({
+        let log = Arc::clone(&log);
+        move || {
+            log.collected_by_this_thread();
+            say.send(0).expect("heard");
+            // For as long as nobody wakes it, but for a wake-up that has no reason, after which there is nothing.
+            while log.taken() == 0 {
+                thread::park();
+                collected(&log);
+            }
+            say.send(log.taken()).expect("heard");
         }
+    });
+    assert_eq!(said.recv(), Ok(0));
+    for at in 1..=QUEUE_MAX as u64 / 2 {
+        assert_eq!(said.try_recv(), Err(TryRecvError::Empty));
+        log.record(record("/", at));
     }
-    assert_eq!(log.dropped(), 0);
+    assert_eq!(said.recv_timeout(Duration::from_secs(30)), Ok(QUEUE_MAX as u64 / 2));
+    taker.join().expect("ends");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use ncore_domain::{Domain, Follower, Logs, News, Viewer};
 use ncore_telemetry::AccessLine;
 use tokio::time::timeout;
 
-use super::{LogQuery, viewer};
+use super::{LogQuery, is_still, viewer};
 use crate::{
     front::Shared,
     problem::{Kind, Problem},
@@ -88,7 +88,6 @@ impl Visit {
                 Bytes::from(text)
             }
         };
-        let still = viewer(&self.domain, &self.head).await.ok();
-        (still.as_ref() == Some(&self.viewer)).then_some((Ok(text), self))
+        is_still(&self.viewer, &self.domain, &self.head).await.then_some((Ok(text), self))
     }
 }

@@ -493,13 +493,15 @@ fn follow_logs() -> Operation {
         id: "followLogs",
         summary: "Access log of the client's requests at this node, as they end: server-sent events. Requires auth.",
         parameters: &const { [LOG_STATUS, LOG_PREFIX, REVISION] },
-        successes: &[Success {
-            status: 200,
-            description: "events `log`, each a line of the access log",
-            schema: Some(|_| json!({ "type": "string" })),
-            media_type: "text/event-stream",
-            headers: &[],
-        }],
+        successes: &const {
+            [Success {
+                status: 200,
+                description: "events `log`, each a line of the access log",
+                schema: Some(|_| json!({ "type": "string" })),
+                media_type: "text/event-stream",
+                headers: &[],
+            }]
+        },
         own_problems: &[Kind::InvalidQuery, Kind::Busy],
         ..LOGS
     }
