@@ -6,7 +6,7 @@ use ncore_control::ControlPlane;
 use ncore_freshness::Fences;
 use ncore_store::BlobStore;
 use ncore_telemetry::Usage;
-use ncore_transfer::{ReadThrough, RepairQueue, Repairs, Transfer};
+use ncore_transfer::{RepairQueue, Repairs, Transfer};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     slices::AssetSlices,
     supervisor::{Supervised, Supervisor},
     usage::UsageReporter,
+    variants::{self, VariantShelf},
 };
 
 /// Damaged blobs that wait for the replicator.
@@ -53,6 +54,7 @@ pub struct Agent {
 pub struct AgentHandle {
     catalog: Arc<AssetCatalog>,
     slices: Arc<AssetSlices>,
+    variants: Arc<VariantShelf>,
     metrics: Arc<AgentMetrics>,
     holdings: watch::Receiver<Option<Holdings>>,
     tasks: Supervised,
@@ -112,9 +114,15 @@ impl Agent {
         let scrubber = Scrubber::new(store.clone(), repairs.clone(), settings.scrub, Arc::clone(&metrics));
         tasks.spawn("scrubber", |stop| scrubber.run(stop));
 
+        let (shelf, maker) = variants::open(&store, &settings.variants, &metrics);
+        if let Some(maker) = maker {
+            tasks.spawn("variants", |stop| maker.run(stop));
+        }
+
         AgentHandle {
+            variants: Arc::new(shelf),
             catalog,
-            slices: Arc::new(AssetSlices::new(ReadThrough::new(store, transfer, repairs))),
+            slices: Arc::new(AssetSlices::new(store, transfer, repairs)),
             metrics,
             holdings,
             tasks: tasks.watch(),
@@ -134,6 +142,12 @@ impl AgentHandle {
     #[must_use]
     pub fn slices(&self) -> Arc<AssetSlices> {
         Arc::clone(&self.slices)
+    }
+
+    /// It in content codings, for serving.
+    #[must_use]
+    pub fn variants(&self) -> Arc<VariantShelf> {
+        Arc::clone(&self.variants)
     }
 
     /// What is counted.

@@ -172,14 +172,17 @@ impl Collector {
         Ok(())
     }
 
-    /// For each blob, whether an asset refers to it.
+    /// For each blob, whether an asset refers to it, or another blob whose variant it is.
     async fn references(&self, hashes: Vec<blake3::Hash>) -> Result<Vec<(blake3::Hash, bool)>, PassError> {
-        let replica = self.replica();
+        let (replica, store) = (self.replica(), self.store.clone());
         let look_up = move || {
-            let referenced = |hash: blake3::Hash| Ok((hash, replica.blob(hash.into())?.is_some()));
-            hashes.into_iter().map(referenced).collect::<Result<_, _>>().map_err(AgentError::Row)
+            let referenced = |hash: blake3::Hash| {
+                let is_variant = store.is_variant(hash)?;
+                Ok((hash, is_variant || replica.blob(hash.into()).map_err(AgentError::Row)?.is_some()))
+            };
+            Ok(hashes.into_iter().map(referenced).collect::<Result<_, PassError>>())
         };
-        Ok(blocking(look_up).await?)
+        blocking(look_up).await?
     }
 
     /// Waits until the replica has all that was acknowledged before this call.

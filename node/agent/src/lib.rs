@@ -45,11 +45,13 @@ mod slices;
 mod supervisor;
 mod surplus;
 mod usage;
+mod variants;
 
 pub use agent::{Agent, AgentHandle};
 pub use catalog::AssetCatalog;
 pub use error::{AgentError, AgentFailure};
 pub use metrics::AgentMetrics;
 pub use replicate::Holdings;
-pub use settings::{AgentSettings, CollectionSettings, ReplicationSettings, ReportSettings, ScrubSettings, UsageSettings};
+pub use settings::{AgentSettings, CollectionSettings, ReplicationSettings, ReportSettings, ScrubSettings, UsageSettings, VariantSettings};
 pub use slices::AssetSlices;
+pub use variants::VariantShelf;

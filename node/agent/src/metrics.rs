@@ -55,6 +55,18 @@ pub struct AgentMetrics {
     pub usage_pending: AtomicU64,
     /// Hours of clients whose counts were dropped because too many waited.
     pub usage_dropped: AtomicU64,
+    /// Variants in a content coding that were made.
+    pub variants_made: AtomicU64,
+    /// Variants that were made and thrown away, because they save too little.
+    pub variants_not_worth_it: AtomicU64,
+    /// Variants that could not be made.
+    pub variants_failed: AtomicU64,
+    /// Variants that were forgotten because others were used more recently.
+    pub variants_evicted: AtomicU64,
+    /// Variants that were not asked for because too many waited.
+    pub variants_queue_full: AtomicU64,
+    /// Bytes of the variants that are kept. A present value.
+    pub variants_bytes: AtomicU64,
     /// Lookups of an asset that the memory of the catalog answered.
     pub catalog_hits: AtomicU64,
     /// Lookups that went to the replica.

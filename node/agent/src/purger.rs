@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use ncore_cache::content_coding::Coding;
 use ncore_model::{AssetFilter, AssetGlob, Purge, Query};
 use ncore_replica::Replica;
 use ncore_store::BlobStore;
@@ -18,6 +19,7 @@ use crate::{
     catalog::EntryCache,
     error::AgentError,
     metrics::{AgentMetrics, add},
+    variants,
 };
 
 /// Rows that are read at a time.
@@ -98,6 +100,7 @@ impl Purger {
             for asset in &assets {
                 self.entries.invalidate(&asset.path);
                 self.store.forget(asset.blob.into(), asset.size).await;
+                self.forget_variants(asset.blob.into()).await;
             }
             matched += assets.len() as u64;
             if last.is_none() {
@@ -109,5 +112,14 @@ impl Purger {
         add(&self.metrics.purges, 1);
         tracing::debug!(index, pattern = purge.pattern, matched, "carried out a purge");
         Ok(())
+    }
+
+    /// They are made anew when somebody asks for them.
+    async fn forget_variants(&self, source: blake3::Hash) {
+        for coding in Coding::ALL {
+            if let Err(error) = self.store.remove_variant(variants::key(source, coding)).await {
+                tracing::warn!(%source, error = &error as &dyn std::error::Error, "a variant of what was purged is kept");
+            }
+        }
     }
 }

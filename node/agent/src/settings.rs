@@ -17,6 +17,8 @@ pub struct AgentSettings {
     pub scrub: ScrubSettings,
     /// Reports of what clients used.
     pub usage: UsageSettings,
+    /// Variants of content in a content coding.
+    pub variants: VariantSettings,
     /// Bytes that rendered assets may take in memory.
     pub catalog_bytes: usize,
     /// How long tasks have to end when the node stops.
@@ -34,6 +36,7 @@ impl AgentSettings {
             collection: CollectionSettings::default(),
             scrub: ScrubSettings::default(),
             usage: UsageSettings::default(),
+            variants: VariantSettings::default(),
             catalog_bytes: 32 << 20,
             shutdown: Duration::from_secs(5),
         }
@@ -162,5 +165,22 @@ pub struct ScrubSettings {
 impl Default for ScrubSettings {
     fn default() -> Self {
         Self { bytes_s: 8 << 20, age: Duration::from_secs(7 * 24 * 60 * 60), every: Duration::from_secs(60 * 60) }
+    }
+}
+
+/// How this node keeps content in content codings.
+#[derive(Debug, Clone)]
+pub struct VariantSettings {
+    /// Bytes that they may have; what was not used for the longest time goes first. Zero: none are made, and none are served.
+    pub bytes_max: u64,
+    /// How many may wait to be made.
+    pub queue: usize,
+    /// How often to count what there is.
+    pub every: Duration,
+}
+
+impl Default for VariantSettings {
+    fn default() -> Self {
+        Self { bytes_max: 1 << 30, queue: 256, every: Duration::from_secs(5 * 60) }
     }
 }

@@ -5,17 +5,42 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ncore_serving::{AssetEntry, BlobHash, LoadedSlice, SliceError, SliceSource, Slices};
-use ncore_transfer::{FetchError, ReadThrough, ReadThroughError, Source};
+use ncore_store::{BlobStore, ReadError};
+use ncore_transfer::{FetchError, ReadThrough, ReadThroughError, Repairs, Source, Transfer};
 
 /// The slices of assets, verified, from wherever they can be had.
 #[derive(Clone)]
 pub struct AssetSlices {
     reader: ReadThrough,
+    store: BlobStore,
+    repairs: Repairs,
 }
 
 impl AssetSlices {
-    pub(crate) fn new(reader: ReadThrough) -> Self {
-        Self { reader }
+    pub(crate) fn new(store: BlobStore, transfer: Arc<Transfer>, repairs: Repairs) -> Self {
+        let reader = ReadThrough::new(store.clone(), transfer, repairs.clone());
+        Self { reader, store, repairs }
+    }
+
+    /// A slice of a variant, which no other node is asked for: the content as it is can be had instead. A variant that cannot be read is
+    /// forgotten, and made anew when somebody asks for it.
+    async fn own_slice(&self, entry: &AssetEntry, slice: u64) -> Result<LoadedSlice, SliceError> {
+        let (blob, size) = (hash(entry.blob()), entry.size());
+        let error = match self.store.read_slice(blob, size, slice).await {
+            Ok(bytes) => return Ok(LoadedSlice { bytes, source: SliceSource::Disk }),
+            Err(error) => error,
+        };
+        entry.give_up();
+        if !matches!(error, ReadError::ShuttingDown) {
+            tracing::warn!(%blob, slice, error = &error as &dyn std::error::Error, "a variant cannot be read");
+            if let Err(error) = self.store.disown_variant(blob).await {
+                tracing::warn!(%blob, error = &error as &dyn std::error::Error, "a variant that cannot be read cannot be forgotten");
+            }
+        }
+        if matches!(error, ReadError::Corrupt { .. }) {
+            self.repairs.report(blob, size);
+        }
+        Err(SliceError::Unreachable(Box::new(error)))
     }
 }
 
@@ -25,9 +50,12 @@ impl Slices for AssetSlices {
     }
 
     fn load(&self, entry: Arc<AssetEntry>, slice: u64) -> BoxFuture<'static, Result<LoadedSlice, SliceError>> {
-        let reader = self.reader.clone();
+        let slices = self.clone();
         Box::pin(async move {
-            match reader.slice(hash(entry.blob()), entry.size(), slice).await {
+            if entry.is_coded() {
+                return slices.own_slice(&entry, slice).await;
+            }
+            match slices.reader.slice(hash(entry.blob()), entry.size(), slice).await {
                 Ok((bytes, source)) => Ok(LoadedSlice { bytes, source: source_of(source) }),
                 Err(error) => Err(error_of(error)),
             }

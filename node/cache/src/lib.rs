@@ -11,6 +11,7 @@
 //! | [`conditional`] | do the preconditions let the request proceed (§13)? |
 //! | [`if_range`] | may a range be combined with what the client has (§13.1.5)? |
 //! | [`range`] | which bytes does it want (§14)? |
+//! | [`content_coding`] | in which coding may it be sent (§12.5.3), and does that gain anything? |
 //! | [`content_range`], [`multipart`] | how are those bytes labelled (§14.4, §14.6)? |
 //!
 //! # What is not
@@ -18,6 +19,7 @@
 //! 9111 and its companions) are modules of their own beside these, and stand on them; none of these may stand on those.
 
 pub mod conditional;
+pub mod content_coding;
 pub mod content_range;
 pub mod etag;
 pub mod http_date;

@@ -217,6 +217,8 @@ pub(crate) struct StorageConfig {
     /// How long ago a blob was last found good when it is read again.
     #[serde(deserialize_with = "load::duration")]
     pub(crate) scrub_age: Duration,
+    /// Bytes of content in content codings that are kept, made out of what is here; 0 for none.
+    pub(crate) variants: ByteSize,
 }
 
 impl Default for StorageConfig {
@@ -227,6 +229,7 @@ impl Default for StorageConfig {
             grace: Duration::from_secs(3_600),
             scrub_rate: ByteSize::mib(8),
             scrub_age: Duration::from_secs(7 * 24 * 3_600),
+            variants: ByteSize::gib(1),
         }
     }
 }

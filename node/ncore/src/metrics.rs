@@ -293,6 +293,15 @@ impl Source for AgentFigures {
             "Hours of clients whose counts were dropped because too many waited",
             load(&metrics.usage_dropped),
         )?;
+        let variants = [
+            ("made", load(&metrics.variants_made)),
+            ("not_worth_it", load(&metrics.variants_not_worth_it)),
+            ("failed", load(&metrics.variants_failed)),
+            ("evicted", load(&metrics.variants_evicted)),
+            ("queue_full", load(&metrics.variants_queue_full)),
+        ];
+        figures.counters("variants", "What became of content in content codings", "result", &variants)?;
+        figures.gauge("variants_bytes", "Bytes of content in content codings that are kept", load(&metrics.variants_bytes))?;
         let lookups = [("hit", load(&metrics.catalog_hits)), ("miss", load(&metrics.catalog_misses))];
         figures.counters("catalog_lookups", "Lookups of an asset by path, in memory or in the state", "result", &lookups)
     }

@@ -268,7 +268,15 @@ impl Node {
         }));
         let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs }));
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
-        let assets = AssetServer::new(agent.catalog(), admission, agent.slices(), &config.node.name, SLICE_DEADLINE, serving_metrics);
+        let assets = AssetServer::new(
+            agent.catalog(),
+            admission,
+            agent.slices(),
+            agent.variants(),
+            &config.node.name,
+            SLICE_DEADLINE,
+            serving_metrics,
+        );
         let router = Router::new(assets, Arc::new(api));
         let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
         tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
@@ -409,6 +417,8 @@ fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
     settings.collection.grace = config.storage.grace;
     settings.scrub.bytes_s = config.storage.scrub_rate.as_u64();
     settings.scrub.age = config.storage.scrub_age;
+    settings.variants.bytes_max = config.storage.variants.as_u64();
+    settings.variants.every = settings.variants.every.min(config.storage.grace.max(Duration::from_secs(1)));
     // Whoever wants things gone, or read again, within seconds does not want to wait for the next pass either.
     settings.collection.every = settings.collection.every.min(config.storage.grace.max(Duration::from_secs(1)));
     settings.scrub.every = settings.scrub.every.min(config.storage.scrub_age.max(Duration::from_secs(1)));

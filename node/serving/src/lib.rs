@@ -37,8 +37,8 @@ pub use crate::{
     request_id::RequestId,
     router::{ApiRequest, ApiResponse, ApiService, PeerInfo, Router},
     serve::{
-        Admission, AssetEntry, AssetFacts, AssetServer, BlobHash, Catalog, LoadedSlice, Lookup, Readers, Refused, RefusedReason,
-        SLICE_BYTES, SliceError, SliceSource, Slices, ViewAge, Visit,
+        Absent, Admission, AssetEntry, AssetFacts, AssetServer, BlobHash, CODED_BYTES, Catalog, CodedContent, CodedSlot, LoadedSlice,
+        Lookup, Readers, Refused, RefusedReason, SLICE_BYTES, SliceError, SliceSource, Slices, Variants, ViewAge, Visit,
     },
 };
 

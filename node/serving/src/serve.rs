@@ -8,6 +8,8 @@
 //!      │ entry
 //!   ADMIT ──── token, signed address ► 401 │ 403 │ 400 │ 503 (of a restricted asset; there may be none, which is a 404 after this)
 //!      │
+//!   CHOOSE ─── accepted codings ─────► 304 (of a variant that is not here)
+//!      │ representation
 //!   JUDGE ──── conditions, ranges ───► 412 │ 304 │ 416
 //!      │ selection
 //!   FETCH ──── the first slice ──────► 502 content_corrupt │ 503 content_unreachable, content_deadline, node_busy
@@ -23,8 +25,10 @@
 
 mod admission;
 mod catalog;
+mod coded;
 mod head;
 mod judge;
+mod negotiate;
 mod slice_body;
 mod slices;
 
@@ -51,11 +55,13 @@ use ncore_telemetry::Tally;
 pub use self::{
     admission::{Admission, Refused, RefusedReason, Visit},
     catalog::{AssetEntry, AssetFacts, BlobHash, Catalog, Lookup, Readers, ViewAge},
+    coded::{Absent, CODED_BYTES, CodedContent, CodedSlot, Variants},
     slices::{LoadedSlice, SLICE_BYTES, SliceError, SliceSource, Slices},
 };
 pub(crate) use self::{head::X_CACHE, slice_body::SliceBody};
 use self::{
-    judge::{Selection, Verdict},
+    judge::{Dates, Selection, Verdict},
+    negotiate::Choice,
     slice_body::{Piece, first_slice, within_slice},
     slices::SliceReader,
 };
@@ -70,6 +76,7 @@ use crate::{
 pub struct AssetServer {
     catalog: Arc<dyn Catalog>,
     admission: Arc<dyn Admission>,
+    variants: Arc<dyn Variants>,
     reader: Arc<SliceReader>,
     node: Option<HeaderValue>,
     metrics: Arc<ServingMetrics>,
@@ -122,12 +129,13 @@ impl AssetServer {
         catalog: Arc<dyn Catalog>,
         admission: Arc<dyn Admission>,
         slices: Arc<dyn Slices>,
+        variants: Arc<dyn Variants>,
         node: &str,
         slice_deadline: Duration,
         metrics: Arc<ServingMetrics>,
     ) -> Self {
         let reader = SliceReader::new(slices, slice_deadline, Arc::clone(&metrics));
-        Self { catalog, admission, reader: Arc::new(reader), node: HeaderValue::try_from(node).ok(), metrics }
+        Self { catalog, admission, variants, reader: Arc::new(reader), node: HeaderValue::try_from(node).ok(), metrics }
     }
 
     pub(crate) fn metrics(&self) -> &Arc<ServingMetrics> {
@@ -186,9 +194,28 @@ impl AssetServer {
         Ok((outcome, response))
     }
 
+    /// Answers with the representation that the request is about. A variant that cannot be read is no reason to fail: the content as it
+    /// is can be had.
     async fn answer(&self, request: &AssetRequest<'_>, located: &Located, now_s: u64) -> Result<Delivery, Refusal> {
         let entry = &located.entry;
-        match judge::judge(request.method, request.headers, entry, now_s) {
+        let chosen = match negotiate::choose(request.headers, entry, &*self.variants) {
+            Choice::Only => return self.answer_with(request, located, Dates::Bytes, now_s).await,
+            Choice::Current(tag) => return Ok((Outcome::NotModified, head::not_modified_variant(entry, tag))),
+            Choice::One(entry) => Located { entry, client: located.client.clone() },
+        };
+        let answer = self.answer_with(request, &chosen, Dates::Content, now_s).await;
+        match answer {
+            Err(Refusal::Slice(error)) if chosen.entry.is_coded() => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a variant cannot be read");
+                self.answer_with(request, located, Dates::Content, now_s).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn answer_with(&self, request: &AssetRequest<'_>, located: &Located, dates: Dates, now_s: u64) -> Result<Delivery, Refusal> {
+        let entry = &located.entry;
+        match judge::judge(request.method, request.headers, entry, dates, now_s) {
             Verdict::NotModified => Ok((Outcome::NotModified, head::not_modified(entry))),
             Verdict::PreconditionFailed => Err(Refusal::PreconditionFailed),
             Verdict::RangeNotSatisfiable => Err(Refusal::RangeNotSatisfiable { size: entry.size() }),

@@ -28,6 +28,7 @@ use crate::record::{BlobRecord, BlobState};
 use crate::recovery;
 use crate::space::Space;
 use crate::tree::slice_count;
+use crate::variant::{self, Variant, VariantEntry, VariantKey};
 use crate::writer::{BlobWriter, WriteOptions};
 
 /// Where the store lies and how much it may use.
@@ -102,6 +103,7 @@ impl BlobStore {
             durability,
             locks: Default::default(),
             receiving: Default::default(),
+            variants: Default::default(),
             at_partials: Default::default(),
         };
         Ok(Self {
@@ -242,6 +244,78 @@ impl BlobStore {
         let blobs = offload(move || core.index.blobs(after.as_ref(), limit)).await??;
         let entry = |(hash, record)| BlobEntry { hash, status: BlobStatus::from(record) };
         Ok(blobs.into_iter().map(entry).collect())
+    }
+
+    /// What is known of a variant of a blob. A point lookup of microseconds, fit for an async thread; a cold one **blocks** for one
+    /// read of 4 KiB or two.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn variant(&self, key: VariantKey) -> Result<Option<Variant>, StoreError> {
+        variant::find(&self.core, &key)
+    }
+
+    /// Whether a blob is a variant of one that is here. A lookup of microseconds, fit for an async thread.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn is_variant(&self, hash: blake3::Hash) -> Result<bool, StoreError> {
+        self.core.index.is_variant(&hash)
+    }
+
+    /// Notes durably that a variant is not worth its room.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn refuse_variant(&self, key: VariantKey) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.core);
+        offload(move || variant::record_not_worth_it(&core, &key)).await?
+    }
+
+    /// Notes that a variant is in use. A power cut may forget it.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn touch_variant(&self, key: VariantKey) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.core);
+        offload(move || variant::touch(&core, &key)).await?
+    }
+
+    /// Forgets a variant, durably. Its blob is nobody's then, and [`BlobStore::collect`] removes it.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn remove_variant(&self, key: VariantKey) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.core);
+        offload(move || variant::remove(&core, &key)).await?
+    }
+
+    /// Forgets, durably, what this blob is a variant of: it cannot be read.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn disown_variant(&self, hash: blake3::Hash) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.core);
+        offload(move || variant::disown(&core, &hash)).await?
+    }
+
+    /// Forgets a variant whose source or blob has no record. True if it was one. Only a program that knows nothing of variants leaves
+    /// such behind.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn remove_stale_variant(&self, key: VariantKey) -> Result<bool, StoreError> {
+        let core = Arc::clone(&self.core);
+        offload(move || variant::remove_if_stale(&core, &key)).await?
+    }
+
+    /// Up to `limit` variants in the order of their sources, after the given one.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn variants(&self, after: Option<VariantKey>, limit: usize) -> Result<Vec<VariantEntry>, StoreError> {
+        let core = Arc::clone(&self.core);
+        offload(move || variant::list(&core, after, limit)).await?
     }
 
     /// A slice of 1 MiB (the last one may be shorter), from memory or from the disk, verified. Those

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::{Core, now_ms};
 use crate::error::StoreError;
 use crate::index::Change;
+use crate::variant;
 
 /// What became of a blob that was to be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Collection {
     Pinned,
     /// It was stored, pinned or unpinned less than the grace ago.
     InGrace,
-    /// The recheck found that something refers to it.
+    /// The recheck found that something refers to it, or it is a variant of a blob that is here.
     Referenced,
 }
 
@@ -59,13 +60,13 @@ pub(crate) fn collect(
     if age < grace {
         return Ok(Collection::InGrace);
     }
-    if !is_unreferenced() {
+    if core.index.is_variant(hash)? || !is_unreferenced() {
         return Ok(Collection::Referenced);
     }
     core.declare_intent(hash)?;
     #[cfg(test)]
     crate::crash::point("collect-intent");
-    core.index.write(Change::default().delete_blob(hash))?;
+    variant::end_source(core, hash, Change::default().delete_blob(hash))?;
     #[cfg(test)]
     crate::crash::point("collect-unrecorded");
     core.layout.blob(hash).remove()?;

@@ -26,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) locks: BlobLocks,
     /// Blobs that are being received into a partial.
     pub(crate) receiving: Mutex<HashSet<blake3::Hash>>,
+    /// Whose turn it is at the records of variants: a variant is recorded only while its source is here.
+    pub(crate) variants: Mutex<()>,
     /// Whose turn it is at the files of a partial.
     pub(crate) at_partials: BlobLocks,
 }

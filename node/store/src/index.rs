@@ -4,6 +4,8 @@
 //! "l"                       layout of the directory, u32
 //! "b" hash                  record of a blob
 //! "p" hash pin(u128 BE)     record of a pin
+//! "v" hash coding           record of a variant of the blob
+//! "w" hash source coding    claim: the blob is this variant of that source
 //! ```
 //!
 //! Memory is bounded: 8 MiB of write buffers and 8 MiB of block cache, in which the bloom filters
@@ -21,13 +23,17 @@ use rocksdb::{
 use crate::durable::Durability;
 use crate::error::StoreError;
 use crate::pin::PinId;
-use crate::record::{BlobRecord, PinRecord};
+use crate::record::{BlobRecord, CLAIM_RECORD, PinRecord, VariantRecord};
+use crate::variant::VariantKey;
 
 /// The records of all blobs and pins.
 pub(crate) struct Index {
     db: DB,
     durability: Arc<Durability>,
 }
+
+/// A key and its value.
+type Row = (Box<[u8]>, Box<[u8]>);
 
 /// A set of changes that happen together or not at all.
 #[derive(Default)]
@@ -72,13 +78,17 @@ impl Index {
 
     /// Whether any pin holds the blob.
     pub(crate) fn is_pinned(&self, hash: &blake3::Hash) -> Result<bool, StoreError> {
-        let start = pin_key(hash, PinId(0));
-        let end = pin_key(hash, PinId(u128::MAX));
-        let mut read = ReadOptions::default();
-        // The bound is exclusive; one more byte makes it include the last pin.
-        read.set_iterate_upper_bound([end.as_slice(), &[0]].concat());
-        let mode = IteratorMode::From(&start, Direction::Forward);
-        match self.db.iterator_opt(mode, read).next() {
+        self.is_any_between(&pin_key(hash, PinId(0)), &pin_key(hash, PinId(u128::MAX)))
+    }
+
+    /// Whether the blob is a variant of any source.
+    pub(crate) fn is_variant(&self, hash: &blake3::Hash) -> Result<bool, StoreError> {
+        let [first, last] = claims_between(hash);
+        self.is_any_between(&first, &last)
+    }
+
+    fn is_any_between(&self, first: &[u8], last: &[u8]) -> Result<bool, StoreError> {
+        match self.between(first, last).next() {
             None => Ok(false),
             Some(Ok(_)) => Ok(true),
             Some(Err(error)) => Err(failed("read")(error)),
@@ -107,6 +117,53 @@ impl Index {
             let id = PinId(u128::from_be_bytes(id.ok_or(MALFORMED_KEY)?));
             Ok((hash, id, PinRecord::decode(key, value)?))
         })
+    }
+
+    pub(crate) fn variant(&self, key: &VariantKey) -> Result<Option<VariantRecord>, StoreError> {
+        let key = variant_key(key);
+        let value = self.db.get_pinned(key).map_err(failed("read"))?;
+        value.map(|value| VariantRecord::decode(&key, &value).map_err(StoreError::Record)).transpose()
+    }
+
+    /// Up to `limit` variants in the order of their sources, after the given one.
+    pub(crate) fn variants(&self, after: Option<&VariantKey>, limit: usize) -> Result<Vec<(VariantKey, VariantRecord)>, StoreError> {
+        let after = after.map(variant_key);
+        self.scan(VARIANT, after.as_ref().map(<[u8; 34]>::as_slice), limit, |key, value| {
+            let source = hash_in(key).ok_or(MALFORMED_KEY)?;
+            let coding = *key.get(33).ok_or(MALFORMED_KEY)?;
+            Ok((VariantKey { source, coding }, VariantRecord::decode(key, value)?))
+        })
+    }
+
+    /// The variants that there are of a source.
+    pub(crate) fn variants_of(&self, source: &blake3::Hash) -> Result<Vec<VariantKey>, StoreError> {
+        let key = |coding| variant_key(&VariantKey { source: *source, coding });
+        self.keys_between(&key(0), &key(u8::MAX), |key| Some(VariantKey { source: *source, coding: *key.get(33)? }))
+    }
+
+    /// What the blob is a variant of, and which.
+    pub(crate) fn claims_of(&self, hash: &blake3::Hash) -> Result<Vec<VariantKey>, StoreError> {
+        let [first, last] = claims_between(hash);
+        self.keys_between(&first, &last, |key| {
+            let source: [u8; 32] = key.get(33..65)?.try_into().ok()?;
+            Some(VariantKey { source: blake3::Hash::from_bytes(source), coding: *key.get(65)? })
+        })
+    }
+
+    /// Reads the keys of a range that has few of them, both ends included.
+    fn keys_between<R>(&self, first: &[u8], last: &[u8], read: impl Fn(&[u8]) -> Option<R>) -> Result<Vec<R>, StoreError> {
+        let read = |entry: Result<Row, rocksdb::Error>| {
+            let (key, _) = entry.map_err(failed("read"))?;
+            read(&key).ok_or(StoreError::Record(MALFORMED_KEY))
+        };
+        self.between(first, last).map(read).collect()
+    }
+
+    fn between(&self, first: &[u8], last: &[u8]) -> impl Iterator<Item = Result<Row, rocksdb::Error>> {
+        let mut read = ReadOptions::default();
+        // The bound is exclusive; one more byte makes it include the last key.
+        read.set_iterate_upper_bound([last, &[0]].concat());
+        self.db.iterator_opt(IteratorMode::From(first, Direction::Forward), read)
     }
 
     /// Walks the keys of one kind. `after` is a key and is left out.
@@ -181,6 +238,27 @@ impl Change {
         self
     }
 
+    pub(crate) fn put_variant(mut self, key: &VariantKey, record: &VariantRecord) -> Self {
+        let key = variant_key(key);
+        self.batch.put(key, record.encode(&key));
+        self
+    }
+
+    pub(crate) fn delete_variant(mut self, key: &VariantKey) -> Self {
+        self.batch.delete(variant_key(key));
+        self
+    }
+
+    pub(crate) fn put_claim(mut self, hash: &blake3::Hash, key: &VariantKey) -> Self {
+        self.batch.put(claim_key(hash, key), CLAIM_RECORD);
+        self
+    }
+
+    pub(crate) fn delete_claim(mut self, hash: &blake3::Hash, key: &VariantKey) -> Self {
+        self.batch.delete(claim_key(hash, key));
+        self
+    }
+
     pub(crate) fn delete_pin(mut self, hash: &blake3::Hash, pin: PinId) -> Self {
         self.batch.delete(pin_key(hash, pin));
         self
@@ -191,6 +269,8 @@ const LAYOUT: u32 = 1;
 const LAYOUT_KEY: &[u8] = b"l";
 const BLOB: u8 = b'b';
 const PIN: u8 = b'p';
+const VARIANT: u8 = b'v';
+const CLAIM: u8 = b'w';
 const WRITE_BUFFER_BYTES: usize = 4 << 20;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
 const MALFORMED_KEY: crate::error::RecordError = crate::error::RecordError::Length { found: 0 };
@@ -236,6 +316,26 @@ fn pin_key(hash: &blake3::Hash, pin: PinId) -> [u8; 49] {
     key[1..33].copy_from_slice(hash.as_bytes());
     key[33..].copy_from_slice(&pin.0.to_be_bytes());
     key
+}
+
+fn variant_key(key: &VariantKey) -> [u8; 34] {
+    let mut bytes = [VARIANT; 34];
+    bytes[1..33].copy_from_slice(key.source.as_bytes());
+    bytes[33] = key.coding;
+    bytes
+}
+
+fn claim_key(hash: &blake3::Hash, key: &VariantKey) -> [u8; 66] {
+    let mut bytes = [CLAIM; 66];
+    bytes[1..33].copy_from_slice(hash.as_bytes());
+    bytes[33..65].copy_from_slice(key.source.as_bytes());
+    bytes[65] = key.coding;
+    bytes
+}
+
+/// The first and the last claim that there can be on a blob.
+fn claims_between(hash: &blake3::Hash) -> [[u8; 66]; 2] {
+    [0, u8::MAX].map(|byte| claim_key(hash, &VariantKey { source: blake3::Hash::from_bytes([byte; 32]), coding: byte }))
 }
 
 fn hash_in(key: &[u8]) -> Option<blake3::Hash> {

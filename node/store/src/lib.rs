@@ -19,7 +19,7 @@
 //! <dir>/incoming/<64 hex>.part, .crc    a transfer that can be resumed, and its journal
 //! <dir>/incoming/<64 hex>.intent        "files of this blob may stand without a record"
 //! <dir>/quarantine/<64 hex>.data, .obao copies found bad; at most eight
-//! <dir>/index/                          RocksDB: one record per blob, one per pin
+//! <dir>/index/                          RocksDB: one record per blob, per pin, per variant
 //! ```
 //!
 //! The outboard holds the hash pairs of the BLAKE3 tree over 16 KiB groups, in post order, 64 bytes
@@ -51,10 +51,12 @@
 //! 7. **A pinned blob stays.** Collection removes a blob only if it has no pin, its grace has
 //!    passed since it was last stored, pinned or unpinned, and the caller's recheck, made under the
 //!    blob's lock, says that nothing refers to it.
-//! 8. **After a failed fsync nothing is promised any more.** The error is not retried; every later
+//! 8. **A variant goes with its source.** A blob that was made out of another one is kept by a record that is written only while
+//!    that one is here, in one synced write with its own, and that goes in one synced write with that one's.
+//! 9. **After a failed fsync nothing is promised any more.** The error is not retried; every later
 //!    write is refused, and [`BlobStore::fatal`] tells the owner to stop the process. Reads go on.
-//! 9. **A failed or abandoned write leaves nothing.** Temporaries go with the object that owns
-//!    them, and what a crash leaves goes with the next open.
+//! 10. **A failed or abandoned write leaves nothing.** Temporaries go with the object that owns
+//!     them, and what a crash leaves goes with the next open.
 //!
 //! # Threads
 //!
@@ -90,6 +92,7 @@ mod temp;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod variant;
 mod writer;
 
 pub use crate::blob_store::{BlobEntry, BlobStatus, BlobStore, StoreConfig};
@@ -103,4 +106,5 @@ pub use crate::pin::{PinEntry, PinId, Pinning, Unpinning};
 pub use crate::quarantine::Quarantine;
 pub use crate::staged::{Commit, StagedBlob};
 pub use crate::tree::{GROUP_BYTES, SLICE_BYTES, slice_count, slice_range};
+pub use crate::variant::{StoredVariant, Variant, VariantEntry, VariantKey};
 pub use crate::writer::{BlobWriter, WriteOptions};

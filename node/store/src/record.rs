@@ -3,14 +3,17 @@
 //! Every record has one length per version, so that decoding is bounded by a comparison:
 //!
 //! ```text
-//! blob  [version 1][state][size u64][stored u64][verified u64][touched u64][crc32c u32]   38 bytes
-//! pin   [version 1][created u64][crc32c u32]                                              13 bytes
+//! blob     [version 1][state][size u64][stored u64][verified u64][touched u64][crc32c u32]   38 bytes
+//! pin      [version 1][created u64][crc32c u32]                                              13 bytes
+//! variant  [version 1][state][used u64][size u64][blake3][sha256][crc32c u32]                86 bytes
+//! claim    [version 1]                                                                        1 byte
 //! ```
 //!
 //! Numbers are little endian, times are milliseconds of the Unix epoch. The checksum covers the key
 //! as well, so that a record under another's key does not pass.
 
 use crate::error::RecordError;
+use crate::variant::StoredVariant;
 
 /// What the index knows about a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,19 @@ pub(crate) struct PinRecord {
     pub(crate) created_at_ms: u64,
 }
 
+/// What the index knows about a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VariantRecord {
+    /// `None` for one that is not worth its room.
+    pub(crate) stored: Option<StoredVariant>,
+    /// When it was last said to be in use.
+    pub(crate) used_at_ms: u64,
+}
+
 const VERSION: u8 = 1;
+/// All that a claim says is in its key.
+pub(crate) const CLAIM_RECORD: [u8; 1] = [VERSION];
+pub(crate) const VARIANT_RECORD_BYTES: usize = 86;
 pub(crate) const BLOB_RECORD_BYTES: usize = 38;
 pub(crate) const PIN_RECORD_BYTES: usize = 13;
 
@@ -112,6 +127,36 @@ impl PinRecord {
     }
 }
 
+impl VariantRecord {
+    pub(crate) fn encode(&self, key: &[u8]) -> [u8; VARIANT_RECORD_BYTES] {
+        let mut record = [0; VARIANT_RECORD_BYTES];
+        record[0] = VERSION;
+        record[2..10].copy_from_slice(&self.used_at_ms.to_le_bytes());
+        match &self.stored {
+            Some(stored) => {
+                record[10..18].copy_from_slice(&stored.size.to_le_bytes());
+                record[18..50].copy_from_slice(stored.blob.as_bytes());
+                record[50..82].copy_from_slice(&stored.sha256);
+            }
+            None => record[1] = 1,
+        }
+        seal(key, &mut record);
+        record
+    }
+
+    pub(crate) fn decode(key: &[u8], record: &[u8]) -> Result<Self, RecordError> {
+        let record: &[u8; VARIANT_RECORD_BYTES] = open(key, record)?;
+        let stored = match record[1] {
+            0 => {
+                Some(StoredVariant { size: number(record, 10), blob: blake3::Hash::from_bytes(hash(record, 18)), sha256: hash(record, 50) })
+            }
+            1 => None,
+            found => return Err(RecordError::State { found }),
+        };
+        Ok(Self { stored, used_at_ms: number(record, 2) })
+    }
+}
+
 /// Writes the checksum into the last four bytes.
 fn seal(key: &[u8], record: &mut [u8]) {
     if let Some((body, checksum)) = record.split_last_chunk_mut::<4>() {
@@ -144,6 +189,12 @@ fn number(record: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(number)
 }
 
+fn hash(record: &[u8], at: usize) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(&record[at..at + 32]);
+    hash
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +218,16 @@ mod tests {
         let encoded = pin.encode(b"key");
         assert_eq!(hex::encode(encoded), "010068e5cf8b010000e1d993ea");
         assert_eq!(PinRecord::decode(b"key", &encoded), Ok(pin));
+        let stored = StoredVariant { blob: blake3::Hash::from_bytes([0xb3; 32]), size: 0x0102_0304_0506, sha256: [0x5a; 32] };
+        let variant = VariantRecord { stored: Some(stored), used_at_ms: 1_700_000_000_000 };
+        let encoded = variant.encode(b"key");
+        let golden = format!("01000068e5cf8b0100000605040302010000{}{}30af81fd", "b3".repeat(32), "5a".repeat(32));
+        assert_eq!(hex::encode(encoded), golden);
+        assert_eq!(VariantRecord::decode(b"key", &encoded), Ok(variant));
+        let refused = VariantRecord { stored: None, ..variant };
+        let encoded = refused.encode(b"key");
+        assert_eq!(hex::encode(encoded), format!("01010068e5cf8b010000{}b47ffeb6", "00".repeat(72)));
+        assert_eq!(VariantRecord::decode(b"key", &encoded), Ok(refused));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::pin::{self, PinId};
 use crate::record::{BlobRecord, BlobState};
 use crate::temp::TempFile;
+use crate::variant::{self, VariantKey};
 
 /// A blob that was received in full and synced. Dropping it removes it.
 #[must_use = "a staged blob that is dropped is removed"]
@@ -26,6 +27,13 @@ pub struct StagedBlob {
     size: u64,
     data: TempFile,
     outboard: Option<TempFile>,
+}
+
+/// What keeps a blob that is committed.
+#[derive(Debug, Clone, Copy)]
+enum Keeper {
+    Pin(PinId),
+    Variant(VariantKey),
 }
 
 /// What a commit found.
@@ -97,13 +105,26 @@ impl StagedBlob {
     /// [`StoreError::FsyncFailed`] nobody knows.
     pub async fn commit(self, pin: PinId) -> Result<Commit, StoreError> {
         let core = Arc::clone(&self.core);
-        core.exclusive(self.blake3, move |core| self.install(core, pin)).await
+        core.exclusive(self.blake3, move |core| self.install(core, Keeper::Pin(pin))).await
+    }
+
+    /// Puts the blob into the store as a variant of another one, durably and in one event. It stays as long as that one does; if that
+    /// one has gone meanwhile, the blob is nobody's, and the collector removes it.
+    ///
+    /// If the store has the blob already, the existing copy is read from the disk in full before it
+    /// counts. A commit that has begun completes even if this future is dropped.
+    ///
+    /// # Errors
+    /// As for [`StagedBlob::commit`].
+    pub async fn commit_variant(self, key: VariantKey) -> Result<Commit, StoreError> {
+        let core = Arc::clone(&self.core);
+        core.exclusive(self.blake3, move |core| self.install(core, Keeper::Variant(key))).await
     }
 
     /// The commit, under the blob's lock. Blocks.
-    fn install(self, core: &Core, pin: PinId) -> Result<Commit, StoreError> {
+    fn install(self, core: &Core, keeper: Keeper) -> Result<Commit, StoreError> {
         core.durability.guard()?;
-        let (hash, size) = (self.blake3, self.size);
+        let (hash, size, sha256) = (self.blake3, self.size, self.sha256);
         let found = core.index.blob(&hash)?;
         if let Some(record) = found
             && record.state == BlobState::Present
@@ -111,7 +132,7 @@ impl StagedBlob {
             && check::examine_and_heal(core, &hash, size)?.is_good()
         {
             let record = record.verified(now_ms());
-            core.index.write(pin::pinning(core, &hash, pin, record)?)?;
+            keeper.record(core, &hash, record, sha256)?;
             return Ok(Commit::AlreadyPresent);
         }
         core.declare_intent(&hash)?;
@@ -127,7 +148,7 @@ impl StagedBlob {
         let record = BlobRecord::stored(size, now_ms());
         // If this fails the record may still come back after a restart, so the files stay; the
         // intent has the next open remove them if it does not.
-        core.index.write(pin::pinning(core, &hash, pin, record)?)?;
+        keeper.record(core, &hash, record, sha256)?;
         #[cfg(test)]
         crate::crash::point("commit-recorded");
         core.withdraw_intent(&hash);
@@ -154,5 +175,15 @@ impl StagedBlob {
         #[cfg(test)]
         crate::crash::point("commit-directory-synced");
         Ok(())
+    }
+}
+
+impl Keeper {
+    /// Records the blob together with what keeps it.
+    fn record(self, core: &Core, hash: &blake3::Hash, record: BlobRecord, sha256: [u8; 32]) -> Result<(), StoreError> {
+        match self {
+            Self::Pin(pin) => core.index.write(pin::pinning(core, hash, pin, record)?),
+            Self::Variant(key) => variant::record(core, hash, record, &key, sha256),
+        }
     }
 }

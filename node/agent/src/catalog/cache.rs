@@ -24,6 +24,7 @@ use std::{
     sync::Arc,
 };
 
+use ncore_cache::content_coding::Coding;
 use ncore_serving::AssetEntry;
 use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 
@@ -159,7 +160,9 @@ impl Half {
 
 fn weight(path: &str, entry: &AssetEntry) -> usize {
     let facts = entry.facts();
-    ENTRY_BYTES + 2 * path.len() + 2 * facts.mime.len() + facts.id.len() + facts.client.len()
+    // One that may have variants keeps up to three entries more.
+    let entries = if entry.is_codable() { 1 + Coding::ALL.len() } else { 1 };
+    entries * ENTRY_BYTES + 2 * path.len() + 2 * facts.mime.len() + facts.id.len() + facts.client.len()
 }
 
 #[cfg(test)]

@@ -1,13 +1,27 @@
 //! Which asset a path names: the trait through which this crate asks, and the entry that it gets.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
-use ncore_cache::{conditional::Validators, etag::EntityTag, http_date};
+use ncore_cache::{
+    conditional::Validators,
+    content_coding::{self, Coding},
+    etag::EntityTag,
+    http_date,
+};
 use ncore_telemetry::Meter;
 
-use super::SLICE_BYTES;
+use super::{
+    SLICE_BYTES,
+    coded::{CODED_BYTES, CodedContent, CodedSlot},
+};
 
 /// The assets of the cluster, as this node sees them.
 ///
@@ -113,7 +127,26 @@ pub struct AssetEntry {
     pub(super) content_type: HeaderValue,
     pub(super) content_length: HeaderValue,
     pub(super) revision: HeaderValue,
+    /// `Content-Encoding` of a variant.
+    pub(super) content_encoding: Option<HeaderValue>,
+    /// Whether a request for this asset may get another representation of it.
+    pub(super) varies: bool,
+    /// One for each coding, in the order of [`Coding::ALL`], if the asset may have variants.
+    slots: Option<Box<[CodedSlot; 3]>>,
+    given_up: AtomicBool,
 }
+
+/// What a tag stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TagMeaning {
+    /// The content as it is.
+    AsItIs,
+    /// It in a coding, as this node or another one has made it.
+    Coded(Coding),
+}
+
+/// Hexadecimal digits of the digest of a variant that stand in its tag.
+const TAG_DIGITS: usize = 16;
 
 impl AssetEntry {
     /// The entry for `facts`. Its requests count for nobody.
@@ -126,7 +159,12 @@ impl AssetEntry {
             // What a cache of others holds, it gives to everybody.
             Readers::Admitted => "private",
         };
+        let is_codable = CODED_BYTES.contains(&facts.size) && content_coding::is_compressible(&facts.mime);
         Self {
+            content_encoding: None,
+            given_up: AtomicBool::new(false),
+            varies: is_codable,
+            slots: is_codable.then(Box::default),
             etag: render(format!("\"{}\"", hex::encode(facts.sha256))),
             last_modified: http_date::format(facts.modified_at_s),
             cache_control: render(format!("{cached_by}, max-age={}", facts.cache_ttl_s)),
@@ -145,6 +183,82 @@ impl AssetEntry {
     #[must_use]
     pub fn metered(self, meter: Arc<Meter>) -> Self {
         Self { meter, ..self }
+    }
+
+    /// The entry of a variant of this asset.
+    ///
+    /// Its tag begins like that of the asset, for that says of which content it is, and has digits of its own digest: other nodes may
+    /// have made other bytes in the same coding, and a strong tag stands for one sequence of bytes.
+    #[must_use]
+    pub fn coded(&self, content: &CodedContent) -> Self {
+        let render = |text: String| HeaderValue::try_from(text).expect("digits and ASCII letters");
+        let CodedContent { coding, blob, size, sha256 } = *content;
+        let digits = hex::encode(&sha256[..TAG_DIGITS / 2]);
+        Self {
+            etag: render(format!("\"{}-{}.{digits}\"", hex::encode(self.facts.sha256), coding.as_str())),
+            repr_digest: render(format!("sha-256=:{}:", STANDARD.encode(sha256))),
+            content_length: HeaderValue::from(size),
+            content_encoding: Some(HeaderValue::from_static(coding.as_str())),
+            varies: true,
+            slots: None,
+            given_up: AtomicBool::new(false),
+            facts: AssetFacts { blob, size, sha256, ..self.facts.clone() },
+            meter: Arc::clone(&self.meter),
+            owner: self.owner.clone(),
+            last_modified: self.last_modified.clone(),
+            cache_control: self.cache_control.clone(),
+            cache_control_stale: self.cache_control_stale.clone(),
+            content_type: self.content_type.clone(),
+            revision: self.revision.clone(),
+        }
+    }
+
+    /// Whether this is a variant of an asset.
+    #[must_use]
+    pub fn is_coded(&self) -> bool {
+        self.content_encoding.is_some()
+    }
+
+    /// Has this variant used no more: it cannot be read.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this variant is to be used no more.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether the asset may have variants: by its media type and its length.
+    #[must_use]
+    pub fn is_codable(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    /// Where its variant in this coding is kept; `None` if there can be none.
+    #[must_use]
+    pub fn coded_slot(&self, coding: Coding) -> Option<&CodedSlot> {
+        self.slots.as_ref().map(|slots| &slots[coding as usize])
+    }
+
+    /// What a tag says, if it is of this content.
+    pub(super) fn meaning_of(&self, tag: &EntityTag<'_>) -> Option<TagMeaning> {
+        let own = EntityTag::parse(self.etag.as_bytes()).ok()?;
+        let rest = tag.opaque().strip_prefix(own.opaque())?;
+        if rest.is_empty() {
+            return Some(TagMeaning::AsItIs);
+        }
+        let (name, digits) = rest.strip_prefix(b"-")?.split_at_checked(rest.len().checked_sub(TAG_DIGITS + 2)?)?;
+        let digits = digits.strip_prefix(b".")?;
+        let coding = Coding::ALL.into_iter().find(|coding| coding.as_str().as_bytes() == name)?;
+        let is_hex = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        is_hex.then_some(TagMeaning::Coded(coding))
+    }
+
+    /// Whether the tag is the entry's own, be it weak or strong.
+    pub(super) fn has_tag(&self, tag: &EntityTag<'_>) -> bool {
+        EntityTag::parse(self.etag.as_bytes()).is_ok_and(|own| own.opaque() == tag.opaque())
     }
 
     /// What the entry was made of.
@@ -184,8 +298,10 @@ impl AssetEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::{AssetEntry, AssetFacts, BlobHash, Readers};
-    use crate::serve::SLICE_BYTES;
+    use ncore_cache::{content_coding::Coding, etag::EntityTag};
+
+    use super::{AssetEntry, AssetFacts, BlobHash, Readers, TagMeaning};
+    use crate::serve::{CodedContent, SLICE_BYTES};
 
     fn entry(size: u64, mime: &str) -> AssetEntry {
         AssetEntry::new(AssetFacts {
@@ -226,5 +342,59 @@ mod tests {
         let entry = entry(2 * SLICE_BYTES + 5, "a/b");
         let lengths = [0, 1, 2, 3, u64::MAX].map(|slice| entry.slice_bytes(slice));
         assert_eq!(lengths, [SLICE_BYTES, SLICE_BYTES, 5, 0, 0]);
+    }
+
+    #[test]
+    fn what_may_have_variants() {
+        let cases = [
+            ("text/css", 1_023, false),
+            ("text/css", 1_024, true),
+            ("text/css", 16 << 20, true),
+            ("text/css", (16 << 20) + 1, false),
+            ("video/webm", 4_096, false),
+        ];
+        for (mime, size, expected) in cases {
+            let entry = entry(size, mime);
+            assert_eq!((entry.is_codable(), entry.varies), (expected, expected), "{mime} {size}");
+        }
+    }
+
+    #[test]
+    fn variants() {
+        let asset = entry(4_096, "text/css");
+        let variant = asset.coded(&CodedContent { coding: Coding::Zstd, blob: BlobHash([8; 32]), size: 900, sha256: [0xcd; 32] });
+        let tag = format!("\"{}-zstd.{}\"", "ab".repeat(32), "cd".repeat(8));
+        assert_eq!(variant.etag, tag.as_str());
+        assert_eq!((variant.blob(), variant.size(), variant.is_codable()), (BlobHash([8; 32]), 900, false));
+        assert_eq!(variant.content_encoding.as_ref().expect("a coding"), "zstd");
+        assert_eq!(variant.content_length, "900");
+        assert_ne!(variant.repr_digest, asset.repr_digest);
+        assert_eq!((&variant.cache_control, &variant.last_modified), (&asset.cache_control, &asset.last_modified));
+    }
+
+    #[test]
+    fn meanings_of_tags() {
+        let asset = entry(4_096, "text/css");
+        let hash = "ab".repeat(32);
+        let cases = [
+            (format!("\"{hash}\""), Some(TagMeaning::AsItIs)),
+            (format!("W/\"{hash}\""), Some(TagMeaning::AsItIs)),
+            (format!("\"{hash}-br.0123456789abcdef\""), Some(TagMeaning::Coded(Coding::Br))),
+            (format!("W/\"{hash}-gzip.0123456789abcdef\""), Some(TagMeaning::Coded(Coding::Gzip))),
+            (format!("\"{hash}-zstd.0123456789abcdef\""), Some(TagMeaning::Coded(Coding::Zstd))),
+            (format!("\"{hash}-br.0123456789abcde\""), None),
+            (format!("\"{hash}-br.0123456789abcdef0\""), None),
+            (format!("\"{hash}-br.0123456789ABCDEF\""), None),
+            (format!("\"{hash}-br-0123456789abcdef\""), None),
+            (format!("\"{hash}-.0123456789abcdef\""), None),
+            (format!("\"{hash}-deflate.0123456789abcdef\""), None),
+            (format!("\"{hash}-\""), None),
+            (format!("\"{hash}0\""), None),
+            (format!("\"{}-br.0123456789abcdef\"", "ac".repeat(32)), None),
+            ("\"\"".to_owned(), None),
+        ];
+        for (tag, expected) in cases {
+            assert_eq!(asset.meaning_of(&EntityTag::parse(tag.as_bytes()).expect("a tag")), expected, "{tag}");
+        }
     }
 }

@@ -4,8 +4,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
         ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-        LAST_MODIFIED,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+        CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
     },
 };
 use ncore_cache::{content_range::ContentRange, multipart::Multipart, range::ByteRange};
@@ -22,6 +22,7 @@ pub(super) fn whole(entry: &AssetEntry, body: ResponseBody) -> Response<Response
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, entry.content_type.clone());
     headers.insert(CONTENT_LENGTH, entry.content_length.clone());
+    name_coding(headers, entry);
     response
 }
 
@@ -34,6 +35,7 @@ pub(super) fn range(entry: &AssetEntry, range: ByteRange, body: ResponseBody) ->
     headers.insert(CONTENT_TYPE, entry.content_type.clone());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
     headers.insert(CONTENT_RANGE, content_range.to_header());
+    name_coding(headers, entry);
     response
 }
 
@@ -50,6 +52,15 @@ pub(super) fn ranges(entry: &AssetEntry, parts: &Multipart) -> Response<Response
 /// 304.
 pub(super) fn not_modified(entry: &AssetEntry) -> Response<ResponseBody> {
     described(StatusCode::NOT_MODIFIED, entry, ResponseBody::empty())
+}
+
+/// 304: the client has a current variant, which need not be here.
+pub(super) fn not_modified_variant(entry: &AssetEntry, tag: HeaderValue) -> Response<ResponseBody> {
+    let mut response = not_modified(entry);
+    let headers = response.headers_mut();
+    headers.insert(ETAG, tag);
+    headers.remove(REPR_DIGEST);
+    response
 }
 
 /// 204 to an OPTIONS.
@@ -93,6 +104,12 @@ pub(super) fn mark_stale(headers: &mut HeaderMap, entry: Option<&AssetEntry>) {
     headers.insert(CACHE_STATUS, HeaderValue::from_static(detailed));
 }
 
+fn name_coding(headers: &mut HeaderMap, entry: &AssetEntry) {
+    if let Some(coding) = &entry.content_encoding {
+        headers.insert(CONTENT_ENCODING, coding.clone());
+    }
+}
+
 /// What is said of an asset in every response that selects it. Until [`mark_source`] says otherwise nothing had to be
 /// fetched, which is a hit.
 fn described(status: StatusCode, entry: &AssetEntry, body: ResponseBody) -> Response<ResponseBody> {
@@ -103,6 +120,9 @@ fn described(status: StatusCode, entry: &AssetEntry, body: ResponseBody) -> Resp
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(REPR_DIGEST, entry.repr_digest.clone());
     headers.insert(X_NCORE_REVISION, entry.revision.clone());
+    if entry.varies {
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
     mark_source(&mut headers, SliceSource::Memory);
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, header::RANGE};
 use ncore_cache::{
-    conditional::{self, Precondition},
+    conditional::{self, Precondition, Validators},
     if_range::{self, IfRange},
     range::{self, ByteRange, RangeRequest},
 };
@@ -26,7 +26,16 @@ pub(super) enum Selection {
     Ranges(Vec<ByteRange>),
 }
 
-pub(super) fn judge(method: &Method, headers: &HeaderMap, entry: &AssetEntry, now_s: u64) -> Verdict {
+/// What the date in `Last-Modified` tells of a representation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dates {
+    /// Which bytes it has: there is no other.
+    Bytes,
+    /// Of which content it is: in several codings the date is the same.
+    Content,
+}
+
+pub(super) fn judge(method: &Method, headers: &HeaderMap, entry: &AssetEntry, dates: Dates, now_s: u64) -> Verdict {
     let validators = entry.validators();
     match conditional::evaluate(method, headers, &validators) {
         Precondition::NotModified => return Verdict::NotModified,
@@ -37,6 +46,10 @@ pub(super) fn judge(method: &Method, headers: &HeaderMap, entry: &AssetEntry, no
     if method != Method::GET || !headers.contains_key(RANGE) {
         return Verdict::Deliver(Selection::Whole);
     }
+    let validators = match dates {
+        Dates::Bytes => validators,
+        Dates::Content => Validators { last_modified_s: None, ..validators },
+    };
     match if_range::evaluate(headers, &validators, now_s) {
         IfRange::Fails => return Verdict::Deliver(Selection::Whole),
         IfRange::Absent | IfRange::Holds => {}
@@ -49,6 +62,8 @@ pub(super) fn judge(method: &Method, headers: &HeaderMap, entry: &AssetEntry, no
         }
         RangeRequest::Unsatisfiable => Verdict::RangeNotSatisfiable,
         RangeRequest::Single(range) => Verdict::Deliver(Selection::Range(range)),
+        // The parts of a multipart are not themselves in a coding, and clients differ in what `Content-Encoding` of the whole means.
+        RangeRequest::Multiple(_) if entry.is_coded() => Verdict::Deliver(Selection::Whole),
         RangeRequest::Multiple(ranges) => Verdict::Deliver(Selection::Ranges(ranges)),
     }
 }

@@ -8,3 +8,4 @@ mod connections;
 mod http2;
 mod node;
 mod shutdown;
+mod variants;

@@ -15,10 +15,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Response;
 use http_body_util::{BodyExt, Full};
+use ncore_cache::content_coding::Coding;
 use ncore_serving::{
-    AcceptLoopDied, Admission, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetFacts, AssetServer, BlobHash, BoxError, Catalog,
-    Drained, Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, Readers, Refused, RefusedReason,
-    RequestBodyError, RequestId, Router, SLICE_BYTES, ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity, ViewAge, Visit,
+    Absent, AcceptLoopDied, Admission, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetFacts, AssetServer, BlobHash, BoxError,
+    Catalog, CodedContent, Drained, Endpoints, HttpsEndpoint, Listener, ListenerSettings, LoadedSlice, Lookup, PeerInfo, Readers, Refused,
+    RefusedReason, RequestBodyError, RequestId, Router, SLICE_BYTES, ServingMetrics, SliceError, SliceSource, Slices, TlsIdentity,
+    Variants, ViewAge, Visit,
 };
 use ncore_telemetry::{AccessLog, Usage};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -72,6 +74,8 @@ pub(crate) struct World {
     gate: Arc<Gate>,
     /// What the client `cl_a` uses, whose assets these are.
     pub(crate) usage: Usage,
+    variants: Mutex<HashMap<(BlobHash, Coding), Arc<AssetEntry>>>,
+    wishes: Mutex<Vec<Coding>>,
 }
 
 /// What a node does that has lost touch with the cluster.
@@ -107,7 +111,7 @@ impl World {
             blob,
             size,
             sha256: Sha256::digest(bytes).into(),
-            mime: "video/webm".to_owned(),
+            mime: if path.starts_with("text/") { "text/plain" } else { "video/webm" }.to_owned(),
             cache_ttl_s: 3_600,
             modified_at_s: MODIFIED_S,
             revision: (1, 42),
@@ -118,6 +122,23 @@ impl World {
         let mut assets = self.assets.lock().expect("no panic");
         assets.insert(path.to_owned(), Arc::clone(&entry));
         entry
+    }
+
+    /// Puts what stands for the asset in a coding.
+    pub(crate) fn put_variant(&self, asset: &AssetEntry, coding: Coding, bytes: &Bytes, kept: Kept) -> Arc<AssetEntry> {
+        let mut contents = self.contents.lock().expect("no panic");
+        let mut blob = BlobHash([0; 32]);
+        blob.0[0] = u8::try_from(contents.len()).expect("few");
+        contents.insert(blob, Arc::new(Content { bytes: bytes.clone(), kept }));
+        let content = CodedContent { coding, blob, size: bytes.len() as u64, sha256: Sha256::digest(bytes).into() };
+        let variant = Arc::new(asset.coded(&content));
+        self.variants.lock().expect("no panic").insert((asset.blob(), coding), Arc::clone(&variant));
+        variant
+    }
+
+    /// What was asked to be made since the last call.
+    pub(crate) fn wishes(&self) -> Vec<Coding> {
+        std::mem::take(&mut self.wishes.lock().expect("no panic"))
     }
 
     pub(crate) fn close_view(&self) {
@@ -193,6 +214,16 @@ impl Admission for World {
             None => Err(refused(RefusedReason::TokenMissing, "show something")),
         };
         Box::pin(async move { answer })
+    }
+}
+
+impl Variants for World {
+    fn find(&self, entry: &Arc<AssetEntry>, coding: Coding, absent: Absent) -> Option<Arc<AssetEntry>> {
+        let found = self.variants.lock().expect("no panic").get(&(entry.blob(), coding)).cloned();
+        if found.is_none() && absent == Absent::Make {
+            self.wishes.lock().expect("no panic").push(coding);
+        }
+        found
     }
 }
 
@@ -313,6 +344,7 @@ impl Node {
         let world = Arc::<World>::default();
         let metrics = Arc::<ServingMetrics>::default();
         let assets = AssetServer::new(
+            Arc::clone(&world) as _,
             Arc::clone(&world) as _,
             Arc::clone(&world) as _,
             Arc::clone(&world) as _,

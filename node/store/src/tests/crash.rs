@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::crash::AT;
-use crate::{BlobStatus, BlobStore, PinId, SLICE_BYTES, StagedBlob, StoreConfig, Verification, WriteOptions};
+use crate::{
+    BlobStatus, BlobStore, Collection, PinId, SLICE_BYTES, StagedBlob, StoreConfig, Variant, VariantKey, Verification, WriteOptions,
+};
 
 const DIR: &str = "NCORE_STORE_CRASH_DIR";
 const DOING: &str = "NCORE_STORE_CRASH_DOING";
@@ -30,9 +32,15 @@ enum Doing {
     SettingAside,
     /// Receiving a blob slice by slice.
     Receiving,
+    /// Committing a blob as a variant of another.
+    MakingVariant,
+    /// Collecting a blob that has a variant.
+    CollectingSource,
 }
 
-const ALL: [(&str, Doing); 5] = [
+const ALL: [(&str, Doing); 7] = [
+    ("making-variant", Doing::MakingVariant),
+    ("collecting-source", Doing::CollectingSource),
     ("storing", Doing::Storing),
     ("replacing", Doing::Replacing),
     ("collecting", Doing::Collecting),
@@ -98,6 +106,23 @@ fn receiving() {
     dies("receiving", "commit-recorded", Then::GoodAndPinned);
 }
 
+/// Either there is the blob and it is a variant, or there is neither.
+#[test]
+fn making_a_variant() {
+    for place in ["block-written", "staged", "commit-intent", "commit-outboard-placed", "commit-data-placed", "commit-directory-synced"] {
+        variant_dies("making-variant", place, false, true);
+    }
+    variant_dies("making-variant", "commit-recorded", true, true);
+}
+
+/// Either there is the source with its variant, or there is neither, and the blob of the variant is nobody's.
+#[test]
+fn collecting_a_source() {
+    variant_dies("collecting-source", "collect-intent", true, true);
+    variant_dies("collecting-source", "collect-unrecorded", false, false);
+    variant_dies("collecting-source", "collect-removed", false, false);
+}
+
 /// Not a test: the process that dies.
 #[test]
 #[ignore = "run by the tests of this file, as a child"]
@@ -119,6 +144,14 @@ async fn act(store: &BlobStore, doing: Doing) {
             let collected = store.collect(hash, Duration::ZERO, || true).await;
             collected.expect("a collection");
         }
+        Doing::MakingVariant => {
+            let staged = stage(store, &content).await;
+            staged.commit_variant(variant()).await.expect("the commit");
+        }
+        Doing::CollectingSource => {
+            let collected = store.collect(source(), Duration::ZERO, || true).await;
+            collected.expect("a collection");
+        }
         Doing::SettingAside => {
             store.quarantine(hash).await.expect("a quarantine");
         }
@@ -135,22 +168,57 @@ async fn act(store: &BlobStore, doing: Doing) {
     }
 }
 
+/// Has a child die at work on a variant, opens what it left, and looks.
+fn variant_dies(doing: &str, place: &str, has_variant: bool, has_source: bool) {
+    let context = format!("{doing}, {place}");
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let store = open(dir.path());
+        stage(&store, &Bytes::from_static(SOURCE)).await.commit(PIN).await.expect("the commit");
+        store.unpin(source(), PIN).await.expect("an answer");
+        if doing == "collecting-source" {
+            act(&store, Doing::MakingVariant).await;
+        }
+    });
+    run_to_death(dir.path(), doing, place);
+    runtime().block_on(async {
+        let store = open(dir.path());
+        let (content, hash) = content();
+        let found = store.variant(variant()).expect("an answer");
+        assert_eq!(matches!(found, Some(Variant::Stored(stored)) if stored.blob == hash), has_variant, "{context}");
+        assert_eq!(store.status(source()).expect("a status") != BlobStatus::Absent, has_source, "{context}");
+        assert!(store.pins(None, 9).await.expect("the pins").is_empty(), "{context}: a pin");
+        let collection = store.collect(hash, Duration::ZERO, || true).await.expect("an answer");
+        match collection {
+            Collection::Referenced => assert!(has_variant, "{context}"),
+            Collection::Removed { .. } => assert!(doing == "collecting-source" && !has_variant, "{context}"),
+            _ => assert_eq!(collection, Collection::Absent, "{context}"),
+        }
+        if !has_variant {
+            assert!(!store.core().layout.blob(&hash).data.exists(), "{context}");
+        }
+        // Whatever was left, it can be made.
+        stage(&store, &Bytes::from_static(SOURCE)).await.commit(PIN).await.expect("the commit");
+        stage(&store, &content).await.commit_variant(variant()).await.expect("the commit");
+        assert!(matches!(store.variant(variant()).expect("an answer"), Some(Variant::Stored(_))), "{context}: again");
+    });
+}
+
+const SOURCE: &[u8] = b"what variants are made of";
+
+fn source() -> blake3::Hash {
+    blake3::hash(SOURCE)
+}
+
+fn variant() -> VariantKey {
+    VariantKey { source: source(), coding: 1 }
+}
+
 /// Has a child die at a place, opens what it left, and looks.
 fn dies(doing: &str, place: &str, then: Then) {
     let dir = tempfile::tempdir().expect("a directory");
     prepare(dir.path(), doing);
-    let this = std::env::current_exe().expect("this binary");
-    let status = Command::new(this)
-        .args(["--exact", "tests::crash::child", "--ignored"])
-        .env(DIR, dir.path())
-        .env(DOING, doing)
-        .env(AT, place)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("a child");
-    let died = std::os::unix::process::ExitStatusExt::signal(&status);
-    assert_eq!(died, Some(6), "{doing} did not get to {place}: {status}");
+    run_to_death(dir.path(), doing, place);
     runtime().block_on(async {
         let store = open(dir.path());
         look(&store, dir.path(), then, &format!("{doing}, {place}")).await;
@@ -165,6 +233,21 @@ fn dies(doing: &str, place: &str, then: Then) {
         let store = open(dir.path());
         look(&store, dir.path(), Then::GoodAndPinned, "once more").await;
     });
+}
+
+fn run_to_death(dir: &Path, doing: &str, place: &str) {
+    let this = std::env::current_exe().expect("this binary");
+    let status = Command::new(this)
+        .args(["--exact", "tests::crash::child", "--ignored"])
+        .env(DIR, dir)
+        .env(DOING, doing)
+        .env(AT, place)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("a child");
+    let died = std::os::unix::process::ExitStatusExt::signal(&status);
+    assert_eq!(died, Some(6), "{doing} did not get to {place}: {status}");
 }
 
 async fn look(store: &BlobStore, dir: &Path, then: Then, context: &str) {

@@ -6,4 +6,5 @@ mod keeping;
 mod memory;
 mod partial;
 mod support;
+mod variants;
 mod writing;
