@@ -6,8 +6,10 @@
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ncore-target
 NCORE := $(CARGO_TARGET_DIR)/release/ncore
 SEEDS ?= 20
+SECONDS ?= 60
+FUZZ_TARGETS := paths globs ranges records signed api
 
-.PHONY: help dev test prove build setup fmt lint licences bench clean-dev
+.PHONY: help dev test prove build setup fmt lint licences bench fuzz clean-dev
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -39,6 +41,10 @@ licences: ## Check licences, banned crates and sources
 
 bench: build ## Measure beside nginx and etcd, and followers beside learners
 	@for what in data-plane writes followers; do $(CARGO_TARGET_DIR)/release/cluster-bench $$what --ncore $(NCORE) || exit 1; done
+
+fuzz: ## Fuzz everything that is parsed from outside (SECONDS=60 each; needs nightly and cargo-fuzz)
+	@cd cluster-tests/fuzz && for target in $(FUZZ_TARGETS); do \
+		cargo +nightly fuzz run --fuzz-dir . -s none -O $$target -- -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 || exit 1; done
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev
