@@ -462,7 +462,7 @@ fn every_command_is_carried_out_in_the_logs() {
     let mut runner = TestRunner::deterministic();
     let mut carried_out: BTreeMap<&str, usize> = BTreeMap::new();
     let mut given_again = 0;
-    for _ in 0..400 {
+    for _ in 0..1_500 {
         let log = logs(80).new_tree(&mut runner).expect("makes a log").current();
         let mut tables = MemoryTables::default();
         for (index, proposal) in proposals(&log) {

@@ -66,7 +66,7 @@ async fn each_route_is_in_the_document() {
         .skip(1)
         .map(|route| match route.split(',').next().expect("an argument") {
             name if name.ends_with("_PATH") => constant(name).expect("a path with a name"),
-            path => path.trim_matches('"'),
+            path => path.trim().trim_matches('"'),
         })
         .collect();
     let document = document(&Site::new().await).await;
