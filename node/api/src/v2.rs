@@ -5,6 +5,7 @@ mod admin;
 mod assets;
 mod auth;
 mod called_from;
+mod cursor;
 mod document;
 mod logs;
 mod message;

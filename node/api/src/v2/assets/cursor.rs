@@ -6,6 +6,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ncore_model::ClientId;
 
+use crate::v2::cursor::{self, CHECK_BYTES};
+
 /// The list that cursors are for.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::v2) struct List<'a> {
@@ -32,23 +34,15 @@ impl List<'_> {
     }
 
     fn check(&self, path: &str) -> [u8; CHECK_BYTES] {
-        let mut hasher = blake3::Hasher::new_derive_key("ncore-api v2 cursor of a list of assets, version 1");
-        for field in [self.client.as_str(), self.prefix, if self.mime.is_some() { "m" } else { "" }, self.mime.unwrap_or_default(), path] {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field.as_bytes());
-        }
+        let has_mime: &str = if self.mime.is_some() { "m" } else { "" };
+        let fields = [self.client.as_str(), self.prefix, has_mime, self.mime.unwrap_or_default(), path].map(str::as_bytes);
         // As it was before there were folders, for lists that have none.
-        if self.folders {
-            hasher.update(b"folders");
-        }
-        let mut check = [0; CHECK_BYTES];
-        hasher.finalize_xof().fill(&mut check);
-        check
+        let folders: &[u8] = if self.folders { b"folders" } else { b"" };
+        cursor::check("ncore-api v2 cursor of a list of assets, version 1", &fields, folders)
     }
 }
 
 const VERSION: u8 = 1;
-const CHECK_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {

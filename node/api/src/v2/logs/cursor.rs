@@ -7,6 +7,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ncore_domain::Viewer;
 use ncore_telemetry::{AccessPosition, AccessQuery};
 
+use crate::v2::cursor::{self, CHECK_BYTES};
+
 /// The list that cursors are for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct List<'a> {
@@ -33,25 +35,18 @@ impl List<'_> {
     }
 
     fn check(&self, place: &[u8]) -> [u8; CHECK_BYTES] {
-        let mut hasher = blake3::Hasher::new_derive_key("ncore-api v2 cursor of the access log, version 1");
         let viewer = match self.viewer {
             Viewer::Client(client) => format!("c{}", client.as_str()),
             Viewer::Operator => "o".to_owned(),
         };
         let AccessQuery { client: _, from_us, until_us, statuses, prefix, before: _ } = self.query;
         let filters = format!("{from_us:?} {until_us:?} {statuses:?} {prefix:?}");
-        for field in [viewer.as_bytes(), filters.as_bytes(), place] {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field);
-        }
-        let mut check = [0; CHECK_BYTES];
-        hasher.finalize_xof().fill(&mut check);
-        check
+        let fields = [viewer.as_bytes(), filters.as_bytes(), place];
+        cursor::check("ncore-api v2 cursor of the access log, version 1", &fields, b"")
     }
 }
 
 const VERSION: u8 = 1;
-const CHECK_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {
