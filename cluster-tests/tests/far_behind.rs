@@ -34,9 +34,11 @@ async fn far_behind(run: Run) -> Result<()> {
     }
 
     let began = Instant::now();
+    let left_at = figure(&sources[0], "ncore_raft_last_log").await?;
     let rows = run.scaled(ROWS_SHORT, ROWS_LONG);
     grow(run.seed(), &sources, rows).await?;
     checkpointed(&api, &sources, keep).await?;
+    out_of_reach(&sources, left_at).await?;
     run.say(format_args!("{rows} rows of {} KB written in {:.1?}", DOMAINS * DOMAIN / 1_000, began.elapsed()));
 
     for away in [&voter, &edge] {
@@ -85,6 +87,20 @@ async fn checkpointed(api: &Api, voters: &[Node], keep: u64) -> Result<()> {
         Ok(())
     })
     .await?;
+    Ok(())
+}
+
+/// Waits until no log has `index` any more. That follows a checkpoint a little later, and until then a voter that comes back is sent
+/// entries.
+async fn out_of_reach(voters: &[Node], index: u64) -> Result<()> {
+    for voter in voters {
+        wait::until(Duration::from_secs(30), "the log to be cut", || async {
+            let first = figure(voter, "ncore_raft_log_first").await?;
+            ensure!(first > index, "that of {} begins at {first}, and {index} is in it", voter.name());
+            Ok(())
+        })
+        .await?;
+    }
     Ok(())
 }
 

@@ -94,8 +94,10 @@ async fn a_refusing_cut_breaks_and_refuses() -> Result<()> {
     exchange(&mut existing, b"before").await?;
     net.links.cut(1, 0, Cut::Refused);
     assert!(breaks(&mut existing).await, "the connection goes on");
-    let mut fresh = net.connect(0, 1).await?;
-    assert!(breaks(&mut fresh).await, "a new connection is accepted");
+    // The reset may arrive before this end has seen that it is connected.
+    if let Ok(mut fresh) = net.connect(0, 1).await {
+        assert!(breaks(&mut fresh).await, "a new connection is accepted");
+    }
     net.works(0, 2).await?;
     net.links.heal_all();
     net.works(0, 1).await

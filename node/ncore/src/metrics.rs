@@ -72,6 +72,7 @@ impl Source for ControlFigures {
         figures.gauge("raft_term", "Term of Raft", status.term)?;
         figures.gauge("raft_leader", "Node id of the leader, 0 if none is known", status.leader.unwrap_or(0))?;
         figures.gauge("raft_is_leader", "1 on the leader", u64::from(status.role == NodeRole::Leader))?;
+        figures.gauge("raft_log_first", "Index of the first entry that the log still has", self.0.raft().map_or(0, RaftNode::log_first))?;
         figures.gauge("raft_last_log", "Index of the last entry of the log", status.last_log.unwrap_or(0))?;
         figures.gauge("raft_committed", "Index of the last committed entry", status.committed.unwrap_or(0))?;
         figures.gauge("raft_voters", "Number of voters", status.members.voters.len() as u64)?;

@@ -297,6 +297,13 @@ impl RaftNode {
         self.inner.snapshots.sent()
     }
 
+    /// Index of the first entry that the log still has, or will have: whoever is to continue before it needs a snapshot. 0 after the
+    /// shutdown.
+    pub fn log_first(&self) -> u64 {
+        let purged = self.inner.resources.lock().as_ref().and_then(|resources| resources.log.ends().1);
+        purged.map_or(0, |purged| purged.index + 1)
+    }
+
     /// How often the log was synced to disk since the start; 0 after the shutdown.
     pub fn log_syncs(&self) -> u64 {
         self.inner.resources.lock().as_ref().map_or(0, |resources| resources.log.syncs())
