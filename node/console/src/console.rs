@@ -12,7 +12,7 @@ use http::{
     header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use ncore_domain::{Directory, Domain, NodeStatus, PublicIndex};
+use ncore_domain::{Directory, Domain, NodeStatus, PublicIndex, percent};
 use ncore_telemetry::{AccessLog, Events, History};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -181,19 +181,7 @@ impl Console {
 /// The path after which a page of the browser begins.
 fn after(uri: &Uri) -> Option<String> {
     let after = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("after="))?;
-    let mut bytes = Vec::with_capacity(after.len());
-    let mut rest = after.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |digit: Option<u8>| char::from(digit?).to_digit(16);
-                u8::try_from(digit(rest.next())? * 16 + digit(rest.next())?).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
+    percent::decoded(after)
 }
 
 /// What is true of every answer: nothing from elsewhere, nothing inline, in no frame.

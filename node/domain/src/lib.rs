@@ -39,6 +39,7 @@ mod domain;
 mod error;
 mod logs;
 mod once;
+pub mod percent;
 mod placement;
 mod public;
 mod settings;

@@ -11,7 +11,7 @@ use http::{
     HeaderValue, StatusCode, Uri,
     header::{ETAG, IF_NONE_MATCH, LINK},
 };
-use ncore_domain::{AckLevel, AssetChanges, AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen};
+use ncore_domain::{AckLevel, AssetChanges, AssetDetails, AssetError, Domain, ListRequest, MediaType, Seen, percent};
 use ncore_model::{AssetId, AssetPath, ClientId, Scope, Visibility};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -250,7 +250,7 @@ impl ListQuery {
         ];
         for (name, value) in filters {
             if let Some(value) = value {
-                link.push_str(&format!("&{name}={}", form::encode(value)));
+                link.push_str(&format!("&{name}={}", percent::query(value)));
             }
         }
         link.push_str(&format!("&cursor={cursor}>; rel=\"next\""));

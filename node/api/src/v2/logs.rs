@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderValue, StatusCode, Uri, header::LINK, request::Parts};
-use ncore_domain::{Domain, LogEntry, LogPage, Logs, NodeAnswer, Viewer};
+use ncore_domain::{Domain, LogEntry, LogPage, Logs, NodeAnswer, Viewer, percent};
 use ncore_model::Scope;
 use ncore_telemetry::{AccessLine, AccessQuery};
 use schemars::JsonSchema;
@@ -129,7 +129,7 @@ impl LogQuery {
         let mut filters = String::new();
         for name in ["from", "to", "status", "prefix"] {
             if let Some(value) = one(name)? {
-                filters.push_str(&format!("&{name}={}", form::encode(value)));
+                filters.push_str(&format!("&{name}={}", percent::query(value)));
             }
         }
         let seconds = |name: &'static str| {

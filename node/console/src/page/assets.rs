@@ -1,7 +1,7 @@
 //! The browser: the assets that anybody may know of.
 
 use maud::{Markup, html};
-use ncore_domain::{PublicAsset, PublicIndex};
+use ncore_domain::{PublicAsset, PublicIndex, percent};
 
 use super::{Content, scrolling};
 use crate::format::{self, UNKNOWN};
@@ -66,21 +66,8 @@ fn turn(content: &Content<'_>) -> Markup {
         @if content.further || next.is_some() {
             nav.turn aria-label="Pages of the index" {
                 @if content.further { a href="/#assets" { "First page" } }
-                @if let Some(next) = next { a rel="next" href={ "/?after=" (escaped(next)) "#assets" } { "Next page" } }
+                @if let Some(next) = next { a rel="next" href={ "/?after=" (percent::query(next)) "#assets" } { "Next page" } }
             }
         }
     }
-}
-
-/// As a value of a query.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }

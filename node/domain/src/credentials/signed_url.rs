@@ -25,6 +25,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
 use ncore_model::{AssetPath, ClientId, MAX_PATH_BYTES};
 
+use crate::percent;
+
 /// What an address is signed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grant {
@@ -102,12 +104,12 @@ impl Grant {
         let network = self.network.map(|network| network.to_string());
         let expires = self.expires_at_s.to_string();
         let tag = hmac::sign(&hmac_key(key), lines(self.client.as_str(), &expires, network.as_deref(), &self.reach).as_bytes());
-        let mut query = format!("nc_client={}&nc_expires={expires}", escaped(self.client.as_str()));
+        let mut query = format!("nc_client={}&nc_expires={expires}", percent::query(self.client.as_str()));
         if let Some(network) = network {
-            let _ = write!(query, "&nc_net={}", escaped(&network));
+            let _ = write!(query, "&nc_net={}", percent::query(&network));
         }
         if let Reach::Prefix(prefix) = &self.reach {
-            let _ = write!(query, "&nc_prefix={}", escaped(prefix));
+            let _ = write!(query, "&nc_prefix={}", percent::query(prefix));
         }
         let _ = write!(query, "&nc_signature={}", URL_SAFE_NO_PAD.encode(tag));
         query
@@ -197,34 +199,9 @@ fn hmac_key(key: &Key) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key)
 }
 
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
-}
-
+/// A field as it was meant. A line feed in it would let it pass for two lines of what is signed.
 fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |digit: Option<u8>| u8::try_from(char::from(digit?).to_digit(16)?).ok();
-                digit(rest.next())? << 4 | digit(rest.next())?
-            }
-            other => other,
-        });
-    }
-    let text = String::from_utf8(bytes).ok()?;
-    // A line feed in a field would let it pass for two lines of what is signed.
-    (!text.chars().any(char::is_control)).then_some(text)
+    percent::decoded(text).filter(|text| !text.chars().any(char::is_control))
 }
 
 const NAMES: [&str; 5] = ["nc_client", "nc_expires", "nc_net", "nc_prefix", "nc_signature"];

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
+use ncore_domain::percent;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -119,7 +120,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, OauthError> {
         let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(encoded.trim()).ok()).flatten()?;
         let text = String::from_utf8(decoded).ok()?;
         let (id, secret) = text.split_once(':')?;
-        Some((form::decode(id).ok()?, form::decode(secret).ok()?))
+        Some((percent::decoded(id)?, percent::decoded(secret)?))
     });
     credentials.map(Some).ok_or_else(|| OauthError::invalid_client("the Authorization header is not HTTP Basic", true))
 }
