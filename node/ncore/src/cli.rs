@@ -84,7 +84,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Asset(command) => block_on(command.run()),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
-            println!("ncore {version} (schema levels {} to {})", ncore_model::SCHEMA_MIN, ncore_model::SCHEMA_MAX);
+            output::say!("ncore {version} (schema levels {} to {})", ncore_model::SCHEMA_MIN, ncore_model::SCHEMA_MAX);
             Ok(())
         }
         Command::Completions { shell } => {

@@ -9,7 +9,6 @@ use ncore_proto::admin::v1::{AddAdministratorRequest, ListAdministratorsRequest,
 use serde_json::json;
 
 use super::{
-    client::where_is,
     operator::{Operator, said},
     output,
 };
@@ -62,7 +61,7 @@ impl Add {
         if self.operator.json {
             return output::json(&json!({ "id": reply.id, "token": reply.token }));
         }
-        println!("id     {}\ntoken  {}\n\nThe token is not kept and cannot be shown again.", reply.id, reply.token);
+        output::say!("id     {}\ntoken  {}\n\nThe token is not kept and cannot be shown again.", reply.id, reply.token);
         Ok(())
     }
 }
@@ -87,9 +86,5 @@ async fn list(operator: &Operator) -> Result<()> {
 async fn remove(id: String, operator: &Operator) -> Result<()> {
     let request = RemoveAdministratorRequest { id: id.clone() };
     let level = operator.connect().await?.remove_administrator(request).await.map_err(said)?.into_inner().level;
-    if operator.json {
-        return output::json(&json!({ "id": id, "removed": true, "acknowledged": level }));
-    }
-    println!("{id} is removed {}", where_is(&level));
-    Ok(())
+    operator.tell(&format!("{id} is removed"), &level, json!({ "id": id, "removed": true }))
 }

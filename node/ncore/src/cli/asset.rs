@@ -132,7 +132,7 @@ impl Asset {
                 match api.json {
                     true => output::json(&serde_json::json!({ "id": id, "deleted": true })),
                     false => {
-                        println!("deleted {id}");
+                        output::say!("deleted {id}");
                         Ok(())
                     }
                 }
@@ -157,7 +157,7 @@ fn show(api: &Api, asset: &Value) -> Result<()> {
     if api.json {
         return output::json(asset);
     }
-    println!("{}  {}", text(asset, "id"), text(asset, "url"));
+    output::say!("{}  {}", text(asset, "id"), text(asset, "url"));
     Ok(())
 }
 
@@ -167,7 +167,7 @@ async fn sign(api: &Api, wanted: &Value, shown: &str) -> Result<()> {
     if api.json {
         return output::json(&signed);
     }
-    println!("{}", text(&signed, shown));
+    output::say!("{}", text(&signed, shown));
     Ok(())
 }
 
@@ -217,7 +217,7 @@ async fn status(api: &Api, asset: &str) -> Result<()> {
     if api.json {
         return output::json(&status);
     }
-    println!("{id}  replicated: {}", if status["replicated"] == true { "yes" } else { "not yet" });
+    output::say!("{id}  replicated: {}", if status["replicated"] == true { "yes" } else { "not yet" });
     let rows = status["nodes"].as_array().into_iter().flatten().map(|node| {
         let verified = match &node["verified_at"] {
             Value::Null => "-".to_owned(),

@@ -11,7 +11,7 @@ use ncore_proto::admin::v1::{
 use serde_json::json;
 
 use super::{
-    operator::{Operator, said},
+    operator::{Operator, said, where_is},
     output,
 };
 
@@ -163,8 +163,8 @@ impl Add {
                 "client_id": reply.client_id, "secret": reply.secret, "refresh_token": reply.refresh_token,
             }));
         }
-        println!("client_id      {}\nsecret         {}\nrefresh_token  {}\n", reply.client_id, reply.secret, reply.refresh_token);
-        println!("Neither is kept, and neither can be shown again.");
+        output::say!("client_id      {}\nsecret         {}\nrefresh_token  {}\n", reply.client_id, reply.secret, reply.refresh_token);
+        output::say!("Neither is kept, and neither can be shown again.");
         Ok(())
     }
 }
@@ -173,11 +173,8 @@ impl OneClient {
     async fn set(self, status: &str) -> Result<()> {
         let request = SetClientStatusRequest { client_id: self.client_id.clone(), status: status.to_owned() };
         let level = self.operator.connect().await?.set_client_status(request).await.map_err(said)?.into_inner().level;
-        if self.operator.json {
-            return output::json(&json!({ "client_id": self.client_id, "status": status, "acknowledged": level }));
-        }
-        println!("{} is {status} {}", self.client_id, where_is(&level));
-        Ok(())
+        let text = format!("{} is {status}", self.client_id);
+        self.operator.tell(&text, &level, json!({ "client_id": self.client_id, "status": status }))
     }
 }
 
@@ -193,8 +190,8 @@ impl OneClient {
                 "client_id": self.client_id, "secret": reply.secret, "refresh_token": reply.refresh_token, "acknowledged": reply.level,
             }));
         }
-        println!("secret         {}\nrefresh_token  {}\n", reply.secret, reply.refresh_token);
-        println!("What was got with those before is refused {}", where_is(&reply.level));
+        output::say!("secret         {}\nrefresh_token  {}\n", reply.secret, reply.refresh_token);
+        output::say!("What was got with those before is refused {}", where_is(&reply.level));
         Ok(())
     }
 
@@ -203,17 +200,14 @@ impl OneClient {
         if self.operator.json {
             return output::json(&json!({ "client_id": self.client_id, "refresh_token": token }));
         }
-        println!("refresh_token  {token}");
+        output::say!("refresh_token  {token}");
         Ok(())
     }
 
     async fn remove(self) -> Result<()> {
         let level = self.operator.connect().await?.remove_client(self.request()).await.map_err(said)?.into_inner().level;
-        if self.operator.json {
-            return output::json(&json!({ "client_id": self.client_id, "removed": true, "acknowledged": level }));
-        }
-        println!("{} is removed {}", self.client_id, where_is(&level));
-        Ok(())
+        let text = format!("{} is removed", self.client_id);
+        self.operator.tell(&text, &level, json!({ "client_id": self.client_id, "removed": true }))
     }
 }
 
@@ -229,11 +223,8 @@ impl Update {
             plan: self.replace_plan.then(|| self.plan.message()),
         };
         let level = self.operator.connect().await?.update_client(request).await.map_err(said)?.into_inner().level;
-        if self.operator.json {
-            return output::json(&json!({ "client_id": self.client_id, "acknowledged": level }));
-        }
-        println!("{} is changed {}", self.client_id, where_is(&level));
-        Ok(())
+        let text = format!("{} is changed", self.client_id);
+        self.operator.tell(&text, &level, json!({ "client_id": self.client_id }))
     }
 }
 
@@ -245,19 +236,7 @@ async fn revoke_token(operator: &Operator) -> Result<()> {
         bail!("there is no token on standard input");
     }
     let level = operator.connect().await?.revoke_token(RevokeTokenRequest { token }).await.map_err(said)?.into_inner().level;
-    if operator.json {
-        return output::json(&json!({ "revoked": true, "acknowledged": level }));
-    }
-    println!("the token is revoked {}", where_is(&level));
-    Ok(())
-}
-
-/// What the level of an answer means to a person.
-pub(super) fn where_is(level: &str) -> &'static str {
-    match level {
-        "all" => "at every node",
-        _ => "in the cluster; not every node could be asked in time, and those that are cut off refuse everybody",
-    }
+    operator.tell("the token is revoked", &level, json!({ "revoked": true }))
 }
 
 /// More than the longest token.

@@ -91,7 +91,7 @@ fn report(operator: &Operator, node: &str, what: &str) -> Result<()> {
     if operator.json {
         return output::json(&json!({ "node": node, "done": true }));
     }
-    println!("{node} {what}");
+    output::say!("{node} {what}");
     Ok(())
 }
 
@@ -106,9 +106,9 @@ async fn status(operator: &Operator, state_hash: bool) -> Result<()> {
         return output::json(&as_json(&status));
     }
     let leader = status.nodes.iter().find(|node| node.id == status.leader).map_or("none", |node| &node.name);
-    println!("cluster {}  lineage {}  schema level {}  leader {leader}", status.cluster_id, status.lineage, status.schema_level);
+    output::say!("cluster {}  lineage {}  schema level {}  leader {leader}", status.cluster_id, status.lineage, status.schema_level);
     if !status.autopilot.is_empty() {
-        println!("autopilot: {}", status.autopilot);
+        output::say!("autopilot: {}", status.autopilot);
     }
     let rows = status.nodes.iter().map(|node| {
         let mut row = vec![

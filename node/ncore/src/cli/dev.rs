@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     init,
     operator::{connect, said},
+    output,
 };
 use crate::config::{self, Config, Overrides};
 use credentials::Credentials;
@@ -55,19 +56,19 @@ impl Dev {
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
         };
-        println!("\nstopping ...");
+        output::say!("\nstopping ...");
         for node in &nodes {
             node.ask_to_stop();
         }
         for node in &mut nodes {
             node.wait_or_kill().await;
         }
-        result.map(|()| println!("stopped; `ncore dev` goes on where this ended, data is in {}", self.dir.display()))
+        result.map(|()| output::say!("stopped; `ncore dev` goes on where this ended, data is in {}", self.dir.display()))
     }
 
     async fn start_and_watch(&self, nodes: &mut Vec<NodeProcess>) -> Result<()> {
         let dir = std::path::absolute(&self.dir)?;
-        println!("starting three regions, data in {}", dir.display());
+        output::say!("starting three regions, data in {}", dir.display());
         let configs = (0..REGIONS.len()).map(|at| self.configure(&dir, at)).collect::<Result<Vec<_>>>()?;
         if !configs[0].1.node.data_dir.join("identity").exists() {
             init::found(&configs[0].1)?;
@@ -86,7 +87,7 @@ impl Dev {
         }
         for node in nodes.iter_mut() {
             node.wait_ready(READY_DEADLINE).await?;
-            println!("  {:8} {}", node.region, node.url);
+            output::say!("  {:8} {}", node.region, node.url);
         }
         wait_for_voters(&configs[0].1).await?;
         let credentials = Credentials::find_or_make(&dir, &configs[0].1).await?;
@@ -125,7 +126,7 @@ impl Dev {
     fn greet(&self, nodes: &[NodeProcess], credentials: &Credentials) {
         let [ams, nyc, sin] = [&nodes[0].url, &nodes[1].url, &nodes[2].url];
         let Credentials { client_id, secret } = credentials;
-        println!(
+        output::say!(
             "\nclient_id  {client_id}\nsecret     {secret}\n\n\
              Try it: get a token, upload a file in Amsterdam, fetch it in Singapore and see which node holds it.\n\n\
              TOKEN=$(curl -s {ams}/api/v2/auth/token -d client_id={client_id} -d client_secret={secret} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n\

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ncore_identity::{IdentityStore, NodeIdentity};
 
+use super::output;
 use crate::{
     config::{self, Config, Overrides},
     node::{FIRST_NODE, mark_founding},
@@ -25,8 +26,8 @@ impl Init {
     pub(crate) fn run(self) -> Result<()> {
         let config = config::load(&self.config, &Overrides::of_process(&[]))?;
         let cluster = found(&config)?;
-        println!("made cluster {cluster} with {} as its first node", config.node.name);
-        println!("start it: ncore server --config {}", self.config.display());
+        output::say!("made cluster {cluster} with {} as its first node", config.node.name);
+        output::say!("start it: ncore server --config {}", self.config.display());
         Ok(())
     }
 }

@@ -75,7 +75,7 @@ impl Create {
         if self.operator.json {
             return output::json(&json!({ "token": reply.token, "id": reply.id }));
         }
-        println!("{}", reply.token);
+        output::say!("{}", reply.token);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use hyper_util::rt::TokioIo;
 use ncore_proto::admin::v1::admin_client::AdminClient;
+use serde_json::Value;
 use tokio::net::UnixStream;
 use tonic::{
     Status,
@@ -15,6 +16,7 @@ use tonic::{
 };
 use tower::service_fn;
 
+use super::output;
 use crate::config::{self, Overrides};
 
 /// Which node a command is for.
@@ -41,6 +43,16 @@ impl Operator {
         };
         connect(socket).await
     }
+
+    /// Tells of a change that is done: `text`, and where it holds; or `document`, with the level of the acknowledgement in it.
+    pub(crate) fn tell(&self, text: &str, level: &str, mut document: Value) -> Result<()> {
+        if self.json {
+            document["acknowledged"] = level.into();
+            return output::json(&document);
+        }
+        output::say!("{text} {}", where_is(level));
+        Ok(())
+    }
 }
 
 /// Connects to the node with this socket.
@@ -59,4 +71,12 @@ pub(crate) async fn connect(socket: PathBuf) -> Result<AdminClient<Channel>> {
 #[expect(clippy::needless_pass_by_value, reason = "its users map errors with it")]
 pub(crate) fn said(status: Status) -> anyhow::Error {
     anyhow::anyhow!("{}", status.message())
+}
+
+/// What the level of an answer means to a person.
+pub(super) fn where_is(level: &str) -> &'static str {
+    match level {
+        "all" => "at every node",
+        _ => "in the cluster; not every node could be asked in time, and those that are cut off refuse everybody",
+    }
 }

@@ -74,7 +74,7 @@ impl Set {
         if operator.json {
             return output::json(&json!({ "client_id": client_id, "prefix": prefix, "regions": regions, "copies": copies }));
         }
-        println!("{client_id} {prefix}*: {} of {}", copies_of(copies.unwrap_or(0)), regions_of(&regions));
+        output::say!("{client_id} {prefix}*: {} of {}", copies_of(copies.unwrap_or(0)), regions_of(&regions));
         Ok(())
     }
 }
@@ -87,7 +87,7 @@ impl Remove {
         if operator.json {
             return output::json(&json!({ "client_id": client_id, "prefix": prefix, "removed": true }));
         }
-        println!("{client_id} {prefix}*: the rule is removed");
+        output::say!("{client_id} {prefix}*: the rule is removed");
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ use ncore_proto::admin::v1::{ListSigningKeysRequest, RemoveSigningKeyRequest, Ro
 use serde_json::json;
 
 use super::{
-    client::where_is,
     operator::{Operator, said},
     output,
 };
@@ -57,16 +56,12 @@ async fn rotate(operator: &Operator) -> Result<()> {
     if operator.json {
         return output::json(&json!({ "id": id }));
     }
-    println!("{id} is published, and signs from an hour on");
+    output::say!("{id} is published, and signs from an hour on");
     Ok(())
 }
 
 async fn remove(id: String, operator: &Operator) -> Result<()> {
     let request = RemoveSigningKeyRequest { id: id.clone() };
     let level = operator.connect().await?.remove_signing_key(request).await.map_err(said)?.into_inner().level;
-    if operator.json {
-        return output::json(&json!({ "id": id, "removed": true, "acknowledged": level }));
-    }
-    println!("{id} is removed {}", where_is(&level));
-    Ok(())
+    operator.tell(&format!("{id} is removed"), &level, json!({ "id": id, "removed": true }))
 }

@@ -90,12 +90,12 @@ impl Make {
         if self.operator.json {
             return output::json(&json!({ "name": manifest.name(), "manifest": manifest, "removed": removed }));
         }
-        println!("{}: {} files, {} bytes", manifest.name(), manifest.files.len(), manifest.bytes());
-        println!("the state at revision {}.{}, without the content of assets", manifest.lineage, manifest.index);
+        output::say!("{}: {} files, {} bytes", manifest.name(), manifest.files.len(), manifest.bytes());
+        output::say!("the state at revision {}.{}, without the content of assets", manifest.lineage, manifest.index);
         if !manifest.confirmed {
-            println!("no leader confirmed it: it is what {} had, which may lack what was acknowledged last", manifest.node);
+            output::say!("no leader confirmed it: it is what {} had, which may lack what was acknowledged last", manifest.node);
         }
-        removed.iter().for_each(|name| println!("removed {name}"));
+        removed.iter().for_each(|name| output::say!("removed {name}"));
         Ok(())
     }
 }

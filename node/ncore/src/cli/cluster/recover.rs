@@ -61,8 +61,11 @@ impl Recover {
             document["kept"] = json!(kept);
             return output::json(&document);
         }
-        println!("{name} is a cluster of its own now. Its old log and state are kept in {}: remove them when all is well.", kept.display());
-        println!("start it: ncore server --config {}", self.config.display());
+        output::say!(
+            "{name} is a cluster of its own now. Its old log and state are kept in {}: remove them when all is well.",
+            kept.display()
+        );
+        output::say!("start it: ncore server --config {}", self.config.display());
         Ok(())
     }
 }
@@ -78,24 +81,27 @@ fn confirmed(name: &str) -> Result<bool> {
 
 fn print(name: &str, cluster: &str, recovered: &Recovered) {
     let Recovered { rebuilt, replayed, tail } = recovered;
-    println!("cluster {cluster}, from what {name} has:");
-    println!("  kept       up to revision {}, {} by the time of the log", rebuilt.base, time(rebuilt.log_time_ms));
-    println!("  replayed   {replayed} committed entries that the state lacked");
+    output::say!("cluster {cluster}, from what {name} has:");
+    output::say!("  kept       up to revision {}, {} by the time of the log", rebuilt.base, time(rebuilt.log_time_ms));
+    output::say!("  replayed   {replayed} committed entries that the state lacked");
     let commands: Vec<_> = tail.commands.iter().map(|(name, count)| format!("{count} {name}")).collect();
     let commands = if commands.is_empty() { "no commands among them".to_owned() } else { commands.join(", ") };
-    println!("  {:<10} {} entries that are not known to be committed: {commands}", tail.choice.as_str(), tail.entries);
-    println!("  content    {} assets whose content this node has not reported to hold", rebuilt.unverified);
-    println!("  lineage    {}, from index {}", rebuilt.begun.lineage.number, rebuilt.index);
+    output::say!("  {:<10} {} entries that are not known to be committed: {commands}", tail.choice.as_str(), tail.entries);
+    output::say!("  content    {} assets whose content this node has not reported to hold", rebuilt.unverified);
+    output::say!("  lineage    {}, from index {}", rebuilt.begun.lineage.number, rebuilt.index);
     for node in &rebuilt.begun.removed {
-        println!("  cut off    {} (id {}, {}): wipe it and let it join anew", node.name, node.id, node.cluster_address);
+        output::say!("  cut off    {} (id {}, {}): wipe it and let it join anew", node.name, node.id, node.cluster_address);
     }
-    println!("What may be lost: whatever the cluster acknowledged after revision {}.", rebuilt.base);
+    output::say!("What may be lost: whatever the cluster acknowledged after revision {}.", rebuilt.base);
     match tail.choice {
         TailChoice::Drop if tail.entries > 0 => {
-            println!("Some of the {} entries may have been acknowledged too; --include-tail keeps them.", tail.entries);
+            output::say!("Some of the {} entries may have been acknowledged too; --include-tail keeps them.", tail.entries);
         }
         TailChoice::Include if tail.entries > 0 => {
-            println!("What may come true: changes among the {} entries that were never agreed on, or reported as not done.", tail.entries);
+            output::say!(
+                "What may come true: changes among the {} entries that were never agreed on, or reported as not done.",
+                tail.entries
+            );
         }
         TailChoice::Drop | TailChoice::Include => {}
     }

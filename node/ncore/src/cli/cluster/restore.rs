@@ -61,14 +61,15 @@ impl Restore {
                 "index": rebuilt.index, "confirmed": manifest.confirmed,
             }));
         }
-        println!("restored {name}: the state at revision {}, {} by the time of the log", rebuilt.base, time(rebuilt.log_time_ms));
-        println!(
+        output::say!("restored {name}: the state at revision {}, {} by the time of the log", rebuilt.base, time(rebuilt.log_time_ms));
+        output::say!(
             "it is a new cluster, {cluster}, of lineage {}, with {} as its first node",
-            rebuilt.begun.lineage.number, config.node.name
+            rebuilt.begun.lineage.number,
+            config.node.name
         );
-        println!("its {} assets have no content here until machines that hold it join, or it is uploaded again", rebuilt.unverified);
-        println!("clients keep their ids and secrets, and have to ask for new access tokens");
-        println!("start it: ncore server --config {}", self.config.display());
+        output::say!("its {} assets have no content here until machines that hold it join, or it is uploaded again", rebuilt.unverified);
+        output::say!("clients keep their ids and secrets, and have to ask for new access tokens");
+        output::say!("start it: ncore server --config {}", self.config.display());
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::credentials::Credentials;
+use super::{super::output, credentials::Credentials};
 
 const PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>NCore</title>\n\
     <body style=\"font: 1.2rem system-ui; margin: 4rem auto; max-width: 36rem\">\n\
@@ -47,7 +47,7 @@ pub(super) async fn push(url: &str, credentials: &Credentials) -> Result<()> {
         let response = client.post(format!("{url}/api/v2/assets/upload")).bearer_auth(&token).multipart(form).send().await?;
         let status = response.status();
         ensure!(status.is_success(), "cannot push {path}: {status} {}", response.text().await?);
-        println!("  pushed {path}");
+        output::say!("  pushed {path}");
     }
     Ok(())
 }
