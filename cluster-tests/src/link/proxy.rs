@@ -118,10 +118,14 @@ async fn connect_and_carry(ends: &mut Ends, route: &Route) -> io::Result<bool> {
     if route.handshake {
         route.back.opened().await;
     }
-    let far = ends.far.insert(TcpStream::connect(route.target).await?);
+    let connected = TcpStream::connect(route.target).await;
     tokio::time::sleep(route.back.settings().delay).await;
-    ends.near.set_nodelay(true)?;
-    far.set_nodelay(true)?;
+    if connected.is_err() {
+        route.back.opened().await;
+    }
+    let far = ends.far.insert(connected?);
+    // Fails where an end is gone already. Who learns of that, and when, is decided below.
+    let _ = (ends.near.set_nodelay(true), far.set_nodelay(true));
     let (near_read, near_write) = ends.near.split();
     let (far_read, far_write) = far.split();
     let carried =

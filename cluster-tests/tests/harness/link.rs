@@ -174,7 +174,7 @@ async fn delay_and_rate_take_their_time() -> Result<()> {
     let start = Instant::now();
     exchange(&mut stream, b"slow").await?;
     let took = start.elapsed();
-    assert!((Duration::from_millis(120)..Duration::from_millis(1000)).contains(&took), "{took:?} one way");
+    assert!((Duration::from_millis(120)..Duration::from_secs(5)).contains(&took), "{took:?} one way");
     net.links.round_trip(Duration::from_millis(200));
     let start = Instant::now();
     exchange(&mut stream, b"slow").await?;
@@ -184,7 +184,7 @@ async fn delay_and_rate_take_their_time() -> Result<()> {
     let start = Instant::now();
     exchange(&mut stream, &[7; 30_000]).await?;
     let took = start.elapsed();
-    assert!((Duration::from_millis(280)..Duration::from_secs(2)).contains(&took), "30 kB at 100 kB/s took {took:?}");
+    assert!((Duration::from_millis(280)..Duration::from_secs(5)).contains(&took), "30 kB at 100 kB/s took {took:?}");
     Ok(())
 }
 
@@ -192,14 +192,14 @@ async fn delay_and_rate_take_their_time() -> Result<()> {
 async fn delay_does_not_limit_throughput() -> Result<()> {
     let net = Net::new().await?;
     let mut stream = net.connect(0, 1).await?;
-    net.links.delay(0, 1, Duration::from_millis(50));
+    net.links.delay(0, 1, Duration::from_millis(300));
     let start = Instant::now();
     let (mut read, mut write) = stream.split();
     let payload = vec![1; 2 << 20];
     let mut echo = vec![0; payload.len()];
     tokio::try_join!(write.write_all(&payload), async { read.read_exact(&mut echo).await.map(drop) })?;
     let took = start.elapsed();
-    assert!(took < Duration::from_millis(800), "2 MiB are under way at the same time, but took {took:?}");
+    assert!(took < Duration::from_secs(5), "2 MiB are under way at the same time, but took {took:?}");
     Ok(())
 }
 
