@@ -23,7 +23,7 @@ use crate::{
     settings::AgentSettings,
     slices::AssetSlices,
     supervisor::{Supervised, Supervisor},
-    usage::UsageReporter,
+    usage::{Allowances, UsageReporter},
     variants::{self, VariantShelf},
 };
 
@@ -102,6 +102,9 @@ impl Agent {
 
         let reporter = Reporter::new(Arc::clone(&control), settings.incarnation, settings.reports, Arc::clone(&metrics), holdings.clone());
         tasks.spawn("reporter", |stop| reporter.run(stop));
+
+        let allowances = Allowances::new(replica, Arc::clone(&usage), settings.usage.every);
+        tasks.spawn("allowances", |stop| allowances.run(stop));
 
         let (incarnation, counted) = (settings.incarnation, Arc::clone(&metrics));
         let usage_reporter = UsageReporter::new(Arc::clone(&control), Arc::clone(&usage), &data_dir, incarnation, settings.usage, counted);

@@ -9,8 +9,8 @@ use std::{
 
 use harness::{Cluster, Machine, brisk, eventually, get};
 use ncore_agent::AgentSettings;
-use ncore_model::{Command, Outcome, Query, SCHEMA_MAX, UsageUnit};
-use ncore_telemetry::Usage;
+use ncore_model::{Command, Outcome, Plan, Query, SCHEMA_MAX, UpdateClient, UsageUnit};
+use ncore_telemetry::{Allowance, Usage};
 
 fn cluster() -> Arc<Cluster> {
     let cluster = Cluster::new(1);
@@ -26,10 +26,13 @@ fn settings(incarnation: u64) -> AgentSettings {
     settings
 }
 
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
 /// Requests now.
 fn answered(cluster: &Cluster, usage: &Usage, requests: u64) {
-    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let tally = usage.meter(cluster.client.as_str()).tally(now_s);
+    let tally = usage.meter(cluster.client.as_str()).tally(now_s());
     for _ in 0..requests {
         tally.answered(200);
     }
@@ -111,4 +114,42 @@ async fn the_next_life_goes_on_from_the_last() {
         assert!(agent.shutdown().await);
         assert_eq!(counted(&cluster), 7);
     }
+}
+
+/// A client with a quota of bandwidth: what the days of its usage say decides, and a larger quota ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bandwidth_ends_with_the_quota() {
+    let cluster = cluster();
+    let client = |bandwidth_bytes| UpdateClient {
+        client: cluster.client.clone(),
+        name: None,
+        scopes: None,
+        domains: None,
+        plan: Some(Plan { bandwidth_bytes, ..Plan::default() }),
+        ip_ranges: None,
+        status: None,
+    };
+    assert_eq!(cluster.apply(Command::UpdateClient(client(Some(1_000)))).1, Outcome::Done);
+    let machine = Machine::new(&cluster, 0).await;
+    let usage = Arc::new(Usage::default());
+    let agent = machine.start_metered(settings(1), Arc::clone(&usage));
+    let meter = usage.meter(cluster.client.as_str());
+    let sent = |bytes| {
+        answered(&cluster, &usage, 1);
+        meter.tally(now_s()).sent(bytes);
+    };
+    sent(999);
+    eventually("it is counted", || counted(&cluster) == 1).await;
+    // Some looks later.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(meter.allowance(), Allowance::Left);
+    sent(1);
+    eventually("it is used up", || meter.allowance() == Allowance::Spent).await;
+    assert_eq!(cluster.apply(Command::UpdateClient(client(Some(1_001)))).1, Outcome::Done);
+    eventually("there is more", || meter.allowance() == Allowance::Left).await;
+    sent(1);
+    eventually("it is used up again", || meter.allowance() == Allowance::Spent).await;
+    assert_eq!(cluster.apply(Command::UpdateClient(client(None))).1, Outcome::Done);
+    eventually("there is no quota", || meter.allowance() == Allowance::Left).await;
+    assert!(agent.shutdown().await);
 }

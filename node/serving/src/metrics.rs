@@ -65,6 +65,8 @@ pub enum Outcome {
     SiteNotAllowed,
     /// 401: a restricted asset, and the signed address is not good for it.
     AddressInvalid,
+    /// 403: as much was served for the client as its plan allows.
+    BandwidthSpent,
     /// 500: the node cannot find out whether a restricted asset may be given.
     Internal,
     /// 500: a handler panicked.
@@ -75,7 +77,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Whole,
         Self::Range,
         Self::Ranges,
@@ -102,6 +104,7 @@ impl Outcome {
         Self::AddressNotAllowed,
         Self::SiteNotAllowed,
         Self::AddressInvalid,
+        Self::BandwidthSpent,
         Self::Internal,
         Self::Panicked,
         Self::Api,
@@ -137,6 +140,7 @@ impl Outcome {
             Self::AddressNotAllowed => "address_not_allowed",
             Self::SiteNotAllowed => "site_not_allowed",
             Self::AddressInvalid => "signed_url_invalid",
+            Self::BandwidthSpent => "bandwidth_quota_exceeded",
             Self::Internal => "internal",
             Self::Panicked => "panicked",
             Self::Api => "api",

@@ -73,6 +73,7 @@ fn title(status: StatusCode, outcome: Outcome) -> &'static str {
         Outcome::AddressNotAllowed => "Credentials may not be used from this address",
         Outcome::SiteNotAllowed => "Token may not be used by pages of this site",
         Outcome::AddressInvalid => "The signed address is not valid",
+        Outcome::BandwidthSpent => "Bandwidth quota of the client is used up",
         Outcome::Internal | Outcome::Panicked => "Contact support with request ID",
         _ => status.canonical_reason().unwrap_or("Error"),
     }

@@ -50,7 +50,7 @@ use ncore_cache::{
     path::{AssetPath, PathError},
     range::ByteRange,
 };
-use ncore_telemetry::Tally;
+use ncore_telemetry::{Allowance, Tally};
 
 pub use self::{
     admission::{Admission, Refused, RefusedReason, Visit},
@@ -108,6 +108,7 @@ enum Refusal {
     ViewUnavailable,
     Fenced,
     NotAdmitted(Refused),
+    BandwidthSpent,
     PreconditionFailed,
     RangeNotSatisfiable { size: u64 },
     Slice(SliceError),
@@ -186,6 +187,9 @@ impl AssetServer {
         let entry = &located.entry;
         if entry.facts().readers == Readers::Admitted {
             self.admit(&path, Some(&entry.facts().client), request).await?;
+        }
+        if entry.meter.allowance() == Allowance::Spent {
+            return Err(Refusal::BandwidthSpent);
         }
         let (outcome, mut response) = self.answer(request, located, now_s).await?;
         if age == ViewAge::Stale {
@@ -353,6 +357,11 @@ fn refuse(refusal: &Refusal, request: &AssetRequest<'_>) -> Delivery {
             let (status, outcome) = refused.reason.row();
             (status, outcome, refused.detail.clone())
         }
+        Refusal::BandwidthSpent => (
+            StatusCode::FORBIDDEN,
+            Outcome::BandwidthSpent,
+            "as much was served in 30 days as the plan of this asset's client allows".to_owned(),
+        ),
         Refusal::PreconditionFailed => (
             StatusCode::PRECONDITION_FAILED,
             Outcome::PreconditionFailed,

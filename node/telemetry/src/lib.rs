@@ -25,4 +25,4 @@ pub use history::{History, Summary, Trend};
 pub use latency::{LATENCY_BOUNDS_US, Latency, LatencyCounts};
 pub use logging::{LogFormat, LoggingError, init_logging};
 pub use sample::{Machine, Room, Sample};
-pub use usage::{Collected, Meter, Tally, Usage};
+pub use usage::{Allowance, Collected, Meter, Tally, Usage};

@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -30,6 +30,16 @@ pub struct Usage {
 #[repr(align(128))]
 pub struct Meter {
     halves: [Counters; 2],
+    is_spent: AtomicBool,
+}
+
+/// Whether more may be served for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    /// It may.
+    Left,
+    /// It may not: the plan's bandwidth is used up.
+    Spent,
 }
 
 /// A meter in the hour of one request.
@@ -96,6 +106,17 @@ impl Usage {
 }
 
 impl Meter {
+    /// Says whether more may be served.
+    pub fn allow(&self, allowance: Allowance) {
+        self.is_spent.store(allowance == Allowance::Spent, Ordering::Relaxed);
+    }
+
+    /// What was last said.
+    #[must_use]
+    pub fn allowance(&self) -> Allowance {
+        if self.is_spent.load(Ordering::Relaxed) { Allowance::Spent } else { Allowance::Left }
+    }
+
     /// Counts in the hour of `now_s`, in Unix seconds.
     #[must_use]
     pub fn tally(self: &Arc<Self>, now_s: u64) -> Tally {

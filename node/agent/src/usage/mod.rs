@@ -14,8 +14,9 @@
 //! 3. **Bounded.** A report has at most so many counts, one is under way at a time, and what is pending grows with clients and hours, to a
 //!    bound; counts beyond it are dropped, and that is counted.
 
+mod allowance;
 mod pending;
 mod reporter;
 mod spool;
 
-pub(crate) use reporter::UsageReporter;
+pub(crate) use {allowance::Allowances, reporter::UsageReporter};

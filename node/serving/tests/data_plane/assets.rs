@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use ncore_serving::Outcome;
+use ncore_telemetry::Allowance;
 
 use crate::{
     client::{Answer, Http1, Raw},
@@ -503,4 +504,21 @@ async fn a_client_that_leaves_is_counted() {
     eventually("abandoned", || abandoned.load(Ordering::Relaxed) == 1).await;
     let active = &node.metrics.connections_active;
     eventually("closed", || active.load(Ordering::Relaxed) == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_whose_bandwidth_is_used_up_is_refused() {
+    let node = Node::start();
+    node.world.put("a", &bytes(LARGE), Kept::Disk);
+    let mut client = Http1::connect(node.http).await;
+    let meter = node.world.usage.meter("cl_a");
+    assert_eq!(client.get("/assets/a", &[]).await.status, 200);
+    meter.allow(Allowance::Spent);
+    for method in [Method::GET, Method::HEAD] {
+        let refused = client.ask(method, "/assets/a", &[]).await;
+        assert_eq!((refused.status.as_u16(), refused.header("cache-control")), (403, "no-store"));
+    }
+    assert_eq!(client.get("/assets/none", &[]).await.status, 404);
+    meter.allow(Allowance::Left);
+    assert_eq!(client.get("/assets/a", &[]).await.status, 200);
 }
