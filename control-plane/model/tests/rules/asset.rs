@@ -1,9 +1,9 @@
 //! Commands about assets, and the blobs behind them.
 
 use ncore_model::{
-    Asset, AssetId, BlobHash, ClientId, ClientStatus, Command, DeleteAsset, DescribeAsset, MoveAsset, NodeId, NodeState, Outcome,
-    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, Rejection, SchemaRange, SetClientStatus, Table,
-    Visibility, apply,
+    Asset, AssetId, BlobHash, ClientId, ClientStatus, Command, DeleteAsset, DescribeAsset, MAX_PURGES_COUNTED, MoveAsset, NodeId,
+    NodeState, Outcome, PatchAsset, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PutAsset, PutAssetAs, Query, Rejection,
+    SchemaRange, SetClientStatus, Table, Visibility, apply,
 };
 
 use crate::{
@@ -203,6 +203,11 @@ fn moves() -> Vec<Case> {
     ]
 }
 
+fn purge_within(client: &ClientId, pattern: &str, limit: u32) -> Command {
+    let purge = PurgeAssets { client: client.clone(), pattern: pattern.into() };
+    Command::PurgeWithin(PurgeWithin { purge, limit: PurgeLimit { subject: [7; 16], limit, span_ms: 1_000 } })
+}
+
 fn describe(client: &ClientId, asset: &AssetId, visibility: Option<Visibility>) -> Command {
     let patch = PatchAsset { mime: None, ..patch(client, asset) };
     Command::DescribeAsset(DescribeAsset { patch, visibility })
@@ -237,7 +242,19 @@ fn visibilities() -> Vec<Case> {
 fn purges() -> Vec<Case> {
     let (world, client) = World::with_client();
     let blocked = with_status(&world, &client, ClientStatus::Suspended);
+    let mut once = world.clone();
+    assert_eq!(once.apply(purge_within(&client, "*", 2)), Outcome::Purged);
     vec![
+        Case::new("the second of two", &once, purge_within(&client, "*", 2), Outcome::Purged),
+        Case::rejected("the second of one", &once, purge_within(&client, "*", 1), Rejection::TooManyPurges { after_ms: 1_000 }),
+        Case::rejected(
+            "one of none",
+            &world,
+            purge_within(&client, "*", 0),
+            Rejection::TooManyPurges { after_ms: u64::MAX - world.now_ms },
+        ),
+        Case::rejected("of too many to count", &world, purge_within(&client, "*", MAX_PURGES_COUNTED + 1), Rejection::FieldTooLong),
+        Case::rejected("counted, by nobody", &world, purge_within(&nobody(), "*", 2), Rejection::ClientUnknown),
         Case::new("a purge", &world, purge(&client, "img/*"), Outcome::Purged),
         Case::rejected("a long pattern", &world, purge(&client, &"x".repeat(LONG)), Rejection::FieldTooLong),
         Case::rejected("nobody", &world, purge(&nobody(), "*"), Rejection::ClientUnknown),
@@ -324,6 +341,38 @@ fn a_free_path_is_anybodys() {
     let taken = world.asset(put(&other, "a.txt", 1));
     assert_ne!(taken.id, asset.id);
     assert_eq!(taken.client, other);
+}
+
+/// In no stretch of log time there are more purges of a subject than its limit, whatever the clock does; what is refused is told when to come
+/// again, and is let in then; and nothing is kept of a subject whose purges are over.
+#[test]
+fn purges_are_held_to_their_limit() {
+    let (mut world, client) = World::with_client();
+    let other = world.client();
+    let began_ms = world.now_ms;
+    let mut purged = Vec::new();
+    for step in 0..400_u64 {
+        world.now_ms = began_ms + step * 17 - if step % 9 == 0 { 100.min(step * 17) } else { 0 };
+        let highest_ms =
+            (0..=step).map(|step| began_ms + step * 17 - if step % 9 == 0 { 100.min(step * 17) } else { 0 }).max().unwrap_or(0);
+        match world.apply(purge_within(&client, "*", 5)) {
+            Outcome::Purged => purged.push(highest_ms),
+            Outcome::Rejected(Rejection::TooManyPurges { after_ms }) => {
+                assert_eq!(highest_ms + after_ms, purged[purged.len() - 5] + 1_000, "it says when");
+            }
+            outcome => panic!("{outcome:?}"),
+        }
+        assert!(step > 4 || world.apply(purge_within(&other, "*", 5)) == Outcome::Purged, "clients are counted apart");
+    }
+    let most = purged.iter().map(|begin| purged.iter().filter(|at| (*begin..begin + 1_000).contains(*at)).count()).max();
+    assert_eq!(most, Some(5));
+    assert!(purged.len() >= 5 * 6, "{} of a limit of 5 in each of nearly 7 seconds", purged.len());
+    assert!(!world.table(Table::PurgeCounts).is_empty());
+    world.now_ms += 2_000;
+    for _ in 0..40 {
+        world.apply(purge(&client, "another"));
+    }
+    assert!(world.table(Table::PurgeCounts).is_empty(), "{:?}", world.table(Table::PurgeCounts));
 }
 
 /// Purges are kept for 10,000 entries at least, and do not pile up for ever.
