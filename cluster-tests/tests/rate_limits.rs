@@ -107,7 +107,8 @@ async fn counted_without_one(run: Run, harm: Harm) -> Result<()> {
     cluster.shutdown().await
 }
 
-/// Each node is the home of some tokens. One of them, and the next time the leader, is away for half a window, and comes back.
+/// Each node is the home of some tokens. One of them is away for half a window, and comes back, and then so does the leader. Until the first
+/// goes, it alone is asked: of the tokens whose home it is, nobody else knows what was used.
 async fn purges_without_one(run: &Run, harm: Harm) -> Result<()> {
     let plan = Plan { limit: 0, purges: run.scaled(12, 60), window: window(run) };
     let cluster = plan.cluster(run).await?;
@@ -117,11 +118,11 @@ async fn purges_without_one(run: &Run, harm: Harm) -> Result<()> {
     for _ in 0..TOKENS {
         tokens.push(load.token(&cluster).await?);
     }
+    let (leader, follower) = (cluster.leader().await?, cluster.follower().await?);
+    let at_first = (&follower, plan.window.mul_f64(0.4));
     let harmed = async {
-        let leader = cluster.leader().await?;
-        let follower = cluster.follower().await?;
-        for (node, away) in [(follower, 0.5), (leader, 0.9)] {
-            // While the permits of a window are used up, and nobody but the node itself knows of those that it had.
+        for (node, away) in [(&follower, 0.5), (&leader, 0.9)] {
+            // By then the permits of a window are used up.
             tokio::time::sleep(plan.window.mul_f64(0.4)).await;
             match harm {
                 Harm::Killed => node.kill_9().await?,
@@ -135,7 +136,7 @@ async fn purges_without_one(run: &Run, harm: Harm) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(())
     };
-    let loads = join_all(tokens.iter().map(|token| load.run(cluster.nodes(), token, Request::Purge, plan.purges)));
+    let loads = join_all(tokens.iter().map(|token| load.run_at(cluster.nodes(), Some(at_first), token, Request::Purge, plan.purges)));
     let (loads, harmed) = tokio::join!(loads, harmed);
     harmed?;
     for counts in loads {
@@ -259,6 +260,11 @@ impl Load {
 
     /// Asks the nodes in turn, at three times `limit` in each window, whatever they answer, until a fourth window would begin.
     async fn run(&self, nodes: &[Node], token: &str, what: Request, limit: usize) -> Counts {
+        self.run_at(nodes, None, token, what, limit).await
+    }
+
+    /// The same, at one node only at first, for so long.
+    async fn run_at(&self, nodes: &[Node], at_first: Option<(&Node, Duration)>, token: &str, what: Request, limit: usize) -> Counts {
         let pause = self.window / u32::try_from(3 * limit).unwrap_or(u32::MAX);
         let end = self.window.mul_f64(WINDOWS as f64 - 1.0 / 12.0);
         let (begin, mut ticks, mut under_way) = (Instant::now(), tokio::time::interval(pause), JoinSet::new());
@@ -267,6 +273,7 @@ impl Load {
             if begin.elapsed() > end {
                 break;
             }
+            let node = at_first.filter(|(_, time)| begin.elapsed() < *time).map_or(node, |(first, _)| first);
             let request = match what {
                 Request::List => self.http.get(format!("{}/api/v2/assets", node.url())),
                 Request::Purge => {
