@@ -1,5 +1,6 @@
 //! One token at every node at three times its limit: the cluster as a whole admits what the limit says; purges are counted one by one. And with
-//! a node killed in the middle: nobody is refused for want of somebody who counts, and no more is admitted than the documentation says.
+//! a node killed or frozen in the middle: nobody is refused for want of somebody who counts, no more is admitted than the documentation says,
+//! and of purges never more than the limit.
 //!
 //! The short form has a window of a few seconds, the long one the limits and the window of the product.
 
@@ -24,6 +25,17 @@ async fn a_node_that_dies_takes_no_limit_along() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_says_nothing_is_waited_for_once() -> Result<()> {
     property("rate_limits_frozen", Limit::minutes(3, 12), async |run| counted_without_one(run, Harm::Frozen).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purges_are_exact_whatever_dies() -> Result<()> {
+    property("rate_limits_purges", Limit::minutes(4, 12), async |run| {
+        for harm in [Harm::Killed, Harm::Frozen] {
+            purges_without_one(&run, harm).await.with_context(|| format!("a node is {harm:?}"))?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// What becomes of a node.
@@ -93,6 +105,63 @@ async fn counted_without_one(run: Run, harm: Harm) -> Result<()> {
         ensure!(most <= 2 * plan.limit + cluster.nodes().len(), "{most} in one window, of {}", plan.limit);
     }
     cluster.shutdown().await
+}
+
+/// Each node is the home of some tokens. One of them is away for half a window, and comes back, and then so does the leader. Until the first
+/// goes, it alone is asked: of the tokens whose home it is, nobody else knows what was used.
+async fn purges_without_one(run: &Run, harm: Harm) -> Result<()> {
+    let plan = Plan { limit: 0, purges: run.scaled(12, 60), window: window(run) };
+    let cluster = plan.cluster(run).await?;
+    counted_by_the_log(&cluster).await?;
+    let load = Load::new(&cluster, &plan).await?;
+    let mut tokens = Vec::new();
+    for _ in 0..TOKENS {
+        tokens.push(load.token(&cluster).await?);
+    }
+    let (leader, follower) = (cluster.leader().await?, cluster.follower().await?);
+    let at_first = (&follower, plan.window.mul_f64(0.4));
+    let harmed = async {
+        for (node, away) in [(&follower, 0.5), (&leader, 0.9)] {
+            // By then the permits of a window are used up.
+            tokio::time::sleep(plan.window.mul_f64(0.4)).await;
+            match harm {
+                Harm::Killed => node.kill_9().await?,
+                Harm::Frozen => node.pause()?,
+            }
+            tokio::time::sleep(plan.window.mul_f64(away)).await;
+            match harm {
+                Harm::Killed => node.start()?,
+                Harm::Frozen => node.resume()?,
+            }
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let loads = join_all(tokens.iter().map(|token| load.run_at(cluster.nodes(), Some(at_first), token, Request::Purge, plan.purges)));
+    let (loads, harmed) = tokio::join!(loads, harmed);
+    harmed?;
+    for counts in loads {
+        counts.report(run, &format!("purges, and nodes are {harm:?}"), plan.purges, plan.window);
+        ensure!(counts.failed.is_empty(), "refused for another reason than the limit: {:?}", counts.failed);
+        let most = counts.most_within(plan.window);
+        ensure!(most <= plan.purges, "{most} purges in one window, of {}", plan.purges);
+        let (admitted, allowed) = (counts.admitted.len(), plan.purges * WINDOWS);
+        ensure!(admitted * 3 >= allowed, "only {admitted} purges of {allowed}");
+    }
+    for node in cluster.nodes() {
+        node.ready(PATIENCE).await?;
+    }
+    cluster.shutdown().await
+}
+
+/// The log counts purges from this level on.
+async fn counted_by_the_log(cluster: &Cluster) -> Result<()> {
+    wait::until(PATIENCE, "schema level 7", || async {
+        let status = cluster.status().await?;
+        ensure!(status.schema_level >= 7, "at level {}", status.schema_level);
+        Ok(())
+    })
+    .await?;
+    Ok(())
 }
 
 fn window(run: &Run) -> Duration {
@@ -191,6 +260,11 @@ impl Load {
 
     /// Asks the nodes in turn, at three times `limit` in each window, whatever they answer, until a fourth window would begin.
     async fn run(&self, nodes: &[Node], token: &str, what: Request, limit: usize) -> Counts {
+        self.run_at(nodes, None, token, what, limit).await
+    }
+
+    /// The same, at one node only at first, for so long.
+    async fn run_at(&self, nodes: &[Node], at_first: Option<(&Node, Duration)>, token: &str, what: Request, limit: usize) -> Counts {
         let pause = self.window / u32::try_from(3 * limit).unwrap_or(u32::MAX);
         let end = self.window.mul_f64(WINDOWS as f64 - 1.0 / 12.0);
         let (begin, mut ticks, mut under_way) = (Instant::now(), tokio::time::interval(pause), JoinSet::new());
@@ -199,6 +273,7 @@ impl Load {
             if begin.elapsed() > end {
                 break;
             }
+            let node = at_first.filter(|(_, time)| begin.elapsed() < *time).map_or(node, |(first, _)| first);
             let request = match what {
                 Request::List => self.http.get(format!("{}/api/v2/assets", node.url())),
                 Request::Purge => {

@@ -12,6 +12,7 @@ use crate::{
     ip_range::IpRange,
     node::NodeState,
     placement::PlacementPolicy,
+    purge::PurgeLimit,
     replication::NodeReport,
     schema::SchemaRange,
     upload::{UploadPart, UploadTarget},
@@ -140,6 +141,8 @@ pub enum Command {
     EndUpload(EndUpload),
     /// The end of several assets. Level 6.
     DeleteAssets(DeleteAssets),
+    /// A purge, unless there were as many within a stretch of time as there may be. Level 7.
+    PurgeWithin(PurgeWithin),
 }
 
 impl Command {
@@ -166,6 +169,7 @@ impl Command {
             | Self::CompleteUpload(_)
             | Self::EndUpload(_)
             | Self::DeleteAssets(_) => 6,
+            Self::PurgeWithin(_) => 7,
             _ => 1,
         }
     }
@@ -213,6 +217,7 @@ impl Command {
             Self::CompleteUpload(_) => "complete_upload",
             Self::EndUpload(_) => "end_upload",
             Self::DeleteAssets(_) => "delete_assets",
+            Self::PurgeWithin(_) => "purge_within",
         }
     }
 }
@@ -392,6 +397,15 @@ pub struct PurgeAssets {
     pub client: ClientId,
     /// Which of them: an [`AssetGlob`](crate::AssetGlob).
     pub pattern: String,
+}
+
+/// See [`Command::PurgeWithin`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeWithin {
+    /// The purge.
+    pub purge: PurgeAssets,
+    /// What it counts for.
+    pub limit: PurgeLimit,
 }
 
 /// See [`Command::PatchAsset`]. What is `None` stays as it is.

@@ -72,8 +72,8 @@ pub use codec::{CodecError, Record, decode, encode};
 pub use command::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, Command, CompleteUpload, CreateJoinToken,
     CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, InitCluster, MAX_DELETED_ASSETS, MoveAsset, NewRefreshToken,
-    PatchAsset, Precondition, PurgeAssets, PutAsset, PutAssetAs, RegisterClient, RevokeToken, RotateSecret, SetClientStatus, SetPlacement,
-    UpdateClient, UpdateNode, UseRefreshToken,
+    PatchAsset, Precondition, PurgeAssets, PurgeWithin, PutAsset, PutAssetAs, RegisterClient, RevokeToken, RotateSecret, SetClientStatus,
+    SetPlacement, UpdateClient, UpdateNode, UseRefreshToken,
 };
 pub use glob::{AssetGlob, GlobError};
 pub use id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId, UploadId};
@@ -89,7 +89,7 @@ pub use placement::{
     Placements,
 };
 pub use proposal::{Idempotency, Proposal};
-pub use purge::Purge;
+pub use purge::{MAX_PURGES_COUNTED, Purge, PurgeCount, PurgeLimit};
 pub use query::{AssetFilter, AssetPage, FolderPage, Query};
 pub use refresh_token::{MAX_REFRESH_FAMILIES, REFRESH_MARGIN_MS, RefreshFamily};
 pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};

@@ -212,4 +212,10 @@ pub enum Rejection {
     /// The upload has as many pieces as it may have.
     #[error("the upload came in too many pieces")]
     TooManyParts,
+    /// There were as many purges of the subject as there may be.
+    #[error("there were as many purges as there may be; in {after_ms} ms there may be one more")]
+    TooManyPurges {
+        /// In how many milliseconds of log time there may be one more.
+        after_ms: u64,
+    },
 }

@@ -8,6 +8,7 @@
 //! | 4 | 0.1 | `RevokeToken`, `SetPlacement`, `RemovePlacement`; the tables `RevokedTokens`, `Placements` |
 //! | 5 | 0.1 | `PutAssetAs`, `DescribeAsset`, `MoveAsset`, `ReportUsage`; the tables `RestrictedAssets`, `UsageMarks`, `UsageHours`, `UsageDays` |
 //! | 6 | 0.1 | `RegisterClient`, `UpdateClient`, `RotateSecret`, `DeleteClient`, `AddRefreshToken`, `UseRefreshToken`, `RevokeRefreshToken`, `RemoveSigningKey`, `AddAdministrator`, `RemoveAdministrator`, `CreateUpload`, `AppendUpload`, `CompleteUpload`, `EndUpload`, `DeleteAssets`; the tables `Accounts`, `Stored`, `RefreshFamilies`, `Administrators`, `Uploads`, `ClientUploads` |
+//! | 7 | 0.1 | `PurgeWithin`; the table `PurgeCounts` |
 //!
 //! A node announces the range of levels that it can apply. The level of the state rises one at a time, by a command, and only
 //! while every node that is not removed can apply the new one.
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// The lowest level that this build can apply.
 pub const SCHEMA_MIN: u32 = 1;
 /// The highest level that this build can apply.
-pub const SCHEMA_MAX: u32 = 6;
+pub const SCHEMA_MAX: u32 = 7;
 
 /// The levels that a node can apply, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

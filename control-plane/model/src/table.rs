@@ -29,6 +29,7 @@ use crate::codec::CodecError;
 /// | `RestrictedAssets` | asset id | empty | 0.1, level 5 |
 /// | `Uploads` | upload id | [`Upload`](crate::Upload) | 0.1, level 6 |
 /// | `ClientUploads` | client id, 0, upload id | length, u64 BE | 0.1, level 6 |
+/// | `PurgeCounts` | client id, 0, subject, 16 bytes | [`PurgeCount`](crate::PurgeCount) | 0.1, level 7 |
 /// | `UsageMarks` | node id, u64 BE | [`UsageMark`](crate::UsageMark) | 0.1, level 5 |
 /// | `UsageHours` | client id, 0, hour since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
 /// | `UsageDays` | client id, 0, day since 1970, u32 BE | [`UsageCounts`](crate::UsageCounts) | 0.1, level 5 |
@@ -89,6 +90,8 @@ pub enum Table {
     Uploads = 24,
     /// The open uploads of a client.
     ClientUploads = 25,
+    /// How often was purged of late with which token.
+    PurgeCounts = 26,
     /// The last report of usage of each node.
     UsageMarks = 27,
     /// What each client used in each hour.
@@ -99,7 +102,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -125,6 +128,7 @@ impl Table {
         Self::RestrictedAssets,
         Self::Uploads,
         Self::ClientUploads,
+        Self::PurgeCounts,
         Self::UsageMarks,
         Self::UsageHours,
         Self::UsageDays,
@@ -158,6 +162,7 @@ impl Table {
             Self::RestrictedAssets => "restricted_assets",
             Self::Uploads => "uploads",
             Self::ClientUploads => "client_uploads",
+            Self::PurgeCounts => "purge_counts",
             Self::UsageMarks => "usage_marks",
             Self::UsageHours => "usage_hours",
             Self::UsageDays => "usage_days",

@@ -18,7 +18,7 @@ use sequence::{LogEntry, logs};
 
 /// The tables of the answers, of the log's time, and of what is forgotten when that comes: what a rejection may change. Blobs are
 /// counted from the others.
-const ANSWERS: [Table; 9] = [
+const ANSWERS: [Table; 10] = [
     Table::Cluster,
     Table::Requests,
     Table::Keys,
@@ -27,6 +27,7 @@ const ANSWERS: [Table; 9] = [
     Table::RefreshFamilies,
     Table::Uploads,
     Table::ClientUploads,
+    Table::PurgeCounts,
     Table::Blobs,
 ];
 /// The most answers that an entry forgets.
@@ -230,6 +231,7 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::DescribeAsset(_) => &[Table::Assets, Table::RestrictedAssets],
         Command::MoveAsset(_) => &[Table::Assets, Table::AssetIds, Table::ClientAssets, Table::Versions],
         Command::PurgeAssets(_) => &[Table::Purges],
+        Command::PurgeWithin(_) => &[Table::Purges, Table::PurgeCounts],
         Command::ReportHoldings(_) => &[Table::Reports],
         Command::ReportUsage(_) => &[Table::UsageMarks, Table::UsageHours, Table::UsageDays],
         Command::RaiseSchema { .. } => &[],
@@ -251,8 +253,10 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::RemoveSigningKey { .. } => &[Table::SigningKeys],
         Command::AddAdministrator(_) | Command::RemoveAdministrator { .. } => &[Table::Administrators],
     };
-    let is_new = rows(after, Table::RevokedTokens).iter().any(|row| !rows(before, Table::RevokedTokens).contains(row));
-    prop_assert!(!is_new || allowed.contains(&Table::RevokedTokens), "{} revoked a token", proposal.command.as_str());
+    for table in [Table::RevokedTokens, Table::PurgeCounts] {
+        let is_new = rows(after, table).iter().any(|row| !rows(before, table).contains(row));
+        prop_assert!(!is_new || allowed.contains(&table), "{} added to {}", proposal.command.as_str(), table.as_str());
+    }
     let has_more_uploads = has_more_uploads(before, after);
     prop_assert!(!has_more_uploads || allowed.contains(&Table::Uploads), "{} wrote an upload", proposal.command.as_str());
     for table in Table::ALL {
@@ -405,7 +409,7 @@ fn check_placements(before: &MemoryTables, after: &MemoryTables, index: u64) -> 
 /// Every answer, and every revocation, has its day, and as many of those that are due go as may go at once.
 fn check_forgetting(before: &MemoryTables, after: &MemoryTables) -> Result<(), TestCaseError> {
     let mut answers: Vec<Vec<u8>> = Vec::new();
-    for table in [Table::Requests, Table::Keys, Table::RevokedTokens, Table::RefreshFamilies, Table::Uploads] {
+    for table in [Table::Requests, Table::Keys, Table::RevokedTokens, Table::RefreshFamilies, Table::Uploads, Table::PurgeCounts] {
         answers.extend(rows(after, table).into_iter().map(|(key, _)| [[table as u8].as_slice(), &key].concat()));
     }
     let mut scheduled: Vec<Vec<u8>> = rows(after, Table::Expiry).into_iter().map(|(key, _)| key[8..].to_vec()).collect();
@@ -472,7 +476,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 39);
+    assert_eq!(carried_out.len(), 40);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

@@ -49,6 +49,8 @@ pub struct AgentMetrics {
     pub purged_assets: AtomicU64,
     /// Reports of usage that the cluster took.
     pub usage_reports: AtomicU64,
+    /// Reports of usage that the cluster had taken before, and did not count again: the answer was lost, or the node started anew.
+    pub usage_reports_repeated: AtomicU64,
     /// Tries to report usage that failed, or whose outcome is not known.
     pub usage_reports_failed: AtomicU64,
     /// Hours of clients that no report has yet. A present value.

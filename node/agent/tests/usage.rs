@@ -153,3 +153,22 @@ async fn bandwidth_ends_with_the_quota() {
     eventually("there is no quota", || meter.allowance() == Allowance::Left).await;
     assert!(agent.shutdown().await);
 }
+
+/// A life whose clock is behind that of the one before: its reports are later all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_life_with_an_earlier_clock_reports_as_well() {
+    let cluster = cluster();
+    let machine = Machine::new(&cluster, 0).await;
+    let mut truth = 0;
+    for incarnation in [9, 5, 5, 7] {
+        let usage = Arc::new(Usage::default());
+        answered(&cluster, &usage, 3);
+        let agent = machine.start_metered(settings(incarnation), Arc::clone(&usage));
+        truth += 3;
+        eventually("the first report is taken", || counted(&cluster) == truth).await;
+        answered(&cluster, &usage, 4);
+        truth += 4;
+        assert!(agent.shutdown().await);
+        assert_eq!(counted(&cluster), truth);
+    }
+}

@@ -7,6 +7,7 @@ pub(crate) mod address;
 mod change;
 mod details;
 mod holdings;
+mod purge;
 mod read;
 mod replication;
 

@@ -118,6 +118,12 @@ impl Limiter {
         self.counted(class, verdict)
     }
 
+    /// The limit of a class, and as whose a token of this client counts: for whoever can hold requests to it for certain.
+    #[must_use]
+    pub fn limit_of(&self, client: &str, token: &str, class: Class) -> Option<(Policy, [u8; 16])> {
+        self.shared.settings.policy(class).map(|policy| (policy, Key::of_token(class, client, token).subject))
+    }
+
     /// Whether a request without a good token from this address may go on. Counted at this node alone.
     #[must_use]
     pub fn take_anonymous(&self, from: IpAddr) -> Verdict {

@@ -286,7 +286,11 @@ impl Source for AgentFigures {
         figures.counter("blobs_collected", "Blobs that were removed because nothing refers to them", load(&metrics.collected))?;
         figures.counter("blobs_collected_bytes", "Bytes of these", load(&metrics.collected_bytes))?;
         figures.counter("purges", "Purges that were carried out here", load(&metrics.purges))?;
-        let usage = [("ok", load(&metrics.usage_reports)), ("failed", load(&metrics.usage_reports_failed))];
+        let usage = [
+            ("ok", load(&metrics.usage_reports)),
+            ("repeated", load(&metrics.usage_reports_repeated)),
+            ("failed", load(&metrics.usage_reports_failed)),
+        ];
         figures.counters("usage_reports", "Reports of what clients used here", "result", &usage)?;
         figures.gauge("usage_pending", "Hours of clients that no report has yet", load(&metrics.usage_pending))?;
         figures.counter(

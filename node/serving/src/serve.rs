@@ -44,6 +44,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, WWW_AUTHENTICATE},
 };
+use http_body::Body as _;
 use ncore_cache::{
     content_range::ContentRange,
     multipart::{Boundary, Multipart},
@@ -153,7 +154,14 @@ impl AssetServer {
         let mut located = None;
         let (outcome, mut response) = match self.receive(request, &mut located).await {
             Ok(delivery) => delivery,
-            Err(refusal) => refuse(&refusal, request),
+            Err(refusal) => {
+                let (outcome, response) = refuse(&refusal, request);
+                if let Some(Located { client, .. }) = &located {
+                    // A problem has no meter of its own, and counts like any other body.
+                    client.sent(response.body().size_hint().lower());
+                }
+                (outcome, response)
+            }
         };
         head::allow_origins(response.headers_mut());
         if let Some(node) = &self.node {

@@ -1,19 +1,19 @@
 //! Commands about assets: put, delete, patch, move, purge, and the reference counts of blobs that follow from them.
 
-use super::{ApplyError, Moment, Ruled, account, rows::Rows};
+use super::{ApplyError, Moment, Ruled, account, once, rows::Rows};
 use crate::{
     asset::Asset,
     blob::Blob,
     client::{Client, ClientStatus},
     command::{
-        AssetRef, DeleteAsset, DeleteAssets, DescribeAsset, MAX_DELETED_ASSETS, MoveAsset, PatchAsset, Precondition, PurgeAssets, PutAsset,
-        PutAssetAs,
+        AssetRef, DeleteAsset, DeleteAssets, DescribeAsset, MAX_DELETED_ASSETS, MoveAsset, PatchAsset, Precondition, PurgeAssets,
+        PurgeWithin, PutAsset, PutAssetAs,
     },
     id::{AssetId, BlobHash, ClientId, NodeId, RequestId},
     node::{Node, NodeState},
     outcome::{Deletion, Outcome, Rejection},
     path::MAX_PATH_BYTES,
-    purge::Purge,
+    purge::{MAX_PURGES_COUNTED, Purge, PurgeCount},
     table::{Table, TableError, Tables},
     visibility::Visibility,
 };
@@ -211,6 +211,28 @@ pub(super) fn purge(rows: &mut Rows<'_, impl Tables>, now: Moment, purge: &Purge
         }
     }
     Ok(Ok(Outcome::Purged))
+}
+
+/// A purge that is refused takes no place in the count.
+pub(super) fn purge_within(rows: &mut Rows<'_, impl Tables>, now: Moment, within: &PurgeWithin) -> Ruled {
+    let PurgeWithin { purge: wanted, limit } = within;
+    if limit.limit > MAX_PURGES_COUNTED {
+        return Ok(Err(Rejection::FieldTooLong));
+    }
+    let key = PurgeCount::key(&wanted.client, &limit.subject);
+    let mut count = rows.get::<PurgeCount>(Table::PurgeCounts, &key)?.unwrap_or_default();
+    let due_ms = count.until_ms;
+    if let Err(after_ms) = count.count(limit, now.log_time_ms) {
+        return Ok(Err(Rejection::TooManyPurges { after_ms }));
+    }
+    let outcome = match purge(rows, now, wanted)? {
+        Ok(outcome) => outcome,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    once::keep(rows, due_ms, Table::PurgeCounts, &key);
+    once::forget_at(rows, count.until_ms, Table::PurgeCounts, &key);
+    rows.put(Table::PurgeCounts, &key, &count)?;
+    Ok(Ok(outcome))
 }
 
 /// The asset with this id, if `client` may write it and the precondition holds.

@@ -139,5 +139,6 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::CompleteUpload(complete) => upload::complete(rows, now, proposal.request, complete),
         Command::EndUpload(end) => upload::end(rows, now, end),
         Command::DeleteAssets(delete) => asset::delete_all(rows, delete),
+        Command::PurgeWithin(within) => asset::purge_within(rows, now, within),
     }
 }

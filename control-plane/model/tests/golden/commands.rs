@@ -6,14 +6,15 @@ use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, BlobHash, ClientStatus, Command,
     CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState,
     HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset,
-    PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, RegisterClient, RevokeToken, RotateSecret,
-    SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UsageCounts, UsageReport, UseRefreshToken, Visibility,
+    PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PutAsset, PutAssetAs, RegisterClient, RevokeToken,
+    RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UsageCounts, UsageReport, UseRefreshToken,
+    Visibility,
 };
 
 use super::{Golden, administrator, asset_id, client, record, request, upload, upload_id};
 
 /// How many commands there are.
-const COMMANDS: usize = 39;
+const COMMANDS: usize = 40;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -57,6 +58,7 @@ fn number(command: &Command) -> usize {
         Command::CompleteUpload(_) => 36,
         Command::EndUpload(_) => 37,
         Command::DeleteAssets(_) => 38,
+        Command::PurgeWithin(_) => 39,
     }
 }
 
@@ -200,6 +202,13 @@ fn of_clients() -> Vec<(&'static str, Command)> {
         ("-present", put(Precondition::Present)),
         ("", Command::DeleteAsset(delete)),
         ("", Command::PurgeAssets(PurgeAssets { client: client(), pattern: "bilder/*".into() })),
+        (
+            "",
+            Command::PurgeWithin(PurgeWithin {
+                purge: PurgeAssets { client: client(), pattern: "bilder/*".into() },
+                limit: PurgeLimit { subject: [0xCC; 16], limit: 300, span_ms: 60_000 },
+            }),
+        ),
         ("", Command::DescribeAsset(DescribeAsset { patch: patch.clone(), visibility: Some(Visibility::Restricted) })),
         ("-visibility-kept", Command::DescribeAsset(DescribeAsset { patch: patch.clone(), visibility: None })),
         ("", Command::PatchAsset(patch)),

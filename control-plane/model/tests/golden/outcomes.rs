@@ -8,7 +8,7 @@ use super::{Golden, administrator, asset, asset_id, client, record, upload};
 
 /// How many outcomes and rejections there are.
 const OUTCOMES: usize = 15;
-const REJECTIONS: usize = 40;
+const REJECTIONS: usize = 41;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -80,6 +80,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::UploadLength,
         Rejection::TooManyUploads,
         Rejection::TooManyParts,
+        Rejection::TooManyPurges { after_ms: 59_999 },
     ]
 }
 
@@ -147,6 +148,7 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::UploadLength => (37, "upload_length"),
         Rejection::TooManyUploads => (38, "too_many_uploads"),
         Rejection::TooManyParts => (39, "too_many_parts"),
+        Rejection::TooManyPurges { .. } => (40, "too_many_purges"),
     }
 }
 

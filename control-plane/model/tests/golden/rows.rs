@@ -3,7 +3,7 @@
 use ncore_model::{
     Account, Administrator, Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts,
     JoinToken, JoinTokenId, Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Plan, Purge,
-    RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, Upload, UsageCounts, UsageMark, UsageReport,
+    PurgeCount, RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, Upload, UsageCounts, UsageMark, UsageReport,
 };
 
 use super::{Golden, administrator, asset, asset_id, client, record, upload};
@@ -92,6 +92,7 @@ pub(super) fn all() -> Vec<Golden> {
                 counts: vec![HourCounts { client: client(), hour: 472_222, counts: UsageCounts::default() }],
             },
         ),
+        record("row.purge_count", &PurgeCount { at_ms: vec![1_700_000_000_000, 1_700_000_000_001], until_ms: 1_700_000_060_001 }),
         record("row.purge", &Purge { client: client(), pattern: "bilder/*".into(), at_ms: 1_700_000_000_000 }),
         record(
             "row.node_report",

@@ -1,9 +1,9 @@
 //! Commands about assets, and the blobs behind them.
 
 use ncore_model::{
-    Asset, AssetId, BlobHash, ClientId, ClientStatus, Command, DeleteAsset, DescribeAsset, MoveAsset, NodeId, NodeState, Outcome,
-    PatchAsset, Precondition, Proposal, PurgeAssets, PutAsset, PutAssetAs, Query, Rejection, SchemaRange, SetClientStatus, Table,
-    Visibility, apply,
+    Asset, AssetId, BlobHash, ClientId, ClientStatus, Command, DeleteAsset, DescribeAsset, MAX_PURGES_COUNTED, MoveAsset, NodeId,
+    NodeState, Outcome, PatchAsset, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PutAsset, PutAssetAs, Query, Rejection,
+    SchemaRange, SetClientStatus, Table, Visibility, apply,
 };
 
 use crate::{
@@ -203,6 +203,11 @@ fn moves() -> Vec<Case> {
     ]
 }
 
+fn purge_within(client: &ClientId, pattern: &str, limit: u32) -> Command {
+    let purge = PurgeAssets { client: client.clone(), pattern: pattern.into() };
+    Command::PurgeWithin(PurgeWithin { purge, limit: PurgeLimit { subject: [7; 16], limit, span_ms: 1_000 } })
+}
+
 fn describe(client: &ClientId, asset: &AssetId, visibility: Option<Visibility>) -> Command {
     let patch = PatchAsset { mime: None, ..patch(client, asset) };
     Command::DescribeAsset(DescribeAsset { patch, visibility })
@@ -237,7 +242,18 @@ fn visibilities() -> Vec<Case> {
 fn purges() -> Vec<Case> {
     let (world, client) = World::with_client();
     let blocked = with_status(&world, &client, ClientStatus::Suspended);
+    let (counting, counted) = counting();
+    let within = |limit| purge_within(&counted, "*", limit);
+    let mut once = counting.clone();
+    assert_eq!(once.apply(within(2)), Outcome::Purged);
+    let never = Rejection::TooManyPurges { after_ms: u64::MAX - counting.now_ms - 1 };
     vec![
+        Case::new("the second of two", &once, within(2), Outcome::Purged),
+        Case::rejected("the second of one, a millisecond later", &once, within(1), Rejection::TooManyPurges { after_ms: 999 }),
+        Case::rejected("one of none", &counting, within(0), never),
+        Case::rejected("of too many to count", &counting, within(MAX_PURGES_COUNTED + 1), Rejection::FieldTooLong),
+        Case::rejected("counted, by nobody", &counting, purge_within(&nobody(), "*", 2), Rejection::ClientUnknown),
+        Case::rejected("counted too early", &world, purge_within(&client, "*", 2), Rejection::SchemaTooLow { needed: 7, level: 1 }),
         Case::new("a purge", &world, purge(&client, "img/*"), Outcome::Purged),
         Case::rejected("a long pattern", &world, purge(&client, &"x".repeat(LONG)), Rejection::FieldTooLong),
         Case::rejected("nobody", &world, purge(&nobody(), "*"), Rejection::ClientUnknown),
@@ -324,6 +340,47 @@ fn a_free_path_is_anybodys() {
     let taken = world.asset(put(&other, "a.txt", 1));
     assert_ne!(taken.id, asset.id);
     assert_eq!(taken.client, other);
+}
+
+/// In no stretch of log time there are more purges of a subject than its limit, whatever clocks do; who is refused is told when to come again,
+/// and is let in then; and nothing is kept of a subject whose purges are over.
+#[test]
+fn purges_are_held_to_their_limit() {
+    let (mut world, client) = counting();
+    let other = world.client();
+    let began_ms = world.now_ms;
+    let log_time_ms = |world: &World| world.tables.cluster().expect("reads").expect("a cluster").log_time_ms;
+    let mut purged = Vec::new();
+    for step in 0..400_u64 {
+        // Every now and then by a leader whose clock is behind.
+        world.now_ms = began_ms + (step * 17).saturating_sub(if step % 9 == 0 { 100 } else { 0 });
+        let outcome = world.apply(purge_within(&client, "*", 5));
+        let now_ms = log_time_ms(&world);
+        match outcome {
+            Outcome::Purged => purged.push(now_ms),
+            Outcome::Rejected(Rejection::TooManyPurges { after_ms }) => {
+                assert_eq!(now_ms + after_ms, purged[purged.len() - 5] + 1_000, "it says when");
+            }
+            outcome => panic!("{outcome:?}"),
+        }
+        assert!(step > 4 || world.apply(purge_within(&other, "*", 5)) == Outcome::Purged, "clients are counted apart");
+    }
+    let most = purged.iter().map(|begin| purged.iter().filter(|at| (*begin..begin + 1_000).contains(*at)).count()).max();
+    assert_eq!(most, Some(5));
+    assert!(purged.len() >= 5 * 6, "{} of a limit of 5 in each of nearly 7 seconds", purged.len());
+    assert!(!world.table(Table::PurgeCounts).is_empty());
+    world.now_ms += 2_000;
+    assert_eq!(world.apply(purge(&client, "another")), Outcome::Purged);
+    assert_eq!(world.table(Table::PurgeCounts), []);
+}
+
+/// A cluster at level 7 with a client.
+fn counting() -> (World, ClientId) {
+    let (mut world, client) = World::with_client();
+    for level in 2..=7 {
+        assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
+    }
+    (world, client)
 }
 
 /// Purges are kept for 10,000 entries at least, and do not pile up for ever.

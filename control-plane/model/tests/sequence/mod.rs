@@ -8,10 +8,10 @@ use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AppendUpload, AssetId, AssetRef, BlobHash,
     ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload,
     Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
-    NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PutAsset,
-    PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId, RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange,
-    SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, Upload, UploadId, UploadPart, UploadTarget, UsageCounts, UsageReport,
-    UseRefreshToken, Visibility, apply,
+    NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit,
+    PurgeWithin, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId, RevokeToken, RotateSecret,
+    SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, Upload, UploadId, UploadPart, UploadTarget,
+    UsageCounts, UsageReport, UseRefreshToken, Visibility, apply,
 };
 use proptest::prelude::*;
 
@@ -102,6 +102,7 @@ enum Action {
     Complete { upload: u8, visibility: Option<Visibility>, short: bool },
     End { upload: u8 },
     Purge { client: u8 },
+    PurgeWithin { client: u8, limit: u32 },
     Report { node: u8, incarnation: u64, sequence: u64, exceptions: u64 },
     Usage { node: u8, incarnation: u64, sequence: u64, client: u8, hours_ago: u32 },
     Raise { by: u32 },
@@ -190,6 +191,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(upload, visibility, short)| Action::Complete { upload, visibility, short }),
         3 => any::<u8>().prop_map(|upload| Action::End { upload }),
         1 => any_client().prop_map(|client| Action::Purge { client }),
+        1 => (any_client(), 0u32..3).prop_map(|(client, limit)| Action::PurgeWithin { client, limit }),
         2 => (any::<u8>(), 0u64..3, 0u64..6, prop_oneof![9 => 0u64..3, 1 => 999u64..1_002])
             .prop_map(|(node, incarnation, sequence, exceptions)| Action::Report { node, incarnation, sequence, exceptions }),
         4 => (any::<u8>(), 0u64..3, 0u64..6, any_client(), prop_oneof![4 => 0u32..3, 1 => 330u32..340])
@@ -410,6 +412,10 @@ impl Script {
                 client: self.client(*client),
                 token: format!("{token:032x}"),
                 expires_at_ms: (self.now_ms + expires_in_ms).saturating_sub(2 * REQUEST_RETENTION_MS),
+            }),
+            Action::PurgeWithin { client, limit } => Command::PurgeWithin(PurgeWithin {
+                purge: PurgeAssets { client: self.client(*client), pattern: "folder/*".into() },
+                limit: PurgeLimit { subject: [1; 16], limit: *limit, span_ms: 60_000 },
             }),
             Action::Purge { client } => Command::PurgeAssets(PurgeAssets { client: self.client(*client), pattern: "folder/*".into() }),
             Action::Place { client, prefix, region, copies } => Command::SetPlacement(SetPlacement {

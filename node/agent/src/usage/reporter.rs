@@ -3,9 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use ncore_control::{Change, Committed, ControlPlane};
-use ncore_model::{Command, Outcome, Query, Rejection, RequestId, UsageReport};
+use ncore_model::{Command, Outcome, Query, Rejection, RequestId, UsageMark, UsageReport};
 use ncore_telemetry::Usage;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,15 +24,25 @@ use crate::{
 pub(crate) struct UsageReporter {
     control: Arc<dyn ControlPlane>,
     usage: Arc<Usage>,
-    incarnation: u64,
     settings: UsageSettings,
     metrics: Arc<AgentMetrics>,
     spool: Spool,
     pending: Pending,
     /// The report that is proposed until it is taken.
     under_way: Option<UsageReport>,
-    /// The sequence of the last report of this life.
-    sequence: u64,
+    /// The place of the last report.
+    last: UsageMark,
+}
+
+/// What the cluster says of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// It is taken.
+    Taken,
+    /// It was taken before: the answer was lost, or this is another life.
+    TakenBefore,
+    /// It is not, or nobody knows.
+    None,
 }
 
 /// What became of a step.
@@ -57,7 +67,8 @@ impl UsageReporter {
         metrics: Arc<AgentMetrics>,
     ) -> Self {
         let (spool, pending) = (Spool::new(dir), Pending::default());
-        Self { control, usage, incarnation, settings, metrics, spool, pending, under_way: None, sequence: 0 }
+        let last = UsageMark { incarnation, sequence: 0 };
+        Self { control, usage, settings, metrics, spool, pending, under_way: None, last }
     }
 
     /// Runs until `stop`, and then reports what was counted to the end.
@@ -77,6 +88,9 @@ impl UsageReporter {
     async fn take_up(&mut self) -> Result<(), AgentError> {
         let (spool, node) = (self.spool.clone(), self.control.node_id());
         let Spooled { report, rest } = blocking(move || spool.read(node).map_err(AgentError::Spool)).await?;
+        // A life whose clock is behind that of an earlier one goes on with the order of that: a report that is not later than the last one
+        // would be taken for one that was taken.
+        self.last = report.as_ref().map_or(self.last, |report| report.mark().max(self.last));
         self.under_way = report;
         let dropped = rest.into_iter().map(|counts| self.pending.add(counts)).filter(|found_a_place| !found_a_place).count();
         add(&self.metrics.usage_dropped, dropped as u64);
@@ -85,6 +99,7 @@ impl UsageReporter {
 
     /// Collects, and proposes until everything is taken or something is in the way.
     async fn report(&mut self, stop: &CancellationToken) -> Result<(), AgentError> {
+        let began = Instant::now();
         let collected = self.usage.collect();
         let has_new = !collected.is_empty();
         add(&self.metrics.usage_dropped, self.pending.collect(collected));
@@ -95,8 +110,9 @@ impl UsageReporter {
             let step = self.step(stop).await?;
             set(&self.metrics.usage_pending, self.pending.len() as u64);
             match step {
-                Step::Taken => {}
-                Step::Done | Step::NotNow => return Ok(()),
+                // What is left is on disk, and what was counted meanwhile is not.
+                Step::Taken if began.elapsed() < self.settings.every / 2 => {}
+                Step::Taken | Step::Done | Step::NotNow => return Ok(()),
             }
         }
     }
@@ -107,8 +123,8 @@ impl UsageReporter {
             if counts.is_empty() {
                 return Ok(Step::Done);
             }
-            self.sequence += 1;
-            let (node, incarnation, sequence) = (self.control.node_id(), self.incarnation, self.sequence);
+            self.last.sequence += 1;
+            let (node, UsageMark { incarnation, sequence }) = (self.control.node_id(), self.last);
             self.under_way = Some(UsageReport { node, incarnation, sequence, counts });
             if !self.keep().await? {
                 self.take_back();
@@ -116,15 +132,17 @@ impl UsageReporter {
             }
         }
         let Some(report) = self.under_way.clone() else { return Ok(Step::Done) };
-        let taken = stop.run_until_cancelled(self.propose(report)).await;
-        Ok(if taken.transpose()?.unwrap_or(false) {
+        let answer = stop.run_until_cancelled(self.propose(report)).await.transpose()?.unwrap_or(Answer::None);
+        let (counter, step) = match answer {
+            Answer::Taken => (&self.metrics.usage_reports, Step::Taken),
+            Answer::TakenBefore => (&self.metrics.usage_reports_repeated, Step::Taken),
+            Answer::None => (&self.metrics.usage_reports_failed, Step::NotNow),
+        };
+        add(counter, 1);
+        if step == Step::Taken {
             self.under_way = None;
-            add(&self.metrics.usage_reports, 1);
-            Step::Taken
-        } else {
-            add(&self.metrics.usage_reports_failed, 1);
-            Step::NotNow
-        })
+        }
+        Ok(step)
     }
 
     /// A report that is not on disk was not proposed: it is none.
@@ -146,12 +164,11 @@ impl UsageReporter {
         Ok(written.is_ok())
     }
 
-    /// Whether the report is taken, now or before.
-    async fn propose(&self, report: UsageReport) -> Result<bool, AgentError> {
+    async fn propose(&self, report: UsageReport) -> Result<Answer, AgentError> {
         let (replica, node, mark) = (Arc::clone(self.control.replica()), report.node, report.mark());
         let taken = blocking(move || replica.usage_mark(node).map_err(AgentError::Row)).await?;
         if taken.is_some_and(|taken| taken >= mark) {
-            return Ok(true);
+            return Ok(Answer::TakenBefore);
         }
         let change = Change {
             request: RequestId(*Uuid::now_v7().as_bytes()),
@@ -161,15 +178,15 @@ impl UsageReporter {
         };
         Ok(match self.control.propose(change).await {
             // It is not later than what was taken, and was made once: so it was taken itself.
-            Ok(Committed { outcome: Outcome::Rejected(Rejection::Superseded), .. }) => true,
+            Ok(Committed { outcome: Outcome::Rejected(Rejection::Superseded), .. }) => Answer::TakenBefore,
             Ok(Committed { outcome: Outcome::Rejected(rejection), .. }) => {
                 tracing::debug!(%rejection, "a report of usage was rejected");
-                false
+                Answer::None
             }
-            Ok(_) => true,
+            Ok(_) => Answer::Taken,
             Err(error) => {
                 tracing::debug!(%error, "a report of usage was not taken");
-                false
+                Answer::None
             }
         })
     }

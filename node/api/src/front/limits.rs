@@ -18,8 +18,8 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use ncore_domain::{Domain, Principal};
-use ncore_limits::{Class, Limiter, Standing, Verdict};
-use ncore_model::Scope;
+use ncore_limits::{Class, Limiter, Policy, Standing, Verdict};
+use ncore_model::{PurgeLimit, Scope};
 
 use super::{PeerAddress, at};
 use crate::{
@@ -40,6 +40,8 @@ pub(crate) struct Turnstile {
 struct Standings {
     first: OnceLock<Standing>,
     second: OnceLock<Standing>,
+    /// What the log said of the second, which is what counts then.
+    last: OnceLock<Standing>,
 }
 
 impl Turnstile {
@@ -53,6 +55,22 @@ impl Turnstile {
             Some(Scope::CachePurge) => self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, Class::Purge).await),
             Some(Scope::AssetsRead | Scope::AssetsWrite | Scope::MetricsRead) | None => Ok(()),
         }
+    }
+
+    /// The limit that the log holds purges with this token to. Nodes count in memory, and what one of them knew is lost with it; the log
+    /// forgets nothing.
+    pub(crate) fn purge_limit(&self, principal: &Principal) -> Option<PurgeLimit> {
+        let (Policy { limit, span_ms }, subject) = self.limiter.limit_of(principal.client.as_str(), &principal.token_id, Class::Purge)?;
+        Some(PurgeLimit { subject, limit, span_ms })
+    }
+
+    /// What a purge is refused with that the log did not let in, and for how long it will not.
+    pub(crate) fn purge_refused(&self, limit: &PurgeLimit, frees_in_ms: u64) -> Problem {
+        let policy = Policy { limit: limit.limit, span_ms: limit.span_ms };
+        let standing = Standing { class: Class::Purge, policy, remaining: 0, frees_in_ms };
+        // It is asked once.
+        let _ = self.standings.last.set(standing);
+        refusal(&standing)
     }
 
     /// Counts a request whose token is not good, and gives what it is refused with.
@@ -123,7 +141,7 @@ fn refusal(standing: &Standing) -> Problem {
 
 /// The headers, if a limit holds. The older ones have room for one limit: the one of which less is left.
 fn say(standings: &Standings, headers: &mut HeaderMap) {
-    let all = || standings.first.get().into_iter().chain(standings.second.get());
+    let all = || standings.first.get().into_iter().chain(standings.last.get().or_else(|| standings.second.get()));
     let Some(tightest) = all().min_by_key(|standing| standing.remaining) else { return };
     let (mut policies, mut limits) = (String::new(), String::new());
     for standing in all() {

@@ -5,8 +5,8 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use ncore_domain::AckLevel;
-use ncore_model::{AssetGlob, Scope};
+use ncore_domain::{AckLevel, ChangeError};
+use ncore_model::{AssetGlob, Rejection, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ use super::{
     shape,
 };
 use crate::{
-    front::{Shared, at},
+    front::{Shared, Turnstile, at},
     problem::{Kind, Problem},
 };
 
@@ -34,7 +34,15 @@ pub(super) async fn purge(State(domain): Shared, request: Request) -> Result<Res
     let Wanted { pattern } = json::parse(&head.headers, body).await?;
     let glob = AssetGlob::parse(&pattern).map_err(|error| Problem::new(Kind::InvalidField, error.to_string()))?;
     let level = ack::level(&head.headers, AckLevel::Committed);
-    let purged = domain.assets().purge(&caller.client, &pattern, glob, once.as_ref(), level).await?;
+    let turnstile = head.extensions.get::<Turnstile>();
+    let limit = turnstile.and_then(|turnstile| turnstile.purge_limit(&caller));
+    let purged = domain.assets().purge(&caller.client, &pattern, glob, once.as_ref(), level, limit).await;
+    let purged = purged.map_err(|error| match (turnstile, limit, &error) {
+        (Some(turnstile), Some(limit), ChangeError::Rejected { rejection: Rejection::TooManyPurges { after_ms }, .. }) => {
+            turnstile.purge_refused(&limit, *after_ms)
+        }
+        _ => error.into(),
+    })?;
     let document = shape::Purged { purged: purged.assets, revision: purged.revision.to_string() };
     Ok(at(purged.revision, ack::say(&purged.acknowledged, json::respond(StatusCode::OK, &document))))
 }

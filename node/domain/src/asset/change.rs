@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ncore_model::{
     Asset, AssetGlob, AssetId, AssetPath, AssetRef, ClientId, Command, DeleteAsset, DeleteAssets, Deletion, DescribeAsset, MoveAsset,
-    Outcome, PatchAsset, Precondition, PurgeAssets, ReadTables, Revision, Table, TableError, Visibility,
+    Outcome, PatchAsset, Precondition, PurgeAssets, PurgeLimit, ReadTables, Revision, Table, TableError, Visibility,
 };
 
 use super::{
@@ -189,7 +189,7 @@ impl Assets {
     }
 
     /// Has whatever is cached of the assets of `client` that match `pattern` dropped on every node. The assets stay. They are
-    /// counted in a view that includes the purge.
+    /// counted in a view that includes the purge. The log holds it to the limit, from schema level 7 on.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -200,6 +200,7 @@ impl Assets {
         glob: AssetGlob,
         once: Option<&OnceKey>,
         level: AckLevel,
+        limit: Option<PurgeLimit>,
     ) -> Result<Purged, ChangeError> {
         let once = once.map(|key| {
             let mut payload = Payload::new();
@@ -207,7 +208,7 @@ impl Assets {
             key.within(client, "purge_assets", &payload)
         });
         let purge = PurgeAssets { client: client.clone(), pattern: pattern.to_owned() };
-        let committed = self.cluster.change(Command::PurgeAssets(purge), once).await?;
+        let committed = self.purge_within(purge, once, limit).await?;
         if committed.outcome != Outcome::Purged {
             return Err(ChangeError::Unexpected);
         }

@@ -107,7 +107,7 @@ async fn a_purge_counts_the_assets_of_its_client() {
     put(&rig, &other, "img/0.png", b"of another").await;
     for (pattern, expected) in [("img/*", 3), ("img/*.png", 2), ("img/1.png", 1), ("**", 4), ("none/*", 0), ("/js/a.js", 1)] {
         let glob = AssetGlob::parse(pattern).expect("a glob");
-        let purged = rig.domain.assets().purge(&client, pattern, glob, None, AckLevel::Committed).await.expect("purged");
+        let purged = rig.domain.assets().purge(&client, pattern, glob, None, AckLevel::Committed, None).await.expect("purged");
         assert_eq!(purged.assets, expected, "{pattern}");
         assert_eq!(purged.revision, rig.domain.revision());
     }
