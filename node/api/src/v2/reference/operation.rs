@@ -82,7 +82,7 @@ pub(super) struct Success {
 }
 
 /// What any request may meet.
-const OF_ALL: [Kind; 6] = [Kind::InvalidHeader, Kind::RevisionLost, Kind::Behind, Kind::Unavailable, Kind::Unknown, Kind::Internal];
+const OF_ALL: [Kind; 7] = [Kind::InvalidHeader, Kind::RevisionUnknown, Kind::RevisionLost, Kind::Behind, Kind::Unavailable, Kind::Unknown, Kind::Internal];
 /// What a request with a token may meet.
 const OF_TOKENS: [Kind; 6] =
     [Kind::TokenMissing, Kind::TokenMalformed, Kind::TokenInvalid, Kind::AddressNotAllowed, Kind::SiteNotAllowed, Kind::Fenced];
