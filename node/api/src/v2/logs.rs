@@ -132,18 +132,14 @@ impl LogQuery {
                 filters.push_str(&format!("&{name}={}", percent::query(value)));
             }
         }
-        let seconds = |name: &'static str| {
-            let parse = |text: &str| text.parse::<u64>().map_err(|_| invalid(format!("{name} is a time in Unix seconds")));
-            one(name)?.map(parse).transpose()
-        };
+        let seconds = |name| query.number(name).map_err(|error| invalid(error.to_string()));
         let (from, until) = (seconds("from")?, seconds("to")?);
         if let (Some(from), Some(until)) = (from, until)
             && from >= until
         {
             return Err(invalid("from must be before to"));
         }
-        let limit = one("limit")?.map(str::parse::<u64>).transpose().ok().filter(|limit| *limit != Some(0));
-        let limit = limit.ok_or_else(|| invalid("limit is a whole number of at least 1"))?;
+        let limit = query.limit(LIMIT_DEFAULT, LIMIT_MAX).map_err(|error| invalid(error.to_string()))?;
         Ok(Self {
             query: AccessQuery {
                 from_us: from.map(|seconds| seconds.saturating_mul(US_PER_S)),
@@ -152,7 +148,7 @@ impl LogQuery {
                 prefix: one("prefix")?.map(str::to_owned),
                 ..AccessQuery::default()
             },
-            limit: limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
+            limit,
             cursor: one("cursor")?.map(str::to_owned),
             filters,
         })

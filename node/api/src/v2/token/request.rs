@@ -8,7 +8,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::OauthError;
-use crate::v2::message::{form, json};
+use crate::v2::{
+    message::{form, json},
+    written,
+};
 
 /// A request for a token, complete and in one way only.
 pub(super) struct TokenRequest {
@@ -34,10 +37,14 @@ pub(super) enum Grant {
 /// The parameters in the body. Others are ignored (RFC 6749, section 3.2). `Debug` is left out: it has a secret.
 #[derive(Default, Deserialize, JsonSchema)]
 pub(in crate::v2) struct Parameters {
+    #[schemars(extend("enum" = ["client_credentials", "refresh_token", "", null]))]
     grant_type: Option<String>,
     client_id: Option<String>,
+    /// Or `client_secret`; not beside HTTP Basic.
     #[serde(alias = "client_secret")]
     secret: Option<String>,
+    /// Of those that the client has, with spaces between them; all of them if it is left out.
+    #[schemars(regex(pattern = written::SCOPES))]
     scope: Option<String>,
     token: Option<String>,
     refresh_token: Option<String>,
