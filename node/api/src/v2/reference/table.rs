@@ -152,30 +152,30 @@ pub(super) const SECRET: Operation = Operation {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The parameters in a body. A form has no `null`.
-fn parameters(schemas: &mut SchemaGenerator, media_type: &str) -> Value {
-    if media_type != FORM {
-        return schema::<token::Parameters>(schemas);
-    }
-    let mut form = token::Parameters::json_schema(schemas).to_value();
-    for property in form["properties"].as_object_mut().into_iter().flat_map(|properties| properties.values_mut()) {
+/// These parameters in a body. A form has no `null`.
+fn parameters(schemas: &mut SchemaGenerator, media_type: &str, names: &[&str]) -> Value {
+    let mut all = token::Parameters::json_schema(schemas).to_value();
+    let Some(properties) = all["properties"].as_object_mut() else { return all };
+    properties.retain(|name, _| names.contains(&name.as_str()));
+    for property in properties.values_mut().filter(|_| media_type == FORM) {
         property["type"] = json!("string");
         if let Some(values) = property.get_mut("enum").and_then(Value::as_array_mut) {
             values.retain(|value| !value.is_null());
         }
     }
-    form
+    all
 }
 
 fn about_a_token(schemas: &mut SchemaGenerator, media_type: &str) -> Value {
     let token = json!({ "required": ["token"], "properties": { "token": { "type": "string", "minLength": 1 } } });
-    json!({ "allOf": [parameters(schemas, media_type), token] })
+    json!({ "allOf": [parameters(schemas, media_type, &["client_id", "secret", "token"]), token] })
 }
 
 fn for_a_token(schemas: &mut SchemaGenerator, media_type: &str) -> Value {
     let by_secret = json!({ "properties": { "grant_type": { "enum": ["client_credentials", "", null] } } });
     let by_token = json!({ "required": ["refresh_token"], "properties": { "refresh_token": { "type": "string", "minLength": 1 } } });
-    json!({ "allOf": [parameters(schemas, media_type), { "anyOf": [by_secret, by_token] }] })
+    let names = ["grant_type", "client_id", "secret", "scope", "refresh_token"];
+    json!({ "allOf": [parameters(schemas, media_type, &names), { "anyOf": [by_secret, by_token] }] })
 }
 
 fn issue() -> Operation {
