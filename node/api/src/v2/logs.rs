@@ -23,7 +23,7 @@ use super::{
     message::{form, json},
 };
 use crate::{
-    front::Shared,
+    front::{Shared, presented},
     problem::{Kind, Problem},
 };
 
@@ -39,6 +39,7 @@ const LIMIT_MAX: usize = 1_000;
 async fn viewer(domain: &Domain, head: &Parts) -> Result<Viewer, Problem> {
     if auth::shows_administrator(&head.headers) {
         auth::administrator(domain, head).await?;
+        presented(&head.headers)?;
         return Ok(Viewer::Operator);
     }
     let caller = auth::authorize(domain, head, Scope::MetricsRead).await?;
