@@ -7,9 +7,10 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ncore-target
 NCORE := $(CARGO_TARGET_DIR)/release/ncore
 SEEDS ?= 20
 SECONDS ?= 60
+API_SECONDS ?= 320
 FUZZ_TARGETS := paths globs ranges records signed api
 
-.PHONY: help dev test prove build setup fmt lint licences bench fuzz clean-dev
+.PHONY: help dev test prove build setup fmt lint licences bench fuzz check-api clean-dev
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -45,6 +46,9 @@ bench: build ## Measure beside nginx and etcd, and followers beside learners
 fuzz: ## Fuzz everything that is parsed from outside (SECONDS=60 each; needs nightly and cargo-fuzz)
 	@cd cluster-tests/fuzz && for target in $(FUZZ_TARGETS); do \
 		cargo +nightly fuzz run --fuzz-dir . -s none -O $$target -- -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 || exit 1; done
+
+check-api: build ## Hold a node against its OpenAPI document with schemathesis (API_SECONDS=320; needs Python)
+	@cluster-tests/check-the-api $(NCORE) $(API_SECONDS)
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev

@@ -1,5 +1,6 @@
 """What check-authlib does with authlib: see there."""
 
+import collections
 import json
 import sys
 import time
@@ -12,6 +13,18 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 with open(sys.argv[1]) as file:
     client = json.load(file)
 nodes = sys.argv[2:]
+# What was sent, by the status of its answer.
+answers = collections.Counter()
+send = requests.Session.send
+
+
+def counted(session, request, **how):
+    answer = send(session, request, **how)
+    answers[answer.status_code] += 1
+    return answer
+
+
+requests.Session.send = counted
 
 
 def metadata_of(node):
@@ -122,3 +135,5 @@ print("a refresh token that was used twice ended its family, at every node")
 wrong = OAuth2Session(client["client_id"], "ncs_wrong", token_endpoint=f"{nodes[0]}/api/v2/auth/token")
 refused(401, "invalid_client", lambda: wrong.fetch_token(grant_type="client_credentials"))
 print("a wrong secret is invalid_client")
+by_status = ", ".join(f"{count} with {status}" for status, count in sorted(answers.items()))
+print(f"{sum(answers.values())} requests of authlib and requests at {len(nodes)} nodes, each answered as it had to be: {by_status}")

@@ -35,6 +35,10 @@ impl FromStr for Revision {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (lineage, index) = text.split_once('.').ok_or(RevisionParseError)?;
+        // `parse` takes a sign as well, which no revision is written with.
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Err(RevisionParseError);
+        }
         let lineage = lineage.parse().map_err(|_| RevisionParseError)?;
         let index = index.parse().map_err(|_| RevisionParseError)?;
         Ok(Self { lineage, index })

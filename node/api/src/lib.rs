@@ -45,8 +45,8 @@
 //!
 //! * `X-Request-Id`: the caller's own if it is sane, or a new one.
 //! * `X-NCore-Revision`: the state was at least that new. A request that presents one is answered from a state that includes it,
-//!   or with 503 `behind` after the deadline. One of another history is 409 `revision_lost`: drop it and ask again. (Not 410,
-//!   which says that the *resource* is gone, and may be cached.)
+//!   or with 503 `behind` after the deadline. One that no node has is 400 `revision_unknown`, where a leader confirms that. One of
+//!   another history is 409 `revision_lost`: drop it and ask again. (Not 410, which says that the *resource* is gone, and may be cached.)
 //! * `X-NCore-Ack` on changes that end something: `committed`, `all` or `all_except_serving`, with the ids of those nodes in
 //!   `X-NCore-Ack-Except`. `Prefer: ack=all` waits until no node acts on what was before.
 //! * `RateLimit`, `RateLimit-Policy` and `X-RateLimit-*`, where the request counts for a limit; 429 when that is reached.

@@ -55,6 +55,7 @@ pub(crate) enum Kind {
     PreconditionFailed,
     KeyReused,
     RevisionLost,
+    RevisionUnknown,
     UploadTooLarge,
     BodyTooLarge,
     DiskFull,
@@ -92,7 +93,7 @@ pub(crate) struct Row {
 
 impl Kind {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 49] = [
+    pub(crate) const ALL: [Self; 50] = [
         Self::TokenMissing,
         Self::TokenMalformed,
         Self::TokenInvalid,
@@ -129,6 +130,7 @@ impl Kind {
         Self::PreconditionFailed,
         Self::KeyReused,
         Self::RevisionLost,
+        Self::RevisionUnknown,
         Self::UploadTooLarge,
         Self::BodyTooLarge,
         Self::DiskFull,
@@ -185,6 +187,7 @@ impl Kind {
             Self::PreconditionFailed => refused(412, "precondition_failed", "Precondition failed"),
             Self::KeyReused => refused(422, "idempotency_key_reused", "Idempotency key was used for another request"),
             Self::RevisionLost => refused(409, "revision_lost", "The revision is of a history that was lost"),
+            Self::RevisionUnknown => refused(400, "revision_unknown", "No node has the revision"),
             Self::UploadTooLarge => refused(413, "upload_too_large", "Upload exceeds the per file limit"),
             Self::BodyTooLarge => refused(413, "body_too_large", "Request body is too large"),
             Self::DiskFull => row(507, "disk_full", "Insufficient storage", Retry::Never, None),

@@ -20,6 +20,7 @@ mod sign;
 mod status;
 mod token;
 mod upload;
+mod written;
 
 use std::sync::Arc;
 

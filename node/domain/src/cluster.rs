@@ -8,7 +8,7 @@ use ncore_replica::View;
 use tokio::{task::spawn_blocking, time::Instant};
 use uuid::Uuid;
 
-use crate::error::{ChangeError, StateError};
+use crate::error::{ChangeError, RevisionError, StateError};
 
 /// Something that was read, and the revision of the view that it was read in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +48,29 @@ impl Cluster {
         self.plane.replica().revision()
     }
 
-    /// Waits until this node has applied `revision`.
-    pub(crate) async fn wait_for(&self, revision: Revision) -> Result<(), ReadError> {
-        self.plane.wait_for(revision, self.request_deadline).await
+    /// Waits until this node has applied `revision`, unless no node has it.
+    ///
+    /// A revision that was handed out is in the state that a leader confirms from now on. So if that does not have it, it was made up, or is
+    /// of another cluster. The leader is asked only about what takes longer than the lag of a node in touch.
+    pub(crate) async fn wait_for(&self, revision: Revision) -> Result<(), RevisionError> {
+        let end = Instant::now() + self.request_deadline;
+        match self.plane.wait_for(revision, LAG.min(self.request_deadline)).await {
+            Err(ReadError::Behind { .. }) => {}
+            settled => return Ok(settled?),
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        let mut arrival = self.plane.wait_for(revision, left);
+        tokio::select! {
+            biased;
+            arrived = &mut arrival => return Ok(arrived?),
+            Ok(_) = self.plane.read_index(left) => {}
+        }
+        // With that, this node has all that there was.
+        let newest = self.revision();
+        if newest < revision {
+            return Err(RevisionError::Unknown { wanted: revision, newest });
+        }
+        Ok(arrival.await?)
     }
 
     /// Waits until this node has applied everything that was acknowledged before this call.
@@ -98,3 +118,6 @@ impl Cluster {
         }
     }
 }
+
+/// How long a node in touch with the cluster may take to learn of a change.
+const LAG: Duration = Duration::from_millis(100);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ncore_control::{ControlPlane, ReadError};
+use ncore_control::ControlPlane;
 use ncore_freshness::Fences;
 use ncore_identity::ClusterKey;
 use ncore_model::Revision;
@@ -14,7 +14,7 @@ use crate::{
     cluster::{Cluster, Seen},
     copies::Copies,
     credentials::{Administrators, Clients, Denials, Gate, Signer, SigningKeys, Tokens},
-    error::StateError,
+    error::{RevisionError, StateError},
     placement::PlacementRules,
     public::Public,
     settings::Settings,
@@ -188,8 +188,8 @@ impl Domain {
     /// Waits until this node has applied a revision that a caller has seen elsewhere.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub async fn wait_for(&self, revision: Revision) -> Result<(), ReadError> {
+    /// [`RevisionError`].
+    pub async fn wait_for(&self, revision: Revision) -> Result<(), RevisionError> {
         self.cluster.wait_for(revision).await
     }
 }

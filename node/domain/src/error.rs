@@ -4,6 +4,7 @@ mod asset;
 mod change;
 mod credentials;
 mod resumable;
+mod revision;
 mod signed;
 mod state;
 mod upload;
@@ -14,6 +15,7 @@ pub use credentials::{
     AddClientError, AdministratorError, AuthenticateError, Denied, IssueError, RefreshError, RevokeError, SigningKeyError, TokenError,
 };
 pub use resumable::ResumableError;
+pub use revision::RevisionError;
 pub use signed::{SignError, VisitError};
 pub use state::StateError;
 pub use upload::UploadError;

@@ -60,7 +60,7 @@ pub use credentials::{
 pub use domain::{Domain, DomainParts};
 pub use error::{
     AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, ResumableError,
-    RevokeError, SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
+    RevisionError, RevokeError, SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
 };
 pub use logs::{Follower, FoundLog, LogEntry, LogNode, LogPage, LogParts, LogPeerError, LogPeers, Logs, News, NodeAnswer, Viewer};
 pub use once::{OnceKey, OnceKeyError};

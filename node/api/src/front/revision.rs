@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ncore_control::ReadError;
-use ncore_domain::Domain;
+use ncore_domain::{Domain, RevisionError};
 use ncore_model::Revision;
 
 use crate::problem::{Kind, Problem};
@@ -55,11 +55,12 @@ pub(crate) fn at(revision: Revision, response: impl IntoResponse) -> Response {
     response
 }
 
-fn not_that_new(error: &ReadError) -> Problem {
+fn not_that_new(error: &RevisionError) -> Problem {
     let kind = match error {
-        ReadError::Behind { .. } => Kind::Behind,
-        ReadError::Lost { .. } => Kind::RevisionLost,
-        ReadError::NoLeader => Kind::Unavailable,
+        RevisionError::Unknown { .. } => Kind::RevisionUnknown,
+        RevisionError::Read(ReadError::Behind { .. }) => Kind::Behind,
+        RevisionError::Read(ReadError::Lost { .. }) => Kind::RevisionLost,
+        RevisionError::Read(ReadError::NoLeader) => Kind::Unavailable,
     };
     Problem::new(kind, error.to_string())
 }

@@ -4,7 +4,7 @@ mod clients;
 mod page;
 mod shape;
 
-pub(super) use shape::{Client, ClientPage, GivenToken, NewClient, Wanted};
+pub(super) use shape::{Changes, Client, ClientPage, GivenToken, NewClient, Wanted};
 
 use std::sync::Arc;
 

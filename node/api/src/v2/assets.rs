@@ -23,7 +23,7 @@ use super::{
         headers::{idempotency_key, precondition},
         json,
     },
-    shape,
+    shape, written,
 };
 use crate::{
     front::{Shared, at},
@@ -86,9 +86,17 @@ pub(super) async fn show(State(domain): Shared, id: Result<Path<String>, PathRej
 /// What is to be changed: at least one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    { "required": ["cache_ttl"], "properties": { "cache_ttl": { "type": "integer" } } },
+    { "required": ["mime"], "properties": { "mime": { "type": "string" } } },
+    { "required": ["visibility"], "properties": { "visibility": { "type": "string" } } },
+]))]
 pub(super) struct Changes {
+    #[schemars(range(min = 0, max = CACHE_TTL_MAX_S))]
     cache_ttl: Option<u32>,
+    #[schemars(regex(pattern = written::MEDIA_TYPE), length(max = written::MEDIA_TYPE_MAX))]
     mime: Option<String>,
+    #[schemars(extend("enum" = ["public", "restricted", null]))]
     visibility: Option<String>,
 }
 
@@ -113,6 +121,7 @@ pub(super) async fn patch(State(domain): Shared, id: Result<Path<String>, PathRe
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Target {
+    #[schemars(regex(pattern = written::PATH), length(max = written::PATH_MAX))]
     path: String,
 }
 
@@ -211,8 +220,6 @@ impl ListQuery {
         let query = form::parse(uri.query().unwrap_or_default()).map_err(invalid)?;
         let one = |name| query.one(name).map_err(invalid);
         let prefix = one("prefix")?.unwrap_or_default();
-        let limit = one("limit")?.map(str::parse::<u64>).transpose().ok().filter(|limit| *limit != Some(0));
-        let limit = limit.ok_or_else(|| Problem::new(Kind::InvalidQuery, "limit is a whole number of at least 1"))?;
         let mut wanted = Self {
             // As in the paths of uploads, one slash at the start means nothing.
             prefix: prefix.strip_prefix('/').unwrap_or(prefix).to_owned(),
@@ -222,7 +229,7 @@ impl ListQuery {
                 Some("/") => true,
                 Some(_) => return Err(Problem::new(Kind::InvalidQuery, "the delimiter is /")),
             },
-            limit: limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
+            limit: query.limit(LIMIT_DEFAULT, LIMIT_MAX).map_err(invalid)?,
             after: None,
         };
         if wanted.folders && wanted.mime.is_some() {

@@ -23,7 +23,7 @@ use super::{
     message::{form, json},
 };
 use crate::{
-    front::Shared,
+    front::{Shared, presented},
     problem::{Kind, Problem},
 };
 
@@ -39,6 +39,7 @@ const LIMIT_MAX: usize = 1_000;
 async fn viewer(domain: &Domain, head: &Parts) -> Result<Viewer, Problem> {
     if auth::shows_administrator(&head.headers) {
         auth::administrator(domain, head).await?;
+        presented(&head.headers)?;
         return Ok(Viewer::Operator);
     }
     let caller = auth::authorize(domain, head, Scope::MetricsRead).await?;
@@ -132,18 +133,14 @@ impl LogQuery {
                 filters.push_str(&format!("&{name}={}", percent::query(value)));
             }
         }
-        let seconds = |name: &'static str| {
-            let parse = |text: &str| text.parse::<u64>().map_err(|_| invalid(format!("{name} is a time in Unix seconds")));
-            one(name)?.map(parse).transpose()
-        };
+        let seconds = |name| query.number(name).map_err(|error| invalid(error.to_string()));
         let (from, until) = (seconds("from")?, seconds("to")?);
         if let (Some(from), Some(until)) = (from, until)
             && from >= until
         {
             return Err(invalid("from must be before to"));
         }
-        let limit = one("limit")?.map(str::parse::<u64>).transpose().ok().filter(|limit| *limit != Some(0));
-        let limit = limit.ok_or_else(|| invalid("limit is a whole number of at least 1"))?;
+        let limit = query.limit(LIMIT_DEFAULT, LIMIT_MAX).map_err(|error| invalid(error.to_string()))?;
         Ok(Self {
             query: AccessQuery {
                 from_us: from.map(|seconds| seconds.saturating_mul(US_PER_S)),
@@ -152,7 +149,7 @@ impl LogQuery {
                 prefix: one("prefix")?.map(str::to_owned),
                 ..AccessQuery::default()
             },
-            limit: limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
+            limit,
             cursor: one("cursor")?.map(str::to_owned),
             filters,
         })

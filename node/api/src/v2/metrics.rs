@@ -31,10 +31,7 @@ fn range(uri: &Uri, now_s: u64) -> Result<UsageRange, Problem> {
     let invalid = |detail: String| Problem::new(Kind::InvalidQuery, detail);
     let query = form::parse(uri.query().unwrap_or_default()).map_err(|error| invalid(format!("the query: {error}")))?;
     let one = |name| query.one(name).map_err(|error| invalid(error.to_string()));
-    let seconds = |name: &'static str| {
-        let parse = |text: &str| text.parse().map_err(|_| invalid(format!("{name} is a time in Unix seconds")));
-        one(name)?.map(parse).transpose()
-    };
+    let seconds = |name| query.number(name).map_err(|error| invalid(error.to_string()));
     let unit = match one("granularity")? {
         None | Some("hour") => UsageUnit::Hour,
         Some("day") => UsageUnit::Day,

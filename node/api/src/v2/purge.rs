@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     auth::authorize,
     message::{ack, headers::idempotency_key, json},
-    shape,
+    shape, written,
 };
 use crate::{
     front::{Shared, Turnstile, at},
@@ -24,6 +24,7 @@ use crate::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    #[schemars(regex(pattern = written::GLOB), length(max = written::PATH_MAX))]
     pattern: String,
 }
 

@@ -85,20 +85,25 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     }
     if !operation.bodies.is_empty() {
         let content = operation.bodies.iter().map(|body| ((*body.media_type).to_owned(), json!({ "schema": (body.schema)(schemas) })));
-        described["requestBody"] = json!({ "required": true, "content": content.collect::<Map<_, _>>() });
+        described["requestBody"] = json!({ "required": operation.needs_a_body, "content": content.collect::<Map<_, _>>() });
     }
     described
 }
 
 fn parameters(operation: &Operation) -> Value {
     let parameter = |parameter: &operation::Parameter| {
-        json!({
+        let mut described = json!({
             "name": parameter.name,
             "in": parameter.place.as_str(),
-            "required": parameter.place == Place::Path,
+            "required": parameter.place.is_required(),
             "description": parameter.description,
             "schema": (parameter.schema)(),
-        })
+        });
+        if parameter.place == Place::Query {
+            // What is sent without a value counts as not sent.
+            described["allowEmptyValue"] = json!(true);
+        }
+        described
     };
     operation.parameters.iter().map(parameter).collect()
 }
@@ -121,6 +126,15 @@ fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
         by_status.entry(*status).or_default();
     }
     for (status, kinds) in by_status {
+        let is_of_oauth = operation.oauth_errors.contains(&status);
+        let may_come_again = kinds.iter().any(|kind| kind.row().retry != Retry::Never) || (is_of_oauth && matches!(status, 429 | 503));
+        let mut more = Vec::new();
+        if may_come_again {
+            more.push(("Retry-After", "after how many seconds another try may succeed"));
+        }
+        if status == 401 {
+            more.push(("WWW-Authenticate", "what credentials are asked for (RFC 6750, RFC 7617)"));
+        }
         let lines = kinds.iter().map(|kind| {
             let row = kind.row();
             let again = if row.retry == Retry::Never { "" } else { " (try again)" };
@@ -131,12 +145,14 @@ fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
         if !kinds.is_empty() {
             content.insert("application/problem+json".to_owned(), json!({ "schema": { "$ref": "#/components/schemas/Problem" } }));
         }
-        if operation.oauth_errors.contains(&status) {
+        if is_of_oauth {
             lines.push("an error of OAuth (RFC 6749, section 5.2)".to_owned());
             content.insert("application/json".to_owned(), json!({ "schema": table::oauth_error(schemas) }));
         }
-        responses
-            .insert(status.to_string(), json!({ "description": lines.join("; "), "content": content, "headers": headers(operation, &[]) }));
+        responses.insert(
+            status.to_string(),
+            json!({ "description": lines.join("; "), "content": content, "headers": headers(operation, &more) }),
+        );
     }
     Value::Object(responses)
 }
@@ -147,8 +163,11 @@ fn headers(operation: &Operation, others: &[(&str, &str)]) -> Value {
         ("X-Request-Id", "the request's own id, or a new one"),
         ("X-NCore-Revision", "the state that the answer is from is at least that new"),
     ];
-    let header =
-        |(name, description): &(&str, &str)| ((*name).to_owned(), json!({ "description": description, "schema": { "type": "string" } }));
+    let header = |(name, description): &(&str, &str)| {
+        let is_always_there = *name == "X-Request-Id";
+        let header = json!({ "description": description, "required": is_always_there, "schema": { "type": "string" } });
+        ((*name).to_owned(), header)
+    };
     let limits: &[_] = if operation.is_limited() { &LIMIT_HEADERS } else { &[] };
     all.iter().chain(limits).chain(others).map(header).collect::<Map<_, _>>().into()
 }

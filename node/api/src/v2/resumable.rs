@@ -53,7 +53,7 @@ pub(super) async fn create(State(domain): Shared, request: Request) -> Result<Re
     let note = one(&head.headers, &UPLOAD_METADATA)?.unwrap_or_default().to_owned();
     let target = metadata::target(&note, precondition)?;
     let has_content = json::media_type(&head.headers).as_deref() == Some(PIECE_TYPE);
-    let checksum = if has_content { Checksum::announced(&head.headers)? } else { None };
+    let checksum = Checksum::announced(&head.headers)?.filter(|_| has_content);
     if has_content && announced(&head.headers).is_some_and(|bytes| bytes > length) {
         return Err(ResumableError::TooLong { length }.into());
     }

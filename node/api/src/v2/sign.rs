@@ -7,12 +7,12 @@ use axum::{
     response::Response,
 };
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
-use ncore_domain::{Reach, Seen, SignedAddress, parse_network};
+use ncore_domain::{Reach, SIGNED_LIFETIME_MAX_S, Seen, SignedAddress, parse_network};
 use ncore_model::{AssetPath, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{auth::authorize, message::json, shape};
+use super::{auth::authorize, message::json, shape, written};
 use crate::{
     front::{Shared, at},
     problem::{Kind, Problem},
@@ -24,10 +24,20 @@ const LIFETIME_DEFAULT_S: u64 = 3_600;
 /// What the address is to be good for: either `path` or `prefix`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["path"], "properties": { "path": { "type": "string" }, "prefix": { "type": "null" } } },
+    { "required": ["prefix"], "properties": { "prefix": { "type": "string" }, "path": { "type": "null" } } },
+]))]
 pub(super) struct Wanted {
+    #[schemars(regex(pattern = written::PATH), length(max = written::PATH_MAX))]
     path: Option<String>,
+    #[schemars(regex(pattern = written::FOLDER), length(max = written::PATH_MAX))]
     prefix: Option<String>,
+    /// For how many seconds; an hour if it is left out.
+    #[schemars(range(min = 1, max = SIGNED_LIFETIME_MAX_S))]
     expires_in: Option<u64>,
+    /// An address, or a network as `203.0.113.0/24`.
+    #[schemars(extend("format" = "ip-range"))]
     ip: Option<String>,
 }
 

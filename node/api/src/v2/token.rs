@@ -75,7 +75,7 @@ async fn authenticated(domain: &Domain, request: Request) -> Result<(Client, Tok
 async fn answer(domain: &Domain, request: Request) -> Result<Response, OauthError> {
     let (client, TokenRequest { scope, grant, .. }) = authenticated(domain, request).await?;
     let scopes = scope.as_deref().map(scopes).transpose()?;
-    let (issued, refresh_token) = match grant {
+    let (issued, refresh_token) = match grant? {
         Grant::ClientCredentials => {
             let issued = domain.tokens().issue(&client, scopes.as_deref()).await;
             (issued.map_err(|error| OauthError::of_issue(&error))?, None)

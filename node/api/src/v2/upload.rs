@@ -23,6 +23,7 @@ use super::{
         headers::{idempotency_key, upload_precondition},
         multipart::{Part, Parts},
     },
+    written,
 };
 use crate::{
     front::Shared,
@@ -68,9 +69,15 @@ pub(super) fn form_schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "file": { "type": "string", "contentMediaType": "application/octet-stream" },
-            "path": { "type": "string", "minLength": 1, "description": "by default the name of the file" },
+            "path": {
+                "type": "string", "pattern": written::PATH, "maxLength": written::PATH_MAX, "description": "by default the name of the file",
+            },
             "cache_ttl": { "type": "integer", "minimum": 0, "maximum": CACHE_TTL_MAX_S, "description": "in seconds" },
-            "mime": { "type": "string", "description": "by default by the extension of the path, then by the content" },
+            "mime": {
+                "type": "string", "pattern": written::MEDIA_TYPE, "maxLength": written::MEDIA_TYPE_MAX,
+                "description": "by default by the extension of the path, then by the content",
+            },
+            "visibility": { "enum": ["public", "restricted"], "description": "by default by the path" },
         },
     })
 }

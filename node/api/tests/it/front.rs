@@ -1,12 +1,13 @@
 //! What holds for every request.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use ncore_api::Api;
 use ncore_limits::LimitSettings;
+use ncore_model::Revision;
 
 use crate::{
     rig::Plan,
@@ -95,15 +96,45 @@ async fn a_revision_that_does_not_come_is_not_waited_for_any_longer_than_the_dea
     plan.settings.request_deadline = Duration::from_millis(300);
     let site = Site::with(plan).await;
     let now = site.rig.domain.revision();
+    // It is there, and this node does not get it.
+    *site.rig.plane.confirmed.lock() = Some(Revision { index: now.index + 100, ..now });
     let behind = list_at(&site, &format!("1.{}", now.index + 100)).await.problem(503, "behind");
     assert_eq!(behind.json()["outcome"], "unavailable");
     assert_eq!(behind.header("x-ncore-revision"), now.to_string());
-    list_at(&site, "2.1").await.problem(409, "revision_lost");
-    for bad in ["", "1", "x.y", "1.-1"] {
-        list_at(&site, bad).await.problem(400, "invalid_header");
-    }
     let status = Request::builder().uri("/api/v2/status").header("x-ncore-revision", "1.99999").body(Body::empty());
     site.send(status).await.problem(503, "behind");
+}
+
+#[tokio::test]
+async fn a_revision_that_no_node_has_is_refused() {
+    let mut plan = Plan::default();
+    plan.settings.request_deadline = Duration::from_secs(60);
+    let site = Site::with(plan).await;
+    let now = site.rig.domain.revision();
+    for invented in [format!("1.{}", now.index + 1), format!("1.{}", u64::MAX), "2.1".to_owned(), format!("{}.0", u32::MAX)] {
+        let refused = list_at(&site, &invented).await.problem(400, "revision_unknown");
+        assert_eq!(refused.header("x-ncore-revision"), now.to_string());
+    }
+    list_at(&site, "0.1").await.problem(409, "revision_lost");
+    for bad in ["", "1", "x.y", "1.-1", "+1.1", "1.+1", "4294967296.1", "1.18446744073709551616"] {
+        list_at(&site, bad).await.problem(400, "invalid_header");
+    }
+}
+
+#[tokio::test]
+async fn a_revision_that_a_slow_node_gets_late_is_not_refused() {
+    let mut plan = Plan::default();
+    plan.settings.request_deadline = Duration::from_secs(60);
+    let site = Site::with(plan).await;
+    let now = site.rig.domain.revision();
+    let next = Revision { index: now.index + 1, ..now };
+    *site.rig.plane.confirmed.lock() = Some(next);
+    let wanted = next.to_string();
+    let mut answer = pin!(list_at(&site, &wanted));
+    // Longer than it takes until the leader is asked, who has it.
+    assert!(tokio::time::timeout(Duration::from_millis(400), &mut answer).await.is_err(), "it is waited for");
+    site.rig.bare_client();
+    assert_eq!(answer.await.ok(200).header("x-ncore-revision"), wanted);
 }
 
 /// Lists the assets in a state at least as new as `revision`.

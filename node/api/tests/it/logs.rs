@@ -155,6 +155,10 @@ async fn an_administrator_sees_all() {
     let mut body = stream(&rig, "").await;
     rig.record(&rig.own, None, "/assets/3", 404, 3).await;
     assert!(until(&mut body, "/assets/3").await.contains("event: log"));
+    for path in ["/api/v2/logs", "/api/v2/logs/stream"] {
+        let bad = rig.site.request(Method::GET, path).header("x-ncore-revision", "{}").body(Body::empty());
+        rig.site.send(bad).await.problem(400, "invalid_header");
+    }
     "nca_forged".clone_into(&mut rig.site.token);
     assert_eq!(rig.site.get("/api/v2/logs").await.status.as_u16(), 401);
 }

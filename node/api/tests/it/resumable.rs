@@ -207,6 +207,9 @@ async fn what_is_refused() {
         let headers = [("upload-length", length), ("upload-metadata", note)];
         site.send(tus(&site, Method::POST, UPLOADS, &headers, Body::empty())).await.problem(status, code);
     }
+    // Also where there is nothing yet that it could be of.
+    let headers = [("upload-length", "1"), ("upload-metadata", "path YQ=="), ("upload-checksum", "{}")];
+    site.send(tus(&site, Method::POST, UPLOADS, &headers, Body::empty())).await.problem(400, "invalid_header");
     // By another name, for clients that have no other methods.
     let named = [PIECE, ("upload-offset", "0"), ("x-http-method-override", "PATCH")];
     assert_eq!(site.send(tus(&site, Method::POST, &upload, &named, Body::from("12"))).await.ok(204).header("upload-offset"), "2");

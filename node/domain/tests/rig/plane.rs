@@ -36,6 +36,8 @@ pub(crate) struct TestPlane {
     pub(crate) barriers: Mutex<Vec<Revision>>,
     /// Nodes that have not applied anything of late.
     pub(crate) without: Mutex<Vec<NodeId>>,
+    /// What a leader confirms, if that is more than this node has.
+    pub(crate) confirmed: Mutex<Option<Revision>>,
     /// How long the last change was to be waited for.
     pub(crate) patience: Mutex<Option<Duration>>,
 }
@@ -53,6 +55,7 @@ impl TestPlane {
             barrier: Mutex::new(BarrierProgress::Complete { by: CompleteBy::Acks }),
             barriers: Mutex::default(),
             without: Mutex::default(),
+            confirmed: Mutex::new(None),
             patience: Mutex::new(None),
         }
     }
@@ -122,13 +125,14 @@ impl ControlPlane for TestPlane {
         async move { self.decide(change) }.boxed()
     }
 
-    fn read_index(&self, _deadline: Duration) -> BoxFuture<'_, Result<Revision, ReadError>> {
-        async move { Ok(self.replica.revision()) }.boxed()
+    fn read_index(&self, deadline: Duration) -> BoxFuture<'_, Result<Revision, ReadError>> {
+        let newest = self.confirmed.lock().unwrap_or_else(|| self.replica.revision());
+        async move { self.wait_for(newest, deadline).await.map(|()| newest) }.boxed()
     }
 
     fn wait_for(&self, wanted: Revision, deadline: Duration) -> BoxFuture<'_, Result<(), ReadError>> {
         async move {
-            if wanted.lineage != self.replica.revision().lineage {
+            if wanted.lineage < self.replica.revision().lineage {
                 return Err(ReadError::Lost { wanted });
             }
             let mut revisions = self.replica.watch();

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     page::{self, PageQuery},
-    shape::{Client, ClientPage, GivenToken, NewClient, Wanted},
+    shape::{Changes, Client, ClientPage, GivenToken, NewClient, Wanted},
 };
 use crate::{
     front::{Shared, at, presented},
@@ -80,8 +80,8 @@ pub(super) async fn change(State(domain): Shared, id: Result<Path<String>, PathR
     let (by, once) = change_of(&domain, &head).await?;
     let id = named(id)?;
     client(&domain, &id).await?;
-    let wanted: Wanted = message::parse(&head.headers, body).await?;
-    let update = wanted.update(ClientId::from_text(&id))?;
+    let changes: Changes = message::parse(&head.headers, body).await?;
+    let update = changes.update(ClientId::from_text(&id))?;
     let level = ack::level(&head.headers, AckLevel::All);
     let (_, acknowledged) = domain.clients().update(update, keyed(&by, once.as_ref()), level).await?;
     tracing::info!(administrator = by.id.as_str(), client = id, "changed a client");

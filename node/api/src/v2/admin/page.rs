@@ -22,9 +22,7 @@ impl PageQuery {
     pub(super) fn parse(uri: &Uri) -> Result<Self, Problem> {
         let invalid = |error: form::FormError| Problem::new(Kind::InvalidQuery, format!("the query is not valid: {error}"));
         let query = form::parse(uri.query().unwrap_or_default()).map_err(invalid)?;
-        let limit = query.one("limit").map_err(invalid)?.map(str::parse::<u64>).transpose().ok().filter(|limit| *limit != Some(0));
-        let limit = limit.ok_or_else(|| Problem::new(Kind::InvalidQuery, "limit is a whole number of at least 1"))?;
-        let limit = limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX));
+        let limit = query.limit(LIMIT_DEFAULT, LIMIT_MAX).map_err(invalid)?;
         let after = query
             .one("cursor")
             .map_err(invalid)?

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    problem::{Kind, Problem},
+    v2::written,
+};
 
 /// A client, as administrators see it, and as it sees itself.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -36,9 +39,13 @@ struct Usage {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::v2) struct PlanDocument {
+    #[schemars(length(max = FIELD_MAX))]
     name: String,
+    #[schemars(range(min = 0, max = u64::MAX))]
     storage_bytes: Option<u64>,
+    #[schemars(range(min = 0, max = u64::MAX))]
     bandwidth_bytes: Option<u64>,
+    #[schemars(range(min = 0, max = u32::MAX))]
     zones: Option<u32>,
 }
 
@@ -94,44 +101,67 @@ impl From<ClientDetails> for Client {
     }
 }
 
-/// What is wanted of a client: of a new one, and of one that is to change.
+/// What is wanted of a new client.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::v2) struct Wanted {
-    name: Option<String>,
+    #[schemars(regex(pattern = written::NOT_BLANK), length(max = FIELD_MAX))]
+    name: String,
+    #[schemars(length(max = LIST_MAX), extend("items" = { "type": "string", "enum": ["assets:read", "assets:write", "cache:purge", "metrics:read"] }))]
     scopes: Option<Vec<String>>,
+    #[schemars(length(max = LIST_MAX), inner(regex(pattern = written::HOST), length(max = 253)))]
     domains: Option<Vec<String>>,
+    #[schemars(extend("enum" = ["active", "review", "suspended", null]))]
     status: Option<String>,
     plan: Option<PlanDocument>,
+    #[schemars(length(max = RANGES_MAX), extend("items" = { "type": "string", "format": "ip-range" }))]
     ip_ranges: Option<Vec<String>>,
+    /// Since when it is a client, in Unix seconds; since now if it is left out.
+    #[schemars(range(min = 0, max = u64::MAX))]
     since: Option<u64>,
 }
 
+/// What is to be changed of a client.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::v2) struct Changes {
+    #[schemars(regex(pattern = written::NOT_BLANK), length(max = FIELD_MAX))]
+    name: Option<String>,
+    #[schemars(length(max = LIST_MAX), extend("items" = { "type": "string", "enum": ["assets:read", "assets:write", "cache:purge", "metrics:read"] }))]
+    scopes: Option<Vec<String>>,
+    #[schemars(length(max = LIST_MAX), inner(regex(pattern = written::HOST), length(max = 253)))]
+    domains: Option<Vec<String>>,
+    #[schemars(extend("enum" = ["active", "review", "suspended", null]))]
+    status: Option<String>,
+    plan: Option<PlanDocument>,
+    #[schemars(length(max = RANGES_MAX), extend("items" = { "type": "string", "format": "ip-range" }))]
+    ip_ranges: Option<Vec<String>>,
+}
+
+/// The longest text and the longest lists that a client may have.
+const FIELD_MAX: usize = 256;
+const LIST_MAX: usize = 1_000;
+const RANGES_MAX: usize = 100;
+
 impl Wanted {
     pub(super) fn registration(self) -> Result<Registration, Problem> {
-        let since_ms = self.since.map(|since| since.saturating_mul(1_000));
-        let name = self.name.clone().ok_or_else(|| invalid("name is missing"))?;
-        let update = self.fields(ClientId::from_text(""))?;
-        let bare = Registration::named(name);
+        let Self { name, scopes, domains, status, plan, ip_ranges, since } = self;
+        let bare = Registration::named(name.clone());
+        let update = Changes { name: Some(name), scopes, domains, status, plan, ip_ranges }.update(ClientId::from_text(""))?;
         Ok(Registration {
             scopes: update.scopes.unwrap_or(bare.scopes),
             domains: update.domains.unwrap_or(bare.domains),
             status: update.status.unwrap_or(bare.status),
             plan: update.plan.unwrap_or(bare.plan),
             ip_ranges: update.ip_ranges.unwrap_or(bare.ip_ranges),
-            since_ms,
+            since_ms: since.map(|since| since.saturating_mul(1_000)),
             name: bare.name,
         })
     }
+}
 
+impl Changes {
     pub(super) fn update(self, client: ClientId) -> Result<UpdateClient, Problem> {
-        if self.since.is_some() {
-            return Err(invalid("since is said when a client is registered"));
-        }
-        self.fields(client)
-    }
-
-    fn fields(self, client: ClientId) -> Result<UpdateClient, Problem> {
         if self.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(invalid("name is empty"));
         }

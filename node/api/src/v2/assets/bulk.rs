@@ -16,6 +16,7 @@ use crate::{
     v2::{
         auth::authorize,
         message::{ack, headers::idempotency_key, json},
+        written,
     },
 };
 
@@ -33,10 +34,15 @@ pub(in crate::v2) struct BulkDelete {
 /// An asset, by its id or by its path.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["id"], "properties": { "id": { "type": "string" }, "path": { "type": "null" } } },
+    { "required": ["path"], "properties": { "path": { "type": "string" }, "id": { "type": "null" } } },
+]))]
 struct Named {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = written::PATH), length(max = written::PATH_MAX))]
     path: Option<String>,
 }
 

@@ -17,6 +17,12 @@ pub(in crate::v2) enum FormError {
     /// A name that may come once comes again.
     #[error("{0} comes more than once")]
     Repeated(&'static str),
+    /// Something else where a number is expected.
+    #[error("{0} is a whole number")]
+    Number(&'static str),
+    /// A page of nothing.
+    #[error("limit is a whole number of at least 1")]
+    Limit,
 }
 
 fn decoded(text: &str) -> Result<String, FormError> {
@@ -47,6 +53,25 @@ impl Form {
         }
         Ok(first.filter(|value| !value.is_empty()))
     }
+
+    /// A whole number that may come once. One that is too large to be counted with is the largest.
+    pub(in crate::v2) fn number(&self, name: &'static str) -> Result<Option<u64>, FormError> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(FormError::Number(name));
+        }
+        Ok(Some(text.parse().unwrap_or(u64::MAX)))
+    }
+
+    /// How many rows a page is to have at most: `limit`, or else `otherwise`; never more than `most`.
+    pub(in crate::v2) fn limit(&self, otherwise: usize, most: usize) -> Result<usize, FormError> {
+        match self.number("limit") {
+            Ok(None) => Ok(otherwise),
+            Ok(Some(0)) | Err(FormError::Number(_)) => Err(FormError::Limit),
+            Ok(Some(limit)) => Ok(usize::try_from(limit).unwrap_or(most).min(most)),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +88,13 @@ mod tests {
         assert_eq!(form.one("d"), Ok(Some("ü")));
         assert_eq!(form.one("none"), Ok(None));
         assert_eq!(parse("a=1&a=1").expect("a form").one("a"), Err(FormError::Repeated("a")));
+        let numbers = parse("a=7&b=99999999999999999999999&c=%2B1&d=-1&e=&limit=0").expect("a form");
+        assert_eq!((numbers.number("a"), numbers.number("b"), numbers.number("e")), (Ok(Some(7)), Ok(Some(u64::MAX)), Ok(None)));
+        assert_eq!((numbers.number("c"), numbers.number("d")), (Err(FormError::Number("c")), Err(FormError::Number("d"))));
+        assert_eq!(numbers.limit(100, 1_000), Err(FormError::Limit));
+        for (text, limit) in [("", 100), ("limit=5", 5), ("limit=99999999999999999999999", 1_000)] {
+            assert_eq!(parse(text).expect("a form").limit(100, 1_000), Ok(limit), "{text}");
+        }
         for bad in ["a=%", "a=%1", "a=%zz", "a=%ff"] {
             assert_eq!(parse(bad).err(), Some(FormError::Encoding), "{bad}");
         }

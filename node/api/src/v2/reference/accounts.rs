@@ -9,7 +9,7 @@ use super::{
 use crate::{
     problem::Kind,
     v2::{
-        admin::{Client, ClientPage, GivenToken, NewClient, Wanted},
+        admin::{Changes, Client, ClientPage, GivenToken, NewClient, Wanted},
         metadata::{AuthorizationServer, Keys},
         token::Facts,
     },
@@ -154,7 +154,7 @@ fn change() -> Operation {
         id: "changeClient",
         summary: "Change a client: what is left out stays as it is. Its tokens follow. For administrators.",
         parameters: &const { [ID, KEY, PREFER, REVISION] },
-        bodies: &const { [json_body(schema::<Wanted>)] },
+        bodies: &const { [json_body(schema::<Changes>)] },
         successes: &const { [Success { headers: &[ACK], ..success(200, "the client as it is now", schema::<Client>) }] },
         own_problems: &[
             Kind::EndpointNotFound,

@@ -17,6 +17,8 @@ pub(super) struct Operation {
     pub(super) parameters: &'static [Parameter],
     /// The bodies that it takes, one of them.
     pub(super) bodies: &'static [Body],
+    /// Whether one of them must be sent.
+    pub(super) needs_a_body: bool,
     pub(super) successes: &'static [Success],
     /// The problems that are its own, beside those of every operation and of its access.
     pub(super) own_problems: &'static [Kind],
@@ -52,6 +54,8 @@ pub(super) enum Place {
     Path,
     Query,
     Header,
+    /// A header without which the request is refused.
+    NeededHeader,
 }
 
 impl Place {
@@ -59,8 +63,12 @@ impl Place {
         match self {
             Self::Path => "path",
             Self::Query => "query",
-            Self::Header => "header",
+            Self::Header | Self::NeededHeader => "header",
         }
+    }
+
+    pub(super) const fn is_required(self) -> bool {
+        matches!(self, Self::Path | Self::NeededHeader)
     }
 }
 
@@ -82,7 +90,8 @@ pub(super) struct Success {
 }
 
 /// What any request may meet.
-const OF_ALL: [Kind; 6] = [Kind::InvalidHeader, Kind::RevisionLost, Kind::Behind, Kind::Unavailable, Kind::Unknown, Kind::Internal];
+const OF_ALL: [Kind; 7] =
+    [Kind::InvalidHeader, Kind::RevisionUnknown, Kind::RevisionLost, Kind::Behind, Kind::Unavailable, Kind::Unknown, Kind::Internal];
 /// What a request with a token may meet.
 const OF_TOKENS: [Kind; 6] =
     [Kind::TokenMissing, Kind::TokenMalformed, Kind::TokenInvalid, Kind::AddressNotAllowed, Kind::SiteNotAllowed, Kind::Fenced];

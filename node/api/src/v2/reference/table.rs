@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     problem::Kind,
-    v2::{assets, logs, metrics, purge, shape, sign, token, upload},
+    v2::{assets, logs, metrics, purge, shape, sign, token, upload, written},
 };
 
 type Scheme = fn() -> Value;
@@ -69,6 +69,7 @@ pub(super) const PLAIN: Operation = Operation {
     access: Access::Anybody,
     parameters: &[REVISION],
     bodies: &[],
+    needs_a_body: true,
     successes: &[],
     own_problems: &[],
     oauth_errors: &[],
@@ -86,7 +87,7 @@ pub(super) const REVISION: Parameter = Parameter {
     name: "X-NCore-Revision",
     place: Place::Header,
     description: "answer from a state that is at least that new",
-    schema: || json!({ "type": "string", "pattern": "^[0-9]+\\.[0-9]+$", "examples": ["1.42"] }),
+    schema: || json!({ "type": "string", "pattern": written::REVISION, "examples": ["1.1"] }),
 };
 const ID: Parameter =
     Parameter { name: "id", place: Place::Path, description: "id of the asset", schema: || json!({ "type": "string", "minLength": 1 }) };
@@ -94,13 +95,13 @@ pub(super) const KEY: Parameter = Parameter {
     name: "Idempotency-Key",
     place: Place::Header,
     description: "the caller's own name for this change: it takes place once, however often it is sent",
-    schema: || json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+    schema: || json!({ "type": "string", "pattern": written::KEY }),
 };
 pub(super) const MATCH: Parameter = Parameter {
     name: "If-Match",
     place: Place::Header,
     description: "only if the content is this",
-    schema: || json!({ "type": "string" }),
+    schema: || json!({ "type": "string", "pattern": written::TAGS }),
 };
 pub(super) const ABSENT: Parameter = Parameter {
     name: "If-None-Match",
@@ -139,20 +140,50 @@ fn document() -> Operation {
     }
 }
 
+/// Takes the secret of a client, and is about a token.
 pub(super) const SECRET: Operation = Operation {
     method: "POST",
     tag: "credentials",
     access: Access::Secret,
-    bodies: &[
-        json_body(schema::<token::Parameters>),
-        Body { media_type: "application/x-www-form-urlencoded", schema: schema::<token::Parameters> },
-    ],
+    bodies: &[json_body(|schemas| about_a_token(schemas, JSON)), Body { media_type: FORM, schema: |schemas| about_a_token(schemas, FORM) }],
     oauth_errors: &[400, 401, 403, 413, 429, 500, 503],
     ..PLAIN
 };
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// These parameters in a body. A form has no `null`.
+fn parameters(schemas: &mut SchemaGenerator, media_type: &str, names: &[&str]) -> Value {
+    let mut all = token::Parameters::json_schema(schemas).to_value();
+    let Some(properties) = all["properties"].as_object_mut() else { return all };
+    properties.retain(|name, _| names.contains(&name.as_str()));
+    for property in properties.values_mut().filter(|_| media_type == FORM) {
+        property["type"] = json!("string");
+        if let Some(values) = property.get_mut("enum").and_then(Value::as_array_mut) {
+            values.retain(|value| !value.is_null());
+        }
+    }
+    all
+}
+
+fn about_a_token(schemas: &mut SchemaGenerator, media_type: &str) -> Value {
+    let token = json!({ "required": ["token"], "properties": { "token": { "type": "string", "minLength": 1 } } });
+    json!({ "allOf": [parameters(schemas, media_type, &["client_id", "secret", "token"]), token] })
+}
+
+fn for_a_token(schemas: &mut SchemaGenerator, media_type: &str) -> Value {
+    let by_secret = json!({ "properties": { "grant_type": { "enum": ["client_credentials", "", null] } } });
+    let by_token = json!({ "required": ["refresh_token"], "properties": { "refresh_token": { "type": "string", "minLength": 1 } } });
+    let names = ["grant_type", "client_id", "secret", "scope", "refresh_token"];
+    json!({ "allOf": [parameters(schemas, media_type, &names), { "anyOf": [by_secret, by_token] }] })
+}
+
 fn issue() -> Operation {
     Operation {
+        bodies: &const {
+            [json_body(|schemas| for_a_token(schemas, JSON)), Body { media_type: FORM, schema: |schemas| for_a_token(schemas, FORM) }]
+        },
+        needs_a_body: false,
         path: "/api/v2/auth/token",
         id: "issueToken",
         summary: "An access token for a client's secret (RFC 6749, section 4.4), or for a refresh token (section 6).",
@@ -284,7 +315,7 @@ fn show() -> Operation {
                     name: "If-None-Match",
                     place: Place::Header,
                     description: "only if the description is another",
-                    schema: || json!({ "type": "string" }),
+                    schema: || json!({ "type": "string", "pattern": written::TAGS }),
                 },
                 REVISION,
             ]
@@ -470,8 +501,8 @@ fn logs_() -> Operation {
                 Parameter {
                     name: "limit",
                     place: Place::Query,
-                    description: "how many at most; 100 if it is left out",
-                    schema: || json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
+                    description: "the most records of the page; beyond 1000 it is 1000",
+                    schema: || json!({ "type": "integer", "minimum": 1, "default": 100 }),
                 },
                 Parameter {
                     name: "cursor",
@@ -497,7 +528,7 @@ fn follow_logs() -> Operation {
             [Success {
                 status: 200,
                 description: "events `log`, each a line of the access log",
-                schema: Some(|_| json!({ "type": "string" })),
+                schema: Some(an_event),
                 media_type: "text/event-stream",
                 headers: &[],
             }]
@@ -505,6 +536,12 @@ fn follow_logs() -> Operation {
         own_problems: &[Kind::InvalidQuery, Kind::Busy],
         ..LOGS
     }
+}
+
+/// One of a stream: a record, or how many the reader missed.
+fn an_event(_: &mut SchemaGenerator) -> Value {
+    let data = json!({ "type": "string", "contentMediaType": "application/json" });
+    json!({ "type": "object", "required": ["event", "data"], "properties": { "event": { "enum": ["log", "overtaken"] }, "data": data } })
 }
 
 fn delete() -> Operation {

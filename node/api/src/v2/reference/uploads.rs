@@ -7,7 +7,10 @@ use super::{
     operation::{Access, Body, Operation, Parameter, Place, Success},
     table::{ABSENT, JSON, KEY, MATCH, PLAIN, REVISION},
 };
-use crate::{problem::Kind, v2::resumable::PIECE_TYPE};
+use crate::{
+    problem::Kind,
+    v2::{resumable::PIECE_TYPE, written},
+};
 
 /// Every one of them.
 pub(super) fn operations() -> [Operation; 5] {
@@ -18,7 +21,7 @@ const ID: Parameter =
     Parameter { name: "id", place: Place::Path, description: "id of the upload", schema: || json!({ "type": "string", "minLength": 1 }) };
 const TUS: Parameter = Parameter {
     name: "Tus-Resumable",
-    place: Place::Header,
+    place: Place::NeededHeader,
     description: "always `1.0.0`; without it the answer is 412",
     schema: || json!({ "type": "string", "enum": ["1.0.0"] }),
 };
@@ -26,7 +29,7 @@ const CHECKSUM: Parameter = Parameter {
     name: "Upload-Checksum",
     place: Place::Header,
     description: "`sha1` or `sha256`, a space, and the digest of the body in base64",
-    schema: text,
+    schema: || json!({ "type": "string", "pattern": written::CHECKSUM }),
 };
 const OFFSET: (&str, &str) = ("Upload-Offset", "how many bytes are there");
 const EXPIRES: (&str, &str) = ("Upload-Expires", "when the upload ends unless more comes");
@@ -34,12 +37,8 @@ const ASSET: (&str, &str) = ("X-NCore-Asset", "id of the asset that the upload h
 
 const ONE: Operation = Operation { path: "/api/v2/uploads/{id}", tag: "uploads", access: Access::Token(Scope::AssetsWrite), ..PLAIN };
 
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
 fn number() -> Value {
-    json!({ "type": "integer", "minimum": 0 })
+    json!({ "type": "string", "pattern": written::NUMBER })
 }
 
 const fn bytes() -> Body {
@@ -81,12 +80,17 @@ fn create() -> Operation {
         parameters: &const {
             [
                 TUS,
-                Parameter { name: "Upload-Length", place: Place::Header, description: "how many bytes there will be", schema: number },
+                Parameter {
+                    name: "Upload-Length",
+                    place: Place::NeededHeader,
+                    description: "how many bytes there will be",
+                    schema: number,
+                },
                 Parameter {
                     name: "Upload-Metadata",
-                    place: Place::Header,
+                    place: Place::NeededHeader,
                     description: "`path`, `cache_ttl`, `mime`, `visibility`, each with its text in base64; `filename` if there is no path",
-                    schema: text,
+                    schema: || json!({ "type": "string", "format": "upload-metadata", "examples": ["path aW1hZ2VzL2EucG5n"] }),
                 },
                 CHECKSUM,
                 KEY,
@@ -153,7 +157,7 @@ fn append() -> Operation {
             [
                 ID,
                 TUS,
-                Parameter { name: "Upload-Offset", place: Place::Header, description: "how many bytes are there", schema: number },
+                Parameter { name: "Upload-Offset", place: Place::NeededHeader, description: "how many bytes are there", schema: number },
                 CHECKSUM,
                 REVISION,
             ]

@@ -8,15 +8,18 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::OauthError;
-use crate::v2::message::{form, json};
+use crate::v2::{
+    message::{form, json},
+    written,
+};
 
 /// A request for a token, complete and in one way only.
 pub(super) struct TokenRequest {
     pub(super) client_id: String,
     pub(super) secret: SecretString,
     pub(super) scope: Option<String>,
-    /// What the access token is asked for.
-    pub(super) grant: Grant,
+    /// What an access token is asked for; nobody asks where it is about another token.
+    pub(super) grant: Result<Grant, OauthError>,
     /// The token that is to be revoked, or looked at.
     pub(super) token: Option<String>,
     /// Whether the secret came by HTTP Basic.
@@ -34,10 +37,14 @@ pub(super) enum Grant {
 /// The parameters in the body. Others are ignored (RFC 6749, section 3.2). `Debug` is left out: it has a secret.
 #[derive(Default, Deserialize, JsonSchema)]
 pub(in crate::v2) struct Parameters {
+    #[schemars(extend("enum" = ["client_credentials", "refresh_token", "", null]))]
     grant_type: Option<String>,
     client_id: Option<String>,
+    /// Or `client_secret`; not beside HTTP Basic.
     #[serde(alias = "client_secret")]
     secret: Option<String>,
+    /// Of those that the client has, with spaces between them; all of them if it is left out.
+    #[schemars(regex(pattern = written::SCOPES))]
     scope: Option<String>,
     token: Option<String>,
     refresh_token: Option<String>,
@@ -48,10 +55,10 @@ impl TokenRequest {
         let basic = basic(headers)?;
         let Parameters { grant_type, client_id, secret, scope, token, refresh_token } = parameters(headers, body)?;
         let grant = match (grant_type.as_deref(), refresh_token) {
-            (None | Some("client_credentials"), _) => Grant::ClientCredentials,
-            (Some("refresh_token"), Some(token)) => Grant::RefreshToken(token),
-            (Some("refresh_token"), None) => return Err(OauthError::invalid_request("refresh_token is missing")),
-            (Some(_), _) => return Err(OauthError::unsupported_grant_type()),
+            (None | Some("client_credentials"), _) => Ok(Grant::ClientCredentials),
+            (Some("refresh_token"), Some(token)) => Ok(Grant::RefreshToken(token)),
+            (Some("refresh_token"), None) => Err(OauthError::invalid_request("refresh_token is missing")),
+            (Some(_), _) => Err(OauthError::unsupported_grant_type()),
         };
         let is_basic = basic.is_some();
         let (client_id, secret) = match (basic, client_id, secret) {
