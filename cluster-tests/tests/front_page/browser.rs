@@ -20,9 +20,15 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// One that has not signed in.
     pub(crate) fn at(node: &Node) -> Result<Self> {
+        Self::showing(node, None)
+    }
+
+    /// One that has this cookie.
+    pub(crate) fn showing(node: &Node, cookie: Option<String>) -> Result<Self> {
         let http = Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20)).build()?;
-        Ok(Self { http, node: node.clone(), cookie: None })
+        Ok(Self { http, node: node.clone(), cookie })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

@@ -88,7 +88,7 @@ async fn administrator(node: &Node, name: &str) -> Result<Administrator> {
 async fn nothing_without_signing_in(cluster: &Cluster, api: &Api, ada: &Administrator) -> Result<()> {
     let browser = Browser::at(cluster.node(0))?;
     for cookie in [None, Some("ncore_session_1=ncw_forged".to_owned())] {
-        let stranger = Browser { cookie, ..Browser::at(cluster.node(0))? };
+        let stranger = Browser::showing(cluster.node(0), cookie)?;
         ensure!(!stranger.is_signed_in().await?, "a stranger is let in");
         let page = stranger.get("/cluster").send().await?.text().await?;
         ensure!(cluster.nodes().iter().all(|node| !page.contains(node.name())), "{page}");
@@ -160,7 +160,7 @@ async fn no_script_and_no_other_node(cluster: &Cluster, browser: &Browser) -> Re
         ensure!(browser.form_from(origin, "/cluster/sign-out", &[("key", key)]).send().await?.status() == 403, "signing out for {origin}");
     }
     ensure!(browser.is_signed_in().await?, "signed out by somebody else");
-    let other = Browser { cookie: browser.cookie.clone(), ..Browser::at(cluster.node(1))? };
+    let other = Browser::showing(cluster.node(1), browser.cookie.clone())?;
     ensure!(!other.is_signed_in().await?, "a session is of one node");
     Ok(())
 }
