@@ -5,8 +5,9 @@ const { chromium } = require("playwright-core");
 const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
+const checkCluster = require("./cluster.cjs");
 
-const { URL: url, OTHER: other, CLIENT: client, SECRET: secret, SHOTS: shots, CHROMIUM: executablePath } = process.env;
+const { URL: url, OTHER: other, CLIENT: client, SECRET: secret, ADMINISTRATOR: administrator, FOURTH: fourth, SHOTS: shots, CHROMIUM: executablePath } = process.env;
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const VIEWS = [
   { name: "desk-light", width: 1280, height: 900, scheme: "light" },
@@ -22,6 +23,8 @@ const expect = (holds, what) => {
   console.log(`${holds ? "ok  " : "FAIL"}  ${what}`);
   if (!holds) faults.push(what);
 };
+
+const heard = require("./heard.cjs")(expect);
 
 const token = async () => {
   const response = await fetch(url + "/api/v2/auth/token", {
@@ -139,6 +142,7 @@ const look = async (browser, view) => {
   await until(`${view.name}: it is live`, async () => (await text(page, "#live-state")) === "Live");
   await sideways(page, view.name);
   await findings(page, view.name);
+  await heard(page, view.name, { live: 1 });
   await page.evaluate(() => window.scrollTo(0, 0));
   await shot(page, view.name);
   for (const section of ["assets", "api", "clients", "log"]) {
@@ -285,6 +289,9 @@ const directory = async (browser) => {
     await withoutScript(browser);
     await directory(browser);
     for (const view of VIEWS) await look(browser, view);
+    const kill = async (pid) => process.kill(Number(pid), "SIGKILL");
+    const tools = { expect, until, text, findings, sideways, shot, heard };
+    await checkCluster({ browser, url, other, views: VIEWS, administrator, fourth, kill, tools });
   } finally {
     await browser.close();
   }

@@ -47,6 +47,13 @@ pub mod logs {
     }
 }
 
+/// How a node is and what it does, for other nodes.
+pub mod figures {
+    pub mod v1 {
+        tonic::include_proto!("ncore.figures.v1");
+    }
+}
+
 /// The operator's command line, over the node's Unix socket.
 pub mod admin {
     pub mod v1 {

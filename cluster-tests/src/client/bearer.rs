@@ -31,6 +31,12 @@ impl Api {
 }
 
 impl Bearer {
+    /// The token itself.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Asks a node for something that the token allows, and gives the status of the answer.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The console: which requests are its own, and what they get.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,11 +9,12 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode, Uri,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use ncore_domain::{Directory, Domain, NodeStatus, PublicIndex, percent};
+use http_body::Body;
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use ncore_domain::{Directory, Domain, Logs, NodeStatus, PublicIndex, Seen, StateError, percent};
 use ncore_telemetry::{AccessLog, Events, History};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -20,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     BoxError,
+    answer::{Forms, document, empty, guarded, not_allowed, whole},
+    cluster::{self, fleet::Fleet, live::ClusterLive, nodes::Nodes, tail::Tail},
     files::Files,
     live::{Figures, Live},
     page,
@@ -39,6 +43,10 @@ pub struct ConsoleParts {
     pub events: Arc<Events>,
     /// What is recorded of its requests.
     pub access: Arc<AccessLog>,
+    /// What is recorded at all nodes.
+    pub logs: Arc<Logs>,
+    /// All nodes.
+    pub nodes: Arc<dyn Nodes>,
     /// What does not change while it runs.
     pub node: NodeInfo,
     /// The OpenAPI document of the API.
@@ -50,18 +58,31 @@ pub struct ConsoleParts {
 /// What does not change while a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeInfo {
+    /// Its id.
+    pub id: u64,
     /// Its public base URL.
     pub url: String,
     /// Whether it serves TLS itself.
     pub tls: bool,
 }
 
+/// From where a request comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CameFrom {
+    /// The address of the other end.
+    pub address: IpAddr,
+    /// Whether the connection is TLS.
+    pub secure: bool,
+}
+
 /// The page of a node.
 pub struct Console {
-    parts: ConsoleParts,
-    files: Files,
+    pub(crate) parts: ConsoleParts,
+    pub(crate) files: Files,
     live: Live,
+    pub(crate) cluster: Arc<ClusterLive>,
     known: Mutex<Option<(Instant, Arc<Known>)>>,
+    directory: Mutex<Option<KeptDirectory>>,
 }
 
 /// What was read from the state; `None` where it could not be.
@@ -71,8 +92,19 @@ pub(crate) struct Known {
     pub(crate) index: Option<PublicIndex>,
 }
 
+/// The directory, and until when it will do.
+struct KeptDirectory {
+    until: Instant,
+    directory: Option<Directory>,
+}
+
 /// For how long what was read from the state will do.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
+/// The directory takes a look at every client. It is kept for so many times as long as that took, so that whoever looks at the page all
+/// the time costs a hundredth of a thread,
+const DIRECTORY_TIMES: u32 = 100;
+/// and for so long at most.
+const DIRECTORY_FOR_MAX: Duration = Duration::from_secs(5 * 60);
 /// Assets on a page of the browser.
 const INDEX_PAGE: usize = 20;
 
@@ -82,35 +114,44 @@ impl Console {
     pub fn new(parts: ConsoleParts) -> Self {
         let figures = Figures { history: Arc::clone(&parts.history), events: Arc::clone(&parts.events), access: Arc::clone(&parts.access) };
         let live = Live::new(figures, parts.stopping.clone());
-        Self { files: Files::new(), live, known: Mutex::new(None), parts }
+        let (fleet, tail) = (Fleet::new(Arc::clone(&parts.nodes)), Tail::new(Arc::clone(&parts.logs)));
+        let cluster = Arc::new(ClusterLive::new(Arc::clone(&parts.domain), fleet, tail, parts.stopping.clone()));
+        Self { files: Files::new(), live, cluster, known: Mutex::new(None), directory: Mutex::new(None), parts }
     }
 
     /// Writes the news for those who look, until the node stops.
     pub async fn run(&self) {
-        self.live.run().await;
+        tokio::join!(self.live.run(), self.cluster.run());
     }
 
-    /// The answer, if the path is one of ours.
-    pub fn answer(self: &Arc<Self>, method: &Method, uri: &Uri) -> Option<BoxFuture<'static, Response<PageBody>>> {
-        let path = uri.path();
-        let file = self.files.answer(path);
-        if file.is_none() && path != "/" && path != "/live" {
-            return None;
-        }
-        if method != Method::GET && method != Method::HEAD {
-            let mut refused = empty(StatusCode::METHOD_NOT_ALLOWED);
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(Box::pin(async move { refused }));
-        }
-        if let Some(file) = file {
-            return Some(Box::pin(async move { guarded(file.map(whole)) }));
-        }
-        if path == "/live" {
-            let stream = self.stream(method);
-            return Some(Box::pin(async move { stream }));
-        }
-        let (console, after) = (Arc::clone(self), after(uri));
-        Some(Box::pin(async move { console.page(after).await }))
+    /// Whether a path is one of ours.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.files.answer(path).is_some() || ["/", "/live"].contains(&path) || cluster::PATHS.contains(&path)
+    }
+
+    /// The answer to a request for a path that is one of ours.
+    pub fn answer<B>(self: &Arc<Self>, request: Request<B>, from: CameFrom) -> BoxFuture<'static, Response<PageBody>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let console = Arc::clone(self);
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let path = head.uri.path();
+            if cluster::PATHS.contains(&path) {
+                return console.answer_cluster(head, body, from).await;
+            }
+            if head.method != Method::GET && head.method != Method::HEAD {
+                return not_allowed("GET, HEAD");
+            }
+            match path {
+                "/live" => console.stream(&head.method),
+                "/" => console.page(after(&head.uri)).await,
+                path => console.files.answer(path).map_or_else(|| empty(StatusCode::NOT_FOUND), |file| guarded(file.map(whole))),
+            }
+        })
     }
 
     async fn page(&self, after: Option<String>) -> Response<PageBody> {
@@ -128,46 +169,46 @@ impl Console {
             index: further.as_ref().unwrap_or(&known.index).as_ref(),
             further: further.is_some(),
         });
-        let mut response = Response::new(whole(Bytes::from(html)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        guarded(response)
+        document(StatusCode::OK, html, Forms::None)
     }
 
     fn stream(&self, method: &Method) -> Response<PageBody> {
-        let body = if method == Method::HEAD { None } else { self.live.watch() };
-        let mut response = match body {
-            Some(stream) => Response::new(StreamBody::new(stream).boxed_unsync()),
-            None if method == Method::HEAD => empty(StatusCode::OK),
-            None => {
-                let mut full = empty(StatusCode::SERVICE_UNAVAILABLE);
-                full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
-                full
-            }
-        };
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        guarded(response)
+        if method == Method::HEAD {
+            return streaming(empty(StatusCode::OK));
+        }
+        self.live.watch().map_or_else(full, |stream| streaming(Response::new(StreamBody::new(stream).boxed_unsync())))
     }
 
     /// What is known of the state: read anew if it is too old, once for all who ask meanwhile.
-    async fn known(&self) -> Arc<Known> {
+    pub(crate) async fn known(&self) -> Arc<Known> {
         let mut known = self.known.lock().await;
         if let Some((at, known)) = &*known
             && at.elapsed() < KNOWN_FOR
         {
             return Arc::clone(known);
         }
-        let directory = self.parts.domain.public().directory(self.parts.domain.now_s());
-        let (status, directory, index) = tokio::join!(self.parts.domain.status(), directory, self.index(None));
-        let fresh = Arc::new(Known { status: status.ok().map(|seen| seen.value), directory: directory.ok().map(|seen| seen.value), index });
+        let (status, directory, index) = tokio::join!(self.parts.domain.status(), self.directory(), self.index(None));
+        let fresh = Arc::new(Known { status: status.ok().map(|seen| seen.value), directory, index });
         *known = Some((Instant::now(), Arc::clone(&fresh)));
         fresh
     }
 
-    async fn index(&self, after: Option<String>) -> Option<PublicIndex> {
+    async fn directory(&self) -> Option<Directory> {
+        let mut kept = self.directory.lock().await;
+        if let Some(kept) = &*kept
+            && Instant::now() < kept.until
+        {
+            return kept.directory.clone();
+        }
+        let start = Instant::now();
+        let read: Result<Seen<Directory>, StateError> = self.parts.domain.public().directory(self.parts.domain.now_s()).await;
+        let directory = read.ok().map(|seen| seen.value);
+        let good_for = (start.elapsed() * DIRECTORY_TIMES).clamp(KNOWN_FOR, DIRECTORY_FOR_MAX);
+        *kept = Some(KeptDirectory { until: Instant::now() + good_for, directory: directory.clone() });
+        directory
+    }
+
+    pub(crate) async fn index(&self, after: Option<String>) -> Option<PublicIndex> {
         match self.parts.domain.public().index(after, INDEX_PAGE).await {
             Ok(seen) => Some(seen.value),
             Err(error) => {
@@ -178,32 +219,30 @@ impl Console {
     }
 }
 
-/// The path after which a page of the browser begins.
-fn after(uri: &Uri) -> Option<String> {
-    let after = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("after="))?;
-    percent::decoded(after)
-}
-
-/// What is true of every answer: nothing from elsewhere, nothing inline, in no frame.
-fn guarded(mut response: Response<PageBody>) -> Response<PageBody> {
-    const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; \
-                          form-action 'none'; frame-ancestors 'none'";
+/// An answer that is a stream of events.
+pub(crate) fn streaming(mut response: Response<PageBody>) -> Response<PageBody> {
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-    response
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    guarded(response)
 }
 
-fn empty(status: StatusCode) -> Response<PageBody> {
-    let mut response = Response::new(whole(Bytes::new()));
-    *response.status_mut() = status;
-    response
+/// What is answered when as many look as may.
+pub(crate) fn full() -> Response<PageBody> {
+    let mut full = empty(StatusCode::SERVICE_UNAVAILABLE);
+    full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
+    streaming(full)
 }
 
-fn whole(bytes: Bytes) -> PageBody {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+/// The path after which a page of the browser begins.
+pub(crate) fn after(uri: &Uri) -> Option<String> {
+    parameter(uri, "after")
+}
+
+/// A parameter of a query.
+pub(crate) fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    percent::decoded(pairs.into_iter().find(|(found, _)| *found == name)?.1)
 }
 
 #[cfg(test)]

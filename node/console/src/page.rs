@@ -1,14 +1,19 @@
 //! The page: its frame, and the order of its sections.
 
 mod assets;
+pub(crate) mod cluster;
 mod directory;
+mod frame;
 mod guide;
 mod log;
 mod metrics;
 mod node;
+mod nodes;
 mod reference;
+mod roster;
+pub(crate) mod sign_in;
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use ncore_domain::PublicIndex;
 use serde_json::Value;
 
@@ -39,40 +44,24 @@ const SECTIONS: [(&str, &str); 6] =
 /// The page as HTML.
 pub(crate) fn render(content: &Content<'_>) -> String {
     let name = content.known.status.as_ref().map_or("starting", |status| status.name.as_str());
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="robots" content="noindex";
-                title { (name) " · NCore" }
-                link rel="icon" href=(content.files.icon.path) type="image/svg+xml";
-                link rel="stylesheet" href=(content.files.style.path);
-                script src=(content.files.live.path) defer {}
-                script src=(content.files.reference.path) defer {}
+    let scripts = [&content.files.live, &content.files.reference];
+    let body = html! {
+        (warning())
+        (header(content, name))
+        main id="main" {
+            (metrics::render("Node metrics", &content.snapshot.cards))
+            div.pair {
+                (log::events(&content.snapshot.events))
+                (node::render(content))
             }
-            body {
-                a.skip href="#main" { "Skip to content" }
-                (warning())
-                (header(content, name))
-                main id="main" {
-                    (metrics::render(content.snapshot))
-                    div.pair {
-                        (log::events(content.snapshot))
-                        (node::render(content))
-                    }
-                    (assets::render(content))
-                    (reference::render(content))
-                    (directory::render(content.known.directory.as_ref()))
-                    (log::access(content.snapshot))
-                }
-                (footer(content))
-            }
+            (assets::render(&assets::Browser { index: content.index, is_further: content.further, base: "/" }))
+            (reference::render(content))
+            (directory::render(content.known.directory.as_ref()))
+            (log::access(content.snapshot))
         }
-    }
-    .into_string()
+        (footer(content))
+    };
+    frame::render(&frame::Frame { files: content.files, title: name, scripts: &scripts, live: Some("/live"), key: None }, &body)
 }
 
 fn warning() -> Markup {
@@ -93,22 +82,13 @@ fn header(content: &Content<'_>, name: &str) -> Markup {
     html! {
         header.top {
             div.inner {
-                div.brand {
-                    img src=(content.files.icon.path) alt="" width="28" height="28";
-                    div {
-                        p.product { "NCore" }
-                        h1 { (name) }
-                    }
-                }
+                (frame::brand(content.files, "NCore node", name))
                 div.state {
                     (standing(content.known))
-                    p.live { span id="live-state" role="status" { "As of " (content.snapshot.at) " UTC" } }
-                    button id="pause" type="button" hidden aria-pressed="false" { "Pause" }
+                    (frame::live(&content.snapshot.at))
                 }
             }
-            nav aria-label="Sections" {
-                ul.inner { @for (id, label) in SECTIONS { li { a href={ "#" (id) } { (label) } } } }
-            }
+            (frame::sections(&SECTIONS, &html! { a href=(crate::cluster::PAGE) { "Administrators" } }))
         }
     }
 }

@@ -4,6 +4,7 @@ use ncore_telemetry::{AccessLog, Event, Events, History, PublicCount, Room, Summ
 use serde::Serialize;
 
 use crate::{
+    cluster::nodes::NodeEvent,
     format::{self, UNKNOWN},
     spark,
 };
@@ -49,9 +50,11 @@ pub(crate) struct Card {
 pub(crate) struct EventRow {
     pub(crate) time: String,
     pub(crate) machine: String,
-    pub(crate) level: &'static str,
-    pub(crate) kind: &'static str,
+    pub(crate) level: String,
+    pub(crate) kind: String,
     pub(crate) about: String,
+    /// The nodes that saw it; empty if that is this one.
+    pub(crate) by: String,
 }
 
 /// Requests of one kind, with alike statuses, that ended in one second.
@@ -73,38 +76,49 @@ impl Snapshot {
     pub(crate) fn of(history: &History, events: &Events, access: &AccessLog) -> Self {
         let summary = history.summary();
         Self {
-            at: format::time(summary.latest.at_ms),
-            cards: cards(&summary),
+            at: format::time(summary.at_ms),
+            cards: cards(&summary, Scope::Node),
             events: events.newest(EVENTS_SHOWN).into_iter().map(EventRow::from).collect(),
             log: access.public(LOG_SHOWN).into_iter().map(LogRow::from).collect(),
-            storage: summary.latest.storage.map_or_else(|| UNKNOWN.to_owned(), of_total),
+            storage: summary.storage.map_or_else(|| UNKNOWN.to_owned(), of_total),
         }
     }
 }
 
-fn of_total(room: Room) -> String {
+pub(crate) fn of_total(room: Room) -> String {
     format!("{} / {}", format::bytes(room.used), format::bytes(room.total))
 }
 
-fn cards(summary: &Summary) -> Vec<Card> {
-    let latest = &summary.latest;
+/// Whose figures they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// This node's.
+    Node,
+    /// Those of all nodes that answer, together.
+    Cluster,
+}
+
+pub(crate) fn cards(summary: &Summary, scope: Scope) -> Vec<Card> {
     let unknown = || UNKNOWN.to_owned();
     let (bandwidth, bandwidth_unit) = format::bytes_s(summary.bytes_s);
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let (peak, peak_unit) = format::bytes_s(summary.peak_bytes_s as f64);
     let (mean, mean_unit) = summary.latency.mean_us().map_or((unknown(), ""), format::duration);
     let p99 = summary.latency.quantile_us(990).map(format::duration).map_or_else(unknown, |(p99, unit)| format!("{p99} {unit}"));
-    let memory = latest.machine.map(|machine| machine.memory);
-    let memory_share = memory.and_then(|room| (room.used.saturating_mul(1_000)).checked_div(room.total));
+    let share = |room: Option<Room>| room.and_then(|room| room.used.saturating_mul(1_000).checked_div(room.total));
     let per_cent = |share: Option<u64>| share.map_or_else(|| (unknown(), String::new()), |share| (format::percent(share), "%".to_owned()));
     let card = |id, label, (value, unit): (String, String), note, line| Card { id, label, value, unit, note, line };
     let plain = |value| (value, String::new());
+    let (peak_of, machines) = match scope {
+        Scope::Node => ("peak", "of the machine"),
+        Scope::Cluster => ("peak of a node", "of all machines"),
+    };
     vec![
         card(
             "bandwidth",
             "Bandwidth out",
             (bandwidth, bandwidth_unit),
-            format!("peak {peak} {peak_unit}"),
+            format!("{peak_of} {peak} {peak_unit}"),
             spark::path(&summary.line_bytes, 0),
         ),
         card(
@@ -117,22 +131,22 @@ fn cards(summary: &Summary) -> Vec<Card> {
         card(
             "connections",
             "Active connections",
-            plain(format::count(latest.connections)),
-            format!("limit {}", format::count(latest.connections_max)),
+            plain(format::count(summary.connections)),
+            format!("limit {}", format::count(summary.connections_max)),
             spark::path(&summary.line_connections, 0),
         ),
-        card("cpu", "CPU load", per_cent(summary.cpu_per_mille), "of the machine".to_owned(), spark::path(&summary.line_cpu, 1_000)),
-        card("hits", "Cache hit rate", per_cent(summary.hits_per_mille), "assets, last 5 min".to_owned(), String::new()),
+        card("cpu", "CPU load", per_cent(summary.cpu.per_mille()), machines.to_owned(), spark::path(&summary.line_cpu, 1_000)),
+        card("hits", "Cache hit rate", per_cent(summary.hits.per_mille()), "assets, last 5 min".to_owned(), String::new()),
         card("latency", "Average latency", (mean, mean_unit.to_owned()), format!("p99 {p99}, last 5 min"), String::new()),
         card("errors", "Errors, 5 min", plain(format::count(summary.errors)), errors_before(summary), String::new()),
-        card("memory", "RAM used", per_cent(memory_share), memory.map_or_else(unknown, of_total), String::new()),
+        card("memory", "RAM used", per_cent(share(summary.memory)), summary.memory.map_or_else(unknown, of_total), String::new()),
     ]
 }
 
 fn trend(summary: &Summary) -> String {
     let Some(trend) = summary.trend else { return "no earlier traffic".to_owned() };
     let before = if trend.minutes == 60 { "prev. hour".to_owned() } else { format!("prev. {} min", trend.minutes) };
-    match trend.percent.round() {
+    match trend.percent(summary.requests_s).round() {
         0.0 => format!("level with {before}"),
         more if more > 0.0 => format!("↑ {more:.0} % vs {before}"),
         less => format!("↓ {:.0} % vs {before}", -less),
@@ -146,7 +160,16 @@ fn errors_before(summary: &Summary) -> String {
 impl From<Event> for EventRow {
     fn from(event: Event) -> Self {
         let Event { at_ms, kind, about } = event;
-        Self { time: format::time(at_ms), machine: format::machine(at_ms), level: kind.level().as_str(), kind: kind.as_str(), about }
+        let (level, kind) = (kind.level().as_str().to_owned(), kind.as_str().to_owned());
+        Self { time: format::time(at_ms), machine: format::machine(at_ms), level, kind, about, by: String::new() }
+    }
+}
+
+impl EventRow {
+    /// What these nodes of the cluster told.
+    pub(crate) fn seen_by(nodes: String, event: &NodeEvent) -> Self {
+        let NodeEvent { at_ms, level, kind, about } = event.clone();
+        Self { time: format::time(at_ms), machine: format::machine(at_ms), level, kind, about, by: nodes }
     }
 }
 
@@ -229,6 +252,6 @@ mod tests {
         assert_eq!(value(&snapshot, "cpu").0, "18.0");
         assert_eq!(value(&snapshot, "memory").0, "41.2");
         assert_eq!(value(&snapshot, "errors"), ("2", "", "no earlier figure"));
-        assert_eq!((snapshot.events[0].kind, snapshot.events[0].level), ("fenced", "warning"));
+        assert_eq!((snapshot.events[0].kind.as_str(), snapshot.events[0].level.as_str()), ("fenced", "warning"));
     }
 }

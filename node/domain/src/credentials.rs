@@ -8,13 +8,16 @@ mod gate;
 mod guesses;
 mod principal;
 mod refresh;
+mod roster;
 mod secret;
+mod sessions;
 mod signed_url;
 mod signer;
 mod signing;
 mod tokens;
 
 pub(crate) use gate::Gate;
+pub(crate) use roster::{bandwidth_days, sent};
 
 pub use administrators::Administrators;
 pub use called_from::CalledFrom;
@@ -23,6 +26,8 @@ pub use denials::{DenialReason, Denials};
 pub use gate::Fenced;
 pub use principal::Principal;
 pub use refresh::Refreshed;
+pub use roster::{Roster, RosterRow};
+pub use sessions::{NewSession, Sessions, SignedIn};
 pub use signed_url::{Reach, SignedUrlError, is_signed, parse_network};
 pub use signer::{SIGNED_LIFETIME_MAX_S, SignedAddress, Signer};
 pub use signing::{KeyUse, SIGNING_KEYS_TENDED_EVERY, SigningKeys};

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     cluster::{Cluster, Seen},
     copies::Copies,
-    credentials::{Administrators, Clients, Denials, Gate, Signer, SigningKeys, Tokens},
+    credentials::{Administrators, Clients, Denials, Gate, Sessions, Signer, SigningKeys, Tokens},
     error::{RevisionError, StateError},
     placement::PlacementRules,
     public::Public,
@@ -51,6 +51,7 @@ pub struct Domain {
     signer: Signer,
     signing_keys: SigningKeys,
     administrators: Administrators,
+    sessions: Arc<Sessions>,
     denials: Arc<Denials>,
     placement: PlacementRules,
     assets: Assets,
@@ -75,6 +76,7 @@ impl Domain {
             administrators: Administrators::new(cluster.clone(), gate.clone(), Arc::clone(&clock)),
             tokens: Tokens::new(cluster.clone(), gate, signing_keys.clone(), Arc::clone(&clock), issuer),
             signing_keys,
+            sessions: Arc::default(),
             denials: Arc::default(),
             placement: PlacementRules::new(cluster.clone()),
             public: Public::new(cluster.clone(), store.clone(), Arc::clone(&public_url)),
@@ -115,6 +117,12 @@ impl Domain {
     #[must_use]
     pub fn administrators(&self) -> &Administrators {
         &self.administrators
+    }
+
+    /// Those of them who look at this node with a browser.
+    #[must_use]
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     /// How often somebody was not let in.

@@ -12,7 +12,8 @@ mod upload;
 pub use asset::AssetError;
 pub use change::ChangeError;
 pub use credentials::{
-    AddClientError, AdministratorError, AuthenticateError, Denied, IssueError, RefreshError, RevokeError, SigningKeyError, TokenError,
+    AddClientError, AdministratorError, AuthenticateError, Denied, IssueError, RefreshError, RevokeError, SignInError, SigningKeyError,
+    TokenError,
 };
 pub use resumable::ResumableError;
 pub use revision::RevisionError;

@@ -11,6 +11,7 @@
 //!    ├─ signer()    addresses that a client signs, for those whom it lets read
 //!    ├─ signing_keys()    the keys that sign them, as they come and go
 //!    ├─ administrators()  who manages clients over the API
+//!    ├─ sessions()  administrators who look at this node with a browser
 //!    ├─ uploads()   begin ─► write… ─► finish: the content on enough nodes, then the change in the log; whole, or in pieces
 //!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
@@ -54,15 +55,17 @@ pub use cluster::Seen;
 pub use copies::{BlobAt, Copies, CopyError, Fan, FanOrder, HeldCopy};
 pub use credentials::{
     Administrators, CalledFrom, ClientDetails, Clients, DenialReason, Denials, Fenced, IssuedToken, KeyUse, NewClient, NewSecret,
-    Principal, Reach, Refreshed, Registration, Revoked, SIGNED_LIFETIME_MAX_S, SIGNING_KEYS_TENDED_EVERY, SignedAddress, SignedUrlError,
-    Signer, SigningKeys, TOKEN_LIFETIME_S, TokenFacts, Tokens, is_signed, parse_network,
+    NewSession, Principal, Reach, Refreshed, Registration, Revoked, Roster, RosterRow, SIGNED_LIFETIME_MAX_S, SIGNING_KEYS_TENDED_EVERY,
+    Sessions, SignedAddress, SignedIn, SignedUrlError, Signer, SigningKeys, TOKEN_LIFETIME_S, TokenFacts, Tokens, is_signed, parse_network,
 };
 pub use domain::{Domain, DomainParts};
 pub use error::{
     AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, ResumableError,
-    RevisionError, RevokeError, SignError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
+    RevisionError, RevokeError, SignError, SignInError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
 };
-pub use logs::{Follower, FoundLog, LogEntry, LogNode, LogPage, LogParts, LogPeerError, LogPeers, Logs, News, NodeAnswer, Viewer};
+pub use logs::{
+    Follower, FoundLog, LogEntry, LogNode, LogPage, LogParts, LogPeerError, LogPeers, Logs, News, NodeAnswer, SinceLog, Viewer,
+};
 pub use once::{OnceKey, OnceKeyError};
 pub use placement::{PlacementRules, RuleStatus};
 pub use public::{Directory, DirectoryEntry, Public, PublicAsset, PublicIndex};

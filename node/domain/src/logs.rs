@@ -4,6 +4,9 @@
 //! started again begins with nothing. What a viewer may see is decided in one place, [`Viewer::narrow`].
 
 mod follower;
+mod own;
+mod places;
+mod remote;
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
@@ -13,8 +16,8 @@ use ncore_telemetry::{AccessLog, AccessPosition, AccessQuery, AccessRecord};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::follower::Places;
 pub use self::follower::{Follower, News};
+use self::{own::OwnLog, places::Places};
 
 /// How long another node has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,6 +51,10 @@ pub trait LogPeers: Send + Sync {
 
     /// The newest `max` records of a node that are wanted.
     fn find<'a>(&'a self, node: NodeId, query: &'a AccessQuery, max: usize) -> BoxFuture<'a, Result<FoundLog, LogPeerError>>;
+
+    /// What is wanted of the records of a node after the one with this number, or of those that it has from now on. The node may wait
+    /// with its answer for something to tell, for some seconds.
+    fn since<'a>(&'a self, node: NodeId, after: Option<u64>, query: &'a AccessQuery) -> BoxFuture<'a, Result<SinceLog, LogPeerError>>;
 }
 
 /// A node that has a log.
@@ -77,6 +84,17 @@ pub struct FoundLog {
     pub records: Vec<AccessRecord>,
     /// When the oldest record that it keeps ended, whoever's that is, in microseconds of the Unix epoch: what was before is gone.
     pub oldest_us: Option<u64>,
+}
+
+/// What came at a node since it was last asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SinceLog {
+    /// What is wanted, the oldest first.
+    pub records: Vec<AccessRecord>,
+    /// The number after which to go on.
+    pub after: u64,
+    /// How many records had gone by before they could be told.
+    pub missed: u64,
 }
 
 /// What there is of what is wanted, in the whole cluster.
@@ -161,11 +179,12 @@ impl Logs {
         page
     }
 
-    /// What is recorded at this node from now on; `None` if as many follow it as may, or as the viewer may.
+    /// What is recorded from now on, at every node; `None` if as many follow at this one as may, or as the viewer may.
     #[must_use]
     pub fn follow(&self, viewer: &Viewer, query: AccessQuery) -> Option<Follower> {
         let place = self.places.take(viewer)?;
-        Some(Follower::new(self.node.clone(), Arc::clone(&self.log), viewer.narrow(query), place, self.stopping.clone()))
+        let own = OwnLog::new(Arc::clone(&self.log), viewer.narrow(query), self.node.id, self.stopping.clone());
+        Some(Follower::new(self.node.clone(), own, Arc::clone(&self.peers), place))
     }
 
     async fn ask(&self, node: &LogNode, query: &AccessQuery, max: usize) -> Option<FoundLog> {

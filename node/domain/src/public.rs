@@ -5,12 +5,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use ncore_model::{Account, Asset, Client, ClientId, ClientStatus, Query, ReadTables, Table, TableError, UsageUnit, Visibility, decode};
+use ncore_model::{Account, Asset, Client, ClientId, ClientStatus, Query, ReadTables, Table, TableError, Visibility, decode};
 use ncore_store::{BlobStatus, BlobStore};
 
 use crate::{
     asset::of_asset,
     cluster::{Cluster, Seen},
+    credentials::{bandwidth_days, sent},
     error::StateError,
 };
 
@@ -18,9 +19,6 @@ use crate::{
 const INDEXED: &str = "pub/";
 /// How many domains are shown; of the others there is only their number.
 const DOMAINS_SHOWN: usize = 3;
-
-/// Over how many days the bandwidth of a client is added up, today included.
-const BANDWIDTH_DAYS: u32 = 30;
 
 /// What anybody may know.
 pub struct Public {
@@ -126,15 +124,10 @@ impl Public {
     /// # Errors
     /// [`StateError`].
     pub async fn directory(&self, now_s: u64) -> Result<Seen<Directory>, StateError> {
-        let today = u32::try_from(now_s / UsageUnit::Day.seconds()).unwrap_or(u32::MAX - 1);
-        let days = today.saturating_sub(BANDWIDTH_DAYS - 1)..today + 1;
+        let days = bandwidth_days(now_s);
         let directory = self.cluster.read(move |view| {
-            let sent = |client: &ClientId| {
-                let days = view.usage(client, UsageUnit::Day, days.start, days.end)?;
-                Ok(days.iter().map(|(_, counts)| counts.bytes_out).sum())
-            };
             let with_account = |client: Client| Ok((view.account(&client.id)?, client));
-            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, sent)
+            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, |client| sent(view, client, days))
         });
         directory.await
     }

@@ -14,7 +14,7 @@ use std::{
 
 use ncore_agent::AgentMetrics;
 use ncore_control::{Control, ControlPlane, ControlStatus, NodeRole};
-use ncore_domain::{DenialReason, Denials};
+use ncore_domain::{DenialReason, Denials, Sessions};
 use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
 use ncore_limits::{Class, LimitMetrics};
 use ncore_raft::RaftNode;
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) agent: Arc<AgentMetrics>,
     pub(crate) limits: Arc<LimitMetrics>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) access: Arc<AccessLog>,
     pub(crate) machine: MachineParts,
 }
@@ -47,7 +48,7 @@ pub(crate) struct MachineParts {
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, access, machine } = parts;
+    let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, sessions, access, machine } = parts;
     vec![
         Arc::new(ControlFigures(control)),
         Arc::new(FenceFigures(fences)),
@@ -58,6 +59,7 @@ pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
         Arc::new(AgentFigures(agent)),
         Arc::new(LimitFigures(limits)),
         Arc::new(DenialFigures(denials)),
+        Arc::new(SessionFigures(sessions)),
         Arc::new(AccessFigures(access)),
         Arc::new(MachineFigures(machine)),
     ]
@@ -178,6 +180,14 @@ impl Source for DenialFigures {
     fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
         let denials = DenialReason::ALL.map(|reason| (reason.as_str(), self.0.count(reason)));
         figures.counters("denied", "Requests of the API, and for restricted assets, that were not let in, by why", "reason", &denials)
+    }
+}
+
+struct SessionFigures(Arc<Sessions>);
+
+impl Source for SessionFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        figures.gauge("administrator_sessions", "Sessions of administrators who look at this node with a browser", self.0.count() as u64)
     }
 }
 

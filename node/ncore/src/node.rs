@@ -11,6 +11,7 @@ mod access_logs;
 mod admission;
 mod counters;
 mod data_dir;
+mod figures;
 mod founding;
 mod gateway;
 mod health;
@@ -28,7 +29,7 @@ pub(crate) use recovery::{EmptyNode, Expected, Prepared};
 
 use std::{
     mem,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -64,6 +65,7 @@ use access_logs::{LogService, OtherLogs};
 use admission::Doorkeeper;
 use counters::Counters;
 use data_dir::DataDir;
+use figures::{AllNodes, FigureService, OwnFigures};
 use gateway::Gateway;
 use health::Health;
 use near::NearestNodes;
@@ -181,10 +183,12 @@ impl Node {
             autopilot: autopilot_settings(config),
             clock: Arc::new(ncore_control::SystemClock),
         };
+        let figures_told = Arc::new(OnceLock::new());
         let routes = Routes::new(blobs.into_server())
             .add_service(limiter.service().into_server())
-            .add_service(LogService::new(id, Arc::clone(&access)));
-        let control = Control::start(control_config, Arc::clone(&replica), identity, identity_store, peers, routes).await?;
+            .add_service(LogService::new(id, Arc::clone(&access)))
+            .add_service(FigureService::new(Arc::clone(&figures_told)));
+        let control = Control::start(control_config, Arc::clone(&replica), identity, identity_store, Arc::clone(&peers), routes).await?;
         founding::found_if_marked(&control, dir).await?;
 
         let plane: Arc<dyn ControlPlane> = control.clone();
@@ -224,6 +228,7 @@ impl Node {
             access: Arc::clone(&access),
             machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
             denials: Arc::clone(domain.denials()),
+            sessions: Arc::clone(domain.sessions()),
         }));
         let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
         let health = Arc::new(Health::new(Arc::clone(&control), figures, leaving.clone()));
@@ -243,12 +248,23 @@ impl Node {
             events: Arc::clone(&events),
         };
         serving.spawn(watcher.run(leaving.clone()));
+        let own = OwnFigures { control: Arc::clone(&control), history: Arc::clone(&history), events: Arc::clone(&events) };
+        // Nobody else sets it.
+        let _ = figures_told.set(own);
+        let logs = Arc::new(Logs::new(LogParts {
+            node: LogNode { id, name: config.node.name.as_str().into() },
+            log: Arc::clone(&access),
+            peers: log_peers,
+            stopping: leaving.clone(),
+        }));
         let console = Arc::new(Console::new(ConsoleParts {
             domain: Arc::clone(&domain),
             history,
             events,
             access: Arc::clone(&access),
-            node: NodeInfo { url: config.http_address(), tls: config.listen.https.is_some() },
+            logs: Arc::clone(&logs),
+            nodes: Arc::new(AllNodes { own: figures_told, peers, control: Arc::clone(&control) }),
+            node: NodeInfo { id: id.0, url: config.http_address(), tls: config.listen.https.is_some() },
             reference: ncore_api::openapi(),
             stopping: leaving.clone(),
         }));
@@ -260,12 +276,6 @@ impl Node {
             let (limiter, stop) = (limiter.clone(), stop.clone());
             async move { limiter.run(stop).await }
         });
-        let logs = Arc::new(Logs::new(LogParts {
-            node: LogNode { id, name: config.node.name.as_str().into() },
-            log: Arc::clone(&access),
-            peers: log_peers,
-            stopping: leaving.clone(),
-        }));
         let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs }));
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
         let assets = AssetServer::new(

@@ -6,7 +6,10 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-use crate::{latency::LatencyCounts, sample::Sample};
+use crate::{
+    sample::Sample,
+    summary::{Share, Summary, Trend},
+};
 
 /// Samples of a second: two stretches of [`ERRORS_S`], and some.
 const SECONDS: usize = 661;
@@ -32,48 +35,6 @@ struct Rings {
     seconds: VecDeque<Sample>,
     minutes: VecDeque<Sample>,
     peak_bytes_s: u64,
-}
-
-/// What can be said of a node now.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Summary {
-    /// The newest figures.
-    pub latest: Sample,
-    /// Bytes a second to viewers, over the last seconds.
-    pub bytes_s: f64,
-    /// The most bytes in a second since the node started.
-    pub peak_bytes_s: u64,
-    /// Requests a second, over the last minute.
-    pub requests_s: f64,
-    /// How that compares with what was before; `None` while nothing was, or there was no request.
-    pub trend: Option<Trend>,
-    /// Hits in a thousand assets, over the last five minutes; `None` if none was asked for.
-    pub hits_per_mille: Option<u64>,
-    /// How long responses took to their head, over the last five minutes.
-    pub latency: LatencyCounts,
-    /// Responses with 5xx in the last five minutes.
-    pub errors: u64,
-    /// The same of the five minutes before; `None` while the node has not run for so long.
-    pub errors_before: Option<u64>,
-    /// Busy processors in a thousand, over the last seconds; `None` where the machine does not say.
-    pub cpu_per_mille: Option<u64>,
-    /// Bytes to viewers in each of the last seconds, the newest last.
-    pub line_bytes: Vec<u64>,
-    /// Requests in each of the last seconds, the newest last.
-    pub line_requests: Vec<u64>,
-    /// Open connections in each of the last seconds, the newest last.
-    pub line_connections: Vec<u64>,
-    /// Busy processors in a thousand in each of the last seconds, the newest last.
-    pub line_cpu: Vec<u64>,
-}
-
-/// How a rate compares with what it was before.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Trend {
-    /// By how many hundredths it is higher; negative if lower.
-    pub percent: f64,
-    /// Over how many minutes "before" reaches: 60 on a node that has run for so long.
-    pub minutes: u64,
 }
 
 impl History {
@@ -103,20 +64,24 @@ impl History {
         let requests_s = rate(&minute, &latest, |sample| sample.requests);
         let (hits, misses) = (latest.hits - five.hits, latest.misses - five.misses);
         Summary {
-            latest,
+            at_ms: latest.at_ms,
+            connections: latest.connections,
+            connections_max: latest.connections_max,
+            memory: latest.machine.map(|machine| machine.memory),
+            storage: latest.storage,
             bytes_s: rate(&now, &latest, |sample| sample.sent_bytes),
             peak_bytes_s: rings.peak_bytes_s,
             requests_s,
-            trend: rings.trend(&minute, requests_s),
-            hits_per_mille: (hits * 1_000).checked_div(hits + misses),
+            trend: rings.trend(&minute),
+            hits: Share { part: hits, whole: hits + misses },
             latency: latest.latency.since(&five.latency),
             errors: latest.statuses[4] - five.statuses[4],
             errors_before: (latest.at_ms - ten.at_ms > ERRORS_S * 1_000).then(|| five.statuses[4] - ten.statuses[4]),
-            cpu_per_mille: cpu(&now, &latest),
+            cpu: cpu(&now, &latest),
             line_bytes: rings.line(|before, sample| sample.sent_bytes - before.sent_bytes),
             line_requests: rings.line(|before, sample| sample.requests - before.requests),
             line_connections: rings.line(|_, sample| sample.connections),
-            line_cpu: rings.line(|before, sample| cpu(before, sample).unwrap_or(0)),
+            line_cpu: rings.line(|before, sample| cpu(before, sample).per_mille().unwrap_or(0)),
         }
     }
 }
@@ -129,13 +94,13 @@ impl Rings {
         sample.or(self.seconds.front()).copied().unwrap_or_default()
     }
 
-    /// The rate now against that of the hour that ended at `until`.
-    fn trend(&self, until: &Sample, requests_s: f64) -> Option<Trend> {
+    /// The rate of the hour that ended at `until`.
+    fn trend(&self, until: &Sample) -> Option<Trend> {
         let wanted = until.at_ms.saturating_sub(3_600_000);
         let from = self.minutes.iter().rev().find(|sample| sample.at_ms <= wanted).or(self.minutes.front())?;
         let minutes = until.at_ms.saturating_sub(from.at_ms) / 60_000;
-        let before = rate(from, until, |sample| sample.requests);
-        (minutes > 0 && before > 0.0).then(|| Trend { percent: (requests_s / before - 1.0) * 100.0, minutes: minutes.min(60) })
+        let before_s = rate(from, until, |sample| sample.requests);
+        (minutes > 0 && before_s > 0.0).then(|| Trend { before_s, minutes: minutes.min(60) })
     }
 
     fn line(&self, point: impl Fn(&Sample, &Sample) -> u64) -> Vec<u64> {
@@ -157,10 +122,10 @@ fn rate(before: &Sample, sample: &Sample, count: impl Fn(&Sample) -> u64) -> f64
     if ms == 0 { 0.0 } else { count(sample).saturating_sub(count(before)) as f64 * 1_000.0 / ms as f64 }
 }
 
-fn cpu(before: &Sample, sample: &Sample) -> Option<u64> {
-    let (before, sample) = (before.machine?, sample.machine?);
-    let all = sample.cpu_all.saturating_sub(before.cpu_all);
-    (sample.cpu_busy.saturating_sub(before.cpu_busy) * 1_000).checked_div(all)
+/// Ticks of processors that had something to do, of all; of none, where the machine does not say.
+fn cpu(before: &Sample, sample: &Sample) -> Share {
+    let (Some(before), Some(sample)) = (before.machine, sample.machine) else { return Share::default() };
+    Share { part: sample.cpu_busy.saturating_sub(before.cpu_busy), whole: sample.cpu_all.saturating_sub(before.cpu_all) }
 }
 
 #[cfg(test)]
@@ -184,12 +149,13 @@ mod tests {
     #[test]
     fn nothing_is_said_that_is_not_known() {
         let history = History::default();
-        assert_eq!(history.summary(), super::Summary::default());
+        assert_eq!(history.summary(), crate::Summary::default());
         let mut sample = Sample { at_ms: 1_000_000, ..Sample::default() };
         history.push(sample);
         run(&history, &mut sample, 30, 0);
         let summary = history.summary();
-        assert_eq!((summary.trend, summary.hits_per_mille, summary.errors_before, summary.cpu_per_mille), (None, None, None, None));
+        let shares = (summary.hits.per_mille(), summary.cpu.per_mille());
+        assert_eq!((summary.trend, summary.errors_before, shares), (None, None, (None, None)));
     }
 
     #[test]
@@ -202,9 +168,9 @@ mod tests {
         let summary = history.summary();
         assert_eq!((summary.bytes_s, summary.peak_bytes_s, summary.requests_s), (750.0, 750, 150.0));
         let trend = summary.trend.expect("there was an hour before");
-        assert_eq!((trend.percent.round(), trend.minutes), (50.0, 60));
+        assert_eq!((trend.percent(summary.requests_s).round(), trend.minutes), (50.0, 60));
         assert_eq!((summary.errors, summary.errors_before), (240 * 10 + 60 * 15, Some(300 * 10)));
-        assert_eq!(summary.hits_per_mille, Some(1_000));
+        assert_eq!(summary.hits.per_mille(), Some(1_000));
         assert_eq!(summary.line_requests, vec![150; 60]);
     }
 

@@ -54,6 +54,24 @@ impl LatencyCounts {
         Self { buckets, sum_us: self.sum_us.saturating_sub(earlier.sum_us) }
     }
 
+    /// The histogram of these buckets, in the order of their bounds, and of this sum. Buckets that there are not here are the last one.
+    #[must_use]
+    pub fn of_parts(counts: &[u64], sum_us: u64) -> Self {
+        let mut buckets = [0_u64; BUCKETS];
+        for (at, count) in counts.iter().enumerate() {
+            let bucket = &mut buckets[at.min(BUCKETS - 1)];
+            *bucket = bucket.saturating_add(*count);
+        }
+        Self { buckets, sum_us }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let buckets = std::array::from_fn(|at| self.buckets[at].saturating_add(other.buckets[at]));
+        Self { buckets, sum_us: self.sum_us.saturating_add(other.sum_us) }
+    }
+
     /// How many were counted.
     #[must_use]
     pub fn count(&self) -> u64 {

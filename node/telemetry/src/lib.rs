@@ -13,6 +13,7 @@ mod history;
 mod latency;
 mod logging;
 mod sample;
+mod summary;
 mod usage;
 
 pub use access::{
@@ -21,8 +22,9 @@ pub use access::{
 };
 pub use events::{Event, EventKind, Events, Level};
 pub use exposition::{Figures, Metrics, Source};
-pub use history::{History, Summary, Trend};
+pub use history::History;
 pub use latency::{LATENCY_BOUNDS_US, Latency, LatencyCounts};
 pub use logging::{LogFormat, LoggingError, init_logging};
 pub use sample::{Machine, Room, Sample};
+pub use summary::{Share, Summary, Trend};
 pub use usage::{Allowance, Collected, Meter, Tally, Usage};

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, header::AUTHORIZATION};
 use http_body_util::BodyExt;
 use ncore_api::{ApiParts, router};
-use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs};
+use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs, SinceLog};
 use ncore_limits::LimitSettings;
 use ncore_model::{NodeId, Scope};
 use ncore_telemetry::{AccessHead, AccessLog, AccessQuery, AccessRecord, AccessWriter, PathClass};
@@ -43,6 +43,18 @@ impl LogPeers for Others {
                 return Err(LogPeerError { node, source: "it is away".into() });
             }
             Ok(FoundLog { records: self.log.find(query, node.0, max), oldest_us: self.log.oldest_us() })
+        })
+    }
+
+    fn since<'a>(&'a self, node: NodeId, after: Option<u64>, query: &'a AccessQuery) -> BoxFuture<'a, Result<SinceLog, LogPeerError>> {
+        Box::pin(async move {
+            if node.0 == FAILS {
+                return Err(LogPeerError { node, source: "it is away".into() });
+            }
+            let Some(after) = after else { return Ok(SinceLog { after: self.log.newest(), ..SinceLog::default() }) };
+            sleep(Duration::from_millis(5)).await;
+            let followed = self.log.since(after, query, node.0).expect("it is asked often enough");
+            Ok(SinceLog { records: followed.records, after: followed.after, missed: 0 })
         })
     }
 }
@@ -159,6 +171,11 @@ async fn an_administrator_sees_all() {
         let bad = rig.site.request(Method::GET, path).header("x-ncore-revision", "{}").body(Body::empty());
         rig.site.send(bad).await.problem(400, "invalid_header");
     }
+    // Of the node that does not answer it is told so, and the other is followed too.
+    let seen = until(&mut body, "three").await;
+    assert!(seen.contains("event: node\ndata: {\"heard\":false,\"node\":\"three\"}"), "{seen}");
+    rig.record(&rig.other, None, "/assets/4", 404, 4).await;
+    assert!(until(&mut body, "/assets/4").await.contains("\"node\":\"two\""));
     "nca_forged".clone_into(&mut rig.site.token);
     assert_eq!(rig.site.get("/api/v2/logs").await.status.as_u16(), 401);
 }
@@ -272,7 +289,7 @@ async fn who_is_too_slow_hears_so_and_is_let_go() {
         rig.record(&rig.own, Some(rig.site.client.as_str()), "/assets/x", 200, at).await;
     }
     let seen = until(&mut body, "never").await;
-    assert!(seen.ends_with("event: overtaken\ndata: {\"missed\":2}\n\n"), "{seen}");
+    assert!(seen.ends_with("event: overtaken\ndata: {\"missed\":2,\"node\":\"one\"}\n\n"), "{seen}");
 }
 
 #[tokio::test]

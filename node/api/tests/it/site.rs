@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION, reques
 use http_body_util::BodyExt;
 use ncore_api::{ApiParts, router};
 use ncore_control::ControlPlane;
-use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs};
+use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs, SinceLog};
 use ncore_limits::{BoxError, LimitSettings, Limiter, LimiterParts, Nodes};
 use ncore_model::{ClientId, NodeId, Query, Scope};
 use ncore_telemetry::{AccessLog, AccessQuery};
@@ -117,6 +117,15 @@ pub(crate) fn no_logs() -> Arc<Logs> {
         }
 
         fn find<'a>(&'a self, node: NodeId, _query: &'a AccessQuery, _max: usize) -> BoxFuture<'a, Result<FoundLog, LogPeerError>> {
+            Box::pin(async move { Err(LogPeerError { node, source: "there is none".into() }) })
+        }
+
+        fn since<'a>(
+            &'a self,
+            node: NodeId,
+            _after: Option<u64>,
+            _query: &'a AccessQuery,
+        ) -> BoxFuture<'a, Result<SinceLog, LogPeerError>> {
             Box::pin(async move { Err(LogPeerError { node, source: "there is none".into() }) })
         }
     }

@@ -3,17 +3,27 @@
 use maud::{Markup, html};
 use ncore_domain::{PublicAsset, PublicIndex, percent};
 
-use super::{Content, scrolling};
+use super::scrolling;
 use crate::format::{self, UNKNOWN};
 
-pub(super) fn render(content: &Content<'_>) -> Markup {
+/// What is shown of the index.
+pub(super) struct Browser<'a> {
+    /// A page of it; `None` if it could not be read.
+    pub(super) index: Option<&'a PublicIndex>,
+    /// Whether that is a page after the first.
+    pub(super) is_further: bool,
+    /// The path of the page that it is shown on.
+    pub(super) base: &'a str,
+}
+
+pub(super) fn render(content: &Browser<'_>) -> Markup {
     html! {
         section id="assets" aria-labelledby="assets-heading" {
             h2 id="assets-heading" { "Asset browser" }
             p.lead { "Assets below " code { "pub/" } ", read-only and without a login. Others are listed to their owners alone, by the API." }
             @match content.index {
                 None => p.none { "The index cannot be read now." },
-                Some(index) if index.assets.is_empty() && !content.further => p.none { "Nothing is published yet." },
+                Some(index) if index.assets.is_empty() && !content.is_further => p.none { "Nothing is published yet." },
                 Some(index) => (scrolling("Public index", &table(index))),
             }
             (turn(content))
@@ -60,13 +70,13 @@ fn row(asset: &PublicAsset) -> Markup {
     }
 }
 
-fn turn(content: &Content<'_>) -> Markup {
+fn turn(content: &Browser<'_>) -> Markup {
     let next = content.index.and_then(|index| index.next.as_deref());
     html! {
-        @if content.further || next.is_some() {
+        @if content.is_further || next.is_some() {
             nav.turn aria-label="Pages of the index" {
-                @if content.further { a href="/#assets" { "First page" } }
-                @if let Some(next) = next { a rel="next" href={ "/?after=" (percent::query(next)) "#assets" } { "Next page" } }
+                @if content.is_further { a href={ (content.base) "#assets" } { "First page" } }
+                @if let Some(next) = next { a rel="next" href={ (content.base) "?after=" (percent::query(next)) "#assets" } { "Next page" } }
             }
         }
     }

@@ -3,16 +3,20 @@
 use maud::{Markup, html};
 
 use super::scrolling;
-use crate::snapshot::{EventRow, LogRow, Snapshot};
+use crate::{
+    cluster::snapshot::{AccessRow, ClusterSnapshot},
+    snapshot::{EventRow, LogRow, Snapshot},
+};
 
 /// The heads of the columns of figures.
 const COLUMNS: [&str; 3] = ["Requests", "Cache", "Sent"];
 
-pub(super) fn events(snapshot: &Snapshot) -> Markup {
+pub(super) fn events(events: &[EventRow]) -> Markup {
     html! {
         section id="events" aria-labelledby="events-heading" {
             h2 id="events-heading" { "Recent system events" }
-            ol.events id="event-list" { @for event in &snapshot.events { (event_row(event)) } }
+            ol.events id="event-list" { @for event in events { (event_row(event)) } }
+            p.none id="events-empty" hidden[!events.is_empty()] { "Nothing happened that is known here." }
         }
     }
 }
@@ -24,6 +28,7 @@ fn event_row(event: &EventRow) -> Markup {
             span.level { (event.level) }
             span.kind { (event.kind) }
             span.about { (event.about) }
+            @if !event.by.is_empty() { span.by { span.visually-hidden { "seen by " } (event.by) } }
         }
     }
 }
@@ -67,6 +72,56 @@ fn log_row(row: &LogRow) -> Markup {
             td.path { (row.path) }
             td { span.status data-class=(row.class) { (row.status) } }
             @for cell in &row.cells { td.number { (cell) } }
+        }
+    }
+}
+
+/// The log as administrators see it.
+pub(super) fn full(snapshot: &ClusterSnapshot) -> Markup {
+    html! {
+        section id="log" aria-labelledby="log-heading" {
+            h2 id="log-heading" { "Access log stream" }
+            p.lead {
+                "The newest requests that were answered, at all nodes, in UTC. More of them, by time, status and path: "
+                code { "GET /api/v2/logs" } "."
+            }
+            p.unheard id="unheard" role="status" {
+                @if !snapshot.unheard.is_empty() { "Not heard, so that their requests are missing here: " (snapshot.unheard) "." }
+            }
+            (scrolling("Access log of all nodes", &full_table(snapshot)))
+            p.none id="log-empty" hidden[!snapshot.access.is_empty()] { "Nothing was answered yet, or the nodes keep no access log." }
+        }
+    }
+}
+
+fn full_table(snapshot: &ClusterSnapshot) -> Markup {
+    html! {
+        table.full {
+            caption.visually-hidden { "Newest requests at all nodes, the newest first" }
+            thead {
+                tr {
+                    @for column in ["Time", "Node", "Request", "Status", "Cache"] { th scope="col" { (column) } }
+                    @for column in ["Sent", "Took"] { th.number scope="col" { (column) } }
+                    @for column in ["Address", "Client"] { th scope="col" { (column) } }
+                }
+            }
+            tbody id="access-rows" { @for row in &snapshot.access { (access_row(row)) } }
+        }
+    }
+}
+
+/// As in the script that keeps it up to date.
+fn access_row(row: &AccessRow) -> Markup {
+    html! {
+        tr {
+            th scope="row" { time datetime=(row.machine) { (row.time) } }
+            td { (row.node) }
+            td.path title=(row.path) { b { (row.method) } " " (row.path) }
+            td { span.status data-class=(row.class) { (row.status) } }
+            td { (row.cache) }
+            @for cell in &row.cells { td.number { (cell) } }
+            td { (row.remote) }
+            td { (row.client) }
         }
     }
 }

@@ -3,15 +3,15 @@
 use maud::{Markup, html};
 
 use crate::{
-    snapshot::{Card, Snapshot},
+    snapshot::Card,
     spark::{HEIGHT, WIDTH},
 };
 
-pub(super) fn render(snapshot: &Snapshot) -> Markup {
+pub(super) fn render(heading: &str, cards: &[Card]) -> Markup {
     html! {
         section id="metrics" aria-labelledby="metrics-heading" {
-            h2 id="metrics-heading" { "Node metrics" }
-            dl.cards { @for card in &snapshot.cards { (one(card)) } }
+            h2 id="metrics-heading" { (heading) }
+            dl.cards { @for card in cards { (one(card)) } }
         }
     }
 }

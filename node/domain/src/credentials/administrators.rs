@@ -74,8 +74,15 @@ impl Administrators {
     /// # Errors
     /// [`AdministratorError`].
     pub async fn verify(&self, token: &str) -> Result<Administrator, AdministratorError> {
+        self.verify_hash(secret::digest(token)).await
+    }
+
+    /// Whose token has this hash.
+    ///
+    /// # Errors
+    /// [`AdministratorError`].
+    pub(super) async fn verify_hash(&self, hash: [u8; 32]) -> Result<Administrator, AdministratorError> {
         self.gate.pass().await.map_err(AdministratorError::Fenced)?;
-        let hash = secret::digest(token);
         let known = self.cluster.read(move |view| view.administrator_by_token(&hash)).await.map_err(AdministratorError::State)?.value;
         let now_ms = self.clock.now_ms();
         known.filter(|known| known.expires_at_ms.is_none_or(|end| now_ms < end)).ok_or(AdministratorError::Refused)

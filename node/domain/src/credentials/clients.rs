@@ -23,7 +23,7 @@ use crate::{
 
 /// The clients, as the operator manages them and as they prove who they are.
 pub struct Clients {
-    cluster: Cluster,
+    pub(super) cluster: Cluster,
     gate: Gate,
     hasher: SecretHasher,
     guesses: Guesses,
@@ -302,7 +302,7 @@ impl Clients {
     }
 }
 
-fn details(view: &impl Query, client: Client) -> Result<ClientDetails, TableError> {
+pub(super) fn details(view: &impl Query, client: Client) -> Result<ClientDetails, TableError> {
     Ok(ClientDetails { account: view.account(&client.id)?, stored: view.stored(&client.id)?, client })
 }
 

@@ -203,6 +203,20 @@ pub enum AdministratorError {
     Change(#[source] ChangeError),
 }
 
+/// Somebody who wanted to sign in and was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Too many wrong tokens came from there.
+    #[error("too many wrong tokens came from this address")]
+    Slowed {
+        /// How long the next try has to wait.
+        wait: Duration,
+    },
+    /// Because of the token, or it cannot be checked now.
+    #[error(transparent)]
+    Token(AdministratorError),
+}
+
 /// Something that the caller is known and not allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {

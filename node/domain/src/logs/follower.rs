@@ -1,143 +1,100 @@
-//! Following the log of a node as it grows: by a bounded number of viewers, none of which has a queue. Who is so slow that records are
-//! gone before it has seen them hears so, and is let go.
+//! Following the log of the cluster as it grows, at every node: nothing of it is queued here. Who is so slow that records are gone before
+//! it has seen them hears so, and so it does of nodes that do not answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
-use ncore_telemetry::{AccessLog, AccessQuery, AccessRecord};
-use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
+use ncore_model::NodeId;
+use ncore_telemetry::{AccessQuery, AccessRecord};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::{LogNode, Viewer};
+use super::{LogNode, LogPeers, own::OwnLog, places::Place, remote};
 
-/// The most followers of a node.
-const FOLLOWERS_MAX: usize = 64;
-/// The most of them that are one client's.
-const OF_A_CLIENT_MAX: usize = 8;
-
-/// How many follow.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    taken: Mutex<HashMap<Viewer, usize>>,
-}
-
-impl Places {
-    pub(super) fn take(self: &Arc<Self>, viewer: &Viewer) -> Option<Place> {
-        let mut taken = self.taken.lock();
-        let max = if matches!(viewer, Viewer::Operator) { FOLLOWERS_MAX } else { OF_A_CLIENT_MAX };
-        let of_this = taken.get(viewer).copied().unwrap_or(0);
-        if of_this >= max || taken.values().sum::<usize>() >= FOLLOWERS_MAX {
-            return None;
-        }
-        taken.insert(viewer.clone(), of_this + 1);
-        Some(Place { places: Arc::clone(self), viewer: viewer.clone() })
-    }
-}
-
-/// A follower's place, free again when it is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
-    viewer: Viewer,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken.lock();
-        if let Some(of_this) = taken.get_mut(&self.viewer) {
-            *of_this -= 1;
-            if *of_this == 0 {
-                taken.remove(&self.viewer);
-            }
-        }
-    }
-}
+/// The most other nodes that are followed. Further ones are said to be not heard.
+const NODES_MAX: usize = 256;
+/// How often nodes that joined are looked for.
+const NODES_EVERY: Duration = Duration::from_secs(5);
 
 /// What a follower hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// These records, at least one, the oldest first.
-    Records(Vec<AccessRecord>),
-    /// It was too slow, and so many records went by. There is no more news after this.
-    Overtaken(u64),
+    /// Records of a node, at least one, the oldest first. Those of different nodes come as they are heard.
+    Records {
+        /// Which node.
+        node: LogNode,
+        /// Its records.
+        records: Vec<AccessRecord>,
+    },
+    /// The follower was too slow for a node, and so many of its records went by. What follows is not whole.
+    Overtaken {
+        /// Which node.
+        node: LogNode,
+        /// How many records.
+        missed: u64,
+    },
+    /// A node does not answer: what it records from now on is not told.
+    NotHeard(LogNode),
+    /// It answers again.
+    Heard(LogNode),
 }
 
-/// Someone who follows the log of a node.
-#[derive(Debug)]
+/// Someone who follows the log of the cluster.
 pub struct Follower {
     node: LogNode,
-    log: Arc<AccessLog>,
-    query: AccessQuery,
-    after: u64,
-    newest: watch::Receiver<u64>,
-    stopping: CancellationToken,
-    ended: bool,
+    own: OwnLog,
+    peers: Arc<dyn LogPeers>,
+    others: SelectAll<BoxStream<'static, News>>,
+    known: HashSet<NodeId>,
+    look: Interval,
     _place: Place,
 }
 
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").field("node", &self.node).field("own", &self.own).field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
 impl Follower {
-    pub(super) fn new(node: LogNode, log: Arc<AccessLog>, query: AccessQuery, place: Place, stopping: CancellationToken) -> Self {
-        let newest = log.watch();
-        let after = log.newest();
-        Self { node, log, query, after, newest, stopping, ended: false, _place: place }
+    pub(super) fn new(node: LogNode, own: OwnLog, peers: Arc<dyn LogPeers>, place: Place) -> Self {
+        let mut look = interval(NODES_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { node, own, peers, others: SelectAll::new(), known: HashSet::new(), look, _place: place }
     }
 
-    /// The node whose log it is.
-    #[must_use]
-    pub fn node(&self) -> &LogNode {
-        &self.node
-    }
-
-    /// What comes next; `None` when the node is about to stop. It may be dropped at any time, and then nothing is lost.
+    /// What comes next; `None` when this node is about to stop, or after a [`News::Overtaken`] of its own. It may be dropped at any time,
+    /// and then nothing is lost.
     pub async fn next(&mut self) -> Option<News> {
-        while !self.ended && !self.stopping.is_cancelled() {
-            // Before the look, so that what comes during it wakes.
-            self.newest.mark_unchanged();
-            match self.log.since(self.after, &self.query, self.node.id.0) {
-                Err(overtaken) => {
-                    self.ended = true;
-                    return Some(News::Overtaken(overtaken.missed));
+        while !self.own.is_stopping() {
+            tokio::select! {
+                own = self.own.next() => {
+                    let node = self.node.clone();
+                    return own.map(|own| match own {
+                        Ok(records) => News::Records { node, records },
+                        Err(missed) => News::Overtaken { node, missed },
+                    });
                 }
-                Ok(followed) => {
-                    self.after = followed.after;
-                    if !followed.records.is_empty() {
-                        return Some(News::Records(followed.records));
-                    }
-                    if followed.more {
-                        tokio::task::yield_now().await;
-                        continue;
-                    }
-                }
-            }
-            let changed = self.stopping.run_until_cancelled(self.newest.changed()).await;
-            if !matches!(changed, Some(Ok(()))) {
-                return None;
+                Some(news) = self.others.next() => return Some(news),
+                _ = self.look.tick() => self.look_for_nodes(),
             }
         }
         None
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use ncore_model::ClientId;
-
-    use super::{FOLLOWERS_MAX, OF_A_CLIENT_MAX, Places};
-    use crate::logs::Viewer;
-
-    #[test]
-    fn places_are_bounded_for_each_and_for_all_and_come_back() {
-        let places: Arc<Places> = Arc::default();
-        let client = |number: usize| Viewer::Client(ClientId::from_text(&format!("c{number}")));
-        let mut held: Vec<_> = (0..OF_A_CLIENT_MAX).map(|_| places.take(&client(0)).expect("a place")).collect();
-        assert!(places.take(&client(0)).is_none());
-        held.extend((held.len()..FOLLOWERS_MAX).map(|number| places.take(&client(number)).expect("a place")));
-        assert!(places.take(&client(FOLLOWERS_MAX)).is_none() && places.take(&Viewer::Operator).is_none());
-        drop(held.remove(0));
-        held.push(places.take(&client(0)).expect("a place"));
-        drop(held);
-        assert!(places.taken.lock().is_empty());
+    fn look_for_nodes(&mut self) {
+        for node in self.peers.others() {
+            if !self.known.insert(node.id) {
+                continue;
+            }
+            let query: AccessQuery = self.own.query().clone();
+            self.others.push(if self.known.len() > NODES_MAX {
+                stream::once(async { News::NotHeard(node) }).boxed()
+            } else {
+                remote::news(Arc::clone(&self.peers), node, query).boxed()
+            });
+        }
     }
 }

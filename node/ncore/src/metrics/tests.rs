@@ -41,6 +41,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         access: Arc::new(AccessLog::new(1)),
         machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
         denials: Arc::default(),
+        sessions: Arc::default(),
     };
     let exposed = exposed(&Metrics::new(sources(parts)).render().expect("renders"));
     control.shutdown().await;

@@ -3,33 +3,43 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use ncore_control::Peers;
-use ncore_domain::{FoundLog, LogNode, LogPeerError, LogPeers};
+use ncore_domain::{FoundLog, LogNode, LogPeerError, LogPeers, SinceLog};
 use ncore_model::NodeId;
 use ncore_proto::logs::v1::{
-    FindReply, FindRequest, Position, Record, Statuses,
+    FindReply, FindRequest, Position, Record, SinceReply, SinceRequest, Statuses,
     access_logs_client::AccessLogsClient,
     access_logs_server::{AccessLogs, AccessLogsServer},
     record::Cache,
 };
 use ncore_telemetry::{AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, CacheUse, PathClass};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 use tonic::{Request, Response, Status};
 
 /// The most records in a reply: a page of the API, and one more.
 const RECORDS_MAX: u32 = 1_001;
+/// How long this node waits for something to tell before it answers that there is nothing.
+const WAIT: Duration = Duration::from_secs(2);
+/// How many may wait so.
+const WAITING_MAX: usize = 4_096;
 
 /// Gives the log of this node to other nodes. Who may call is checked by the layer that checks the certificates of the cluster port.
 pub(super) struct LogService {
     node: NodeId,
     log: Arc<AccessLog>,
+    waiting: Semaphore,
 }
 
 impl LogService {
     pub(super) fn new(node: NodeId, log: Arc<AccessLog>) -> AccessLogsServer<Self> {
-        AccessLogsServer::new(Self { node, log })
+        AccessLogsServer::new(Self { node, log, waiting: Semaphore::new(WAITING_MAX) })
     }
 }
 
@@ -40,6 +50,30 @@ impl AccessLogs for LogService {
         let found = self.log.find(&query, self.node.0, usize::try_from(max).unwrap_or(0));
         let records = found.iter().map(to_wire).collect();
         Ok(Response::new(FindReply { records, oldest_us: self.log.oldest_us() }))
+    }
+
+    async fn since(&self, request: Request<SinceRequest>) -> Result<Response<SinceReply>, Status> {
+        let _turn = self.waiting.try_acquire().map_err(|_| Status::resource_exhausted("as many wait for news of the log as may"))?;
+        let SinceRequest { wanted, after } = request.into_inner();
+        let (query, _) = query_of(wanted.unwrap_or_default());
+        let mut newest = self.log.watch();
+        // Numbers begin anew when the node starts: who asks for more than there was has those of the process before.
+        let now = self.log.newest();
+        let mut after = after.map_or(now, |after| if after > now { 0 } else { after });
+        let end = Instant::now() + WAIT;
+        loop {
+            // Before the look, so that what comes during it wakes.
+            newest.mark_unchanged();
+            let Ok(followed) = self.log.since(after, &query, self.node.0) else {
+                let newest = self.log.newest();
+                return Ok(Response::new(SinceReply { records: Vec::new(), after: newest, missed: newest - after }));
+            };
+            after = followed.after;
+            let is_over = followed.records.is_empty() && !followed.more && !matches!(timeout_at(end, newest.changed()).await, Ok(Ok(())));
+            if is_over || !followed.records.is_empty() || Instant::now() >= end {
+                return Ok(Response::new(SinceReply { records: followed.records.iter().map(to_wire).collect(), after, missed: 0 }));
+            }
+        }
     }
 }
 
@@ -63,6 +97,16 @@ impl LogPeers for OtherLogs {
             let FindReply { mut records, oldest_us } = reply.into_inner();
             records.truncate(max);
             Ok(FoundLog { records: records.iter().map(of_wire).collect(), oldest_us })
+        })
+    }
+
+    fn since<'a>(&'a self, node: NodeId, after: Option<u64>, query: &'a AccessQuery) -> BoxFuture<'a, Result<SinceLog, LogPeerError>> {
+        Box::pin(async move {
+            let channel = self.0.channel(node).map_err(|error| LogPeerError { node, source: error.into() })?;
+            let request = SinceRequest { wanted: Some(request_of(query, 0)), after };
+            let reply = AccessLogsClient::new(channel).since(request).await.map_err(|error| LogPeerError { node, source: error.into() })?;
+            let SinceReply { records, after, missed } = reply.into_inner();
+            Ok(SinceLog { records: records.iter().map(of_wire).collect(), after, missed })
         })
     }
 }
@@ -147,9 +191,16 @@ fn of_wire(wire: &Record) -> AccessRecord {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_wire, query_of, request_of, to_wire};
-    use ncore_telemetry::{AccessHead, AccessPosition, AccessQuery, AccessRecord, CacheUse, PathClass};
-    use std::net::{IpAddr, Ipv6Addr};
+    use super::{AccessLogs, LogService, of_wire, query_of, request_of, to_wire};
+    use ncore_model::NodeId;
+    use ncore_proto::logs::v1::SinceRequest;
+    use ncore_telemetry::{AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, AccessWriter, CacheUse, PathClass};
+    use std::{
+        net::{IpAddr, Ipv6Addr},
+        sync::Arc,
+    };
+    use tokio::sync::Semaphore;
+    use tonic::Request;
 
     #[test]
     fn nothing_is_lost_on_the_wire() {
@@ -185,5 +236,46 @@ mod tests {
             assert_eq!(query_of(request_of(&query, 5)), (query, 5));
         }
         assert_eq!(query_of(request_of(&AccessQuery::default(), u32::MAX)).1, 1_001);
+    }
+
+    /// A follower that was told of numbers of an earlier process goes on with what this one has.
+    #[tokio::test]
+    async fn what_came_since_is_told_and_waited_for() {
+        let log = Arc::new(AccessLog::new(3));
+        let _writer = AccessWriter::start(Arc::clone(&log), None, "one").expect("a thread");
+        let service = LogService { node: NodeId(1), log: Arc::clone(&log), waiting: Semaphore::new(1) };
+        let record = || {
+            let head = AccessHead {
+                method: "GET",
+                host: "node",
+                path: "/pub/x",
+                request_id: "id",
+                agent: b"",
+                remote: IpAddr::V6(Ipv6Addr::LOCALHOST),
+                class: PathClass::Node,
+            };
+            log.record(AccessRecord::new(&head));
+        };
+        let since = async |after| {
+            let reply = service.since(Request::new(SinceRequest { wanted: None, after })).await.expect("a reply").into_inner();
+            (reply.records.len(), reply.after, reply.missed)
+        };
+        let (told, ()) = tokio::join!(since(None), async {
+            tokio::task::yield_now().await;
+            record();
+        });
+        assert_eq!(told, (1, 1, 0), "it waits for the first that comes from now on");
+        assert_eq!(since(Some(7)).await, (1, 1, 0), "there never was a seventh");
+        assert_eq!(since(Some(1)).await, (0, 1, 0), "it does not wait for ever");
+        let mut newest = log.watch();
+        for number in 2..=6 {
+            record();
+            newest.wait_for(|newest| *newest == number).await.expect("it is taken");
+        }
+        assert_eq!(since(Some(1)).await, (0, 6, 2), "the second and the third have gone by");
+        let held = service.waiting.acquire().await.expect("a turn");
+        let refused = service.since(Request::new(SinceRequest::default())).await.expect_err("as many wait as may");
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        drop(held);
     }
 }

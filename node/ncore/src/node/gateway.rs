@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use ncore_api::Api;
-use ncore_console::Console;
+use ncore_console::{CameFrom, Console};
 use ncore_serving::{ApiRequest, ApiResponse, ApiService, PeerInfo, RequestId};
 
 use super::health::Health;
@@ -30,8 +30,8 @@ impl ApiService for Gateway {
             let response = only_read(request.method(), response);
             return Box::pin(async move { response.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()) });
         }
-        if let Some(answer) = self.console.answer(request.method(), request.uri()) {
-            return answer;
+        if self.console.has(request.uri().path()) {
+            return self.console.answer(request, CameFrom { address: peer.remote.ip(), secure: peer.secure });
         }
         let api = self.api.clone();
         let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();

@@ -1,7 +1,8 @@
-//! `GET /api/v2/logs/stream`: what is recorded at this node from now on, as server-sent events.
+//! `GET /api/v2/logs/stream`: what is recorded from now on, at every node, as server-sent events.
 //!
-//! A record is an event `log`, its data the same object as in a page. A viewer that is too slow gets an event `overtaken` with the
-//! number of records that it missed, and the stream ends. So it does when the credentials are not good any more: they are checked again
+//! A record is an event `log`, its data the same object as in a page. A node that does not answer is an event `node`, and so is one that
+//! answers again. A viewer that is too slow gets an event `overtaken` with the number of records of a node that it missed, and the stream
+//! ends. So it does when the credentials are not good any more: they are checked again
 //! before each event, so that whoever was revoked sees nothing that came later.
 
 use std::{sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use http::{
 };
 use ncore_domain::{Domain, Follower, Logs, News, Viewer};
 use ncore_telemetry::AccessLine;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{LogQuery, is_still, viewer};
@@ -74,14 +76,16 @@ impl Visit {
         let text = match timeout(SIGN_EVERY, self.follower.next()).await {
             Err(_) => Bytes::from_static(SIGN),
             Ok(None) => return None,
-            Ok(Some(News::Overtaken(missed))) => {
+            Ok(Some(News::Overtaken { node, missed })) => {
                 self.ended = true;
-                Bytes::from(format!("event: overtaken\ndata: {{\"missed\":{missed}}}\n\n"))
+                event("overtaken", &json!({ "missed": missed, "node": node.name }))
             }
-            Ok(Some(News::Records(records))) => {
+            Ok(Some(News::NotHeard(node))) => event("node", &json!({ "node": node.name, "heard": false })),
+            Ok(Some(News::Heard(node))) => event("node", &json!({ "node": node.name, "heard": true })),
+            Ok(Some(News::Records { node, records })) => {
                 let mut text = String::new();
                 for record in records {
-                    let line = AccessLine::new(&record, &self.follower.node().name);
+                    let line = AccessLine::new(&record, &node.name);
                     let json = serde_json::to_string(&line).unwrap_or_default();
                     text.push_str(&format!("event: log\ndata: {json}\n\n"));
                 }
@@ -90,4 +94,8 @@ impl Visit {
         };
         is_still(&self.viewer, &self.domain, &self.head).await.then_some((Ok(text), self))
     }
+}
+
+fn event(name: &str, data: &Value) -> Bytes {
+    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }

@@ -522,12 +522,12 @@ fn follow_logs() -> Operation {
     Operation {
         path: "/api/v2/logs/stream",
         id: "followLogs",
-        summary: "Access log of the client's requests at this node, as they end: server-sent events. Requires auth.",
+        summary: "Access log of the client's requests as they end, at whichever node: server-sent events. Requires auth.",
         parameters: &const { [LOG_STATUS, LOG_PREFIX, REVISION] },
         successes: &const {
             [Success {
                 status: 200,
-                description: "events `log`, each a line of the access log",
+                description: "events `log`, each a line of the access log; `node`, when one is not heard any more, or again; `overtaken`, the last of a reader that is too slow",
                 schema: Some(an_event),
                 media_type: "text/event-stream",
                 headers: &[],
