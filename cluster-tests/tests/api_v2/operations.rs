@@ -138,12 +138,17 @@ async fn assets(contract: &Contract<'_>, client: &Registered, token: &str) -> Re
 
     let list = contract.call(call("listAssets").query("prefix=video-bg/").by(token), 200, as_is).await?;
     ensure!(list.json()["assets"][0]["id"] == *id && list.json()["has_more"] == false, "{list:?}");
-    let shown = contract.call(call("showAsset").of(&id).by(token), 200, as_is).await?;
-    let tag = shown.header("etag");
-    contract.call(call("showAsset").of(&id).by(token), 304, |request| request.header("If-None-Match", tag)).await?;
+    // The tag is of the description, which says how many copies there are: it changes until all are there.
+    let tag = wait::until(SETTLE, "the description to stay the same", || async {
+        let shown = contract.call(call("showAsset").of(&id).by(token), 200, as_is).await?;
+        let tag = shown.header("etag").to_owned();
+        contract.call(call("showAsset").of(&id).by(token), 304, |request| request.header("If-None-Match", &tag)).await?;
+        Ok::<_, anyhow::Error>(tag)
+    })
+    .await?;
     let change = json!({ "cache_ttl": 60, "visibility": "restricted" });
     let patch = call("patchAsset").of(&id).by(token);
-    let patched = contract.call(patch, 200, |request| request.json(&change).header("If-Match", tag)).await?;
+    let patched = contract.call(patch, 200, |request| request.json(&change).header("If-Match", &tag)).await?;
     ensure!(patched.json()["cache_ttl"] == 60 && patched.text("visibility") == "restricted", "{patched:?}");
     let target = json!({ "path": "video-bg/moved.webm" });
     contract.call(call("moveAsset").of(&id).by(token), 200, |request| request.json(&target)).await?;
