@@ -2,8 +2,8 @@
 //! nothing behind.
 //!
 //! Memory is what `/proc/<pid>/status` has of the process: `VmHWM`, the most that was resident at once since it was reset, which is
-//! `RssAnon` (what was allocated), `RssFile` (the program and files that are mapped) and `RssShmem`; held against `VmRSS` before the
-//! upload. What the kernel keeps of files that are written is in none of them.
+//! `RssAnon` (what was allocated), `RssFile` (the program and files that are mapped) and `RssShmem`; held against `VmRSS` of the idle
+//! node. What the kernel keeps of files that are written is in none of them.
 //!
 //! The short form has a limit of its own, so that the largest upload is smaller; the long one has that of the product, 524 288 000 bytes.
 
@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 const LARGEST: u64 = 524_288_000;
 /// That of the short form.
 const SMALLER: u64 = 96 << 20;
-/// Bytes that a node may have resident at once, above those before.
+/// Bytes that a node may have resident at once, above those when it was idle.
 const MORE_AT_MOST: u64 = 64_000_000;
 /// Bytes that are sent at once. No sender here has more of an upload.
 const CHUNK: usize = 256 << 10;
@@ -55,21 +55,20 @@ async fn large_upload(run: Run) -> Result<()> {
     }
     cluster.converged(SETTLE).await?;
 
-    let form = Memory::before(&cluster)?;
+    let memory = Memory::idle(&cluster)?;
     let started = Instant::now();
     let whole = multipart(&client, cluster.node(0), "large/form.bin", &source, size, Announced::Yes);
     let answer = Answer::to(whole).await?.expect(201, "the largest upload as a form")?;
-    form.report(&run, &format!("{size} bytes as a form in {:.1?}", started.elapsed()))?;
+    memory.report(&run, &format!("{size} bytes as a form in {:.1?}", started.elapsed()))?;
     ensure!(answer.json()["size"] == size && answer.text("sha256") == sha256, "{answer:?}");
 
-    let pieces = Memory::before(&cluster)?;
     let started = Instant::now();
     let id = in_pieces(&client, &cluster, &other, size).await?;
-    pieces.report(&run, &format!("{size} bytes in {PIECES} pieces in {:.1?}", started.elapsed()))?;
+    memory.report(&run, &format!("{size} bytes in {PIECES} pieces in {:.1?}", started.elapsed()))?;
     let asset = client.api().at(cluster.node(0)).up_to_date().asset(&id).await.done()?;
     ensure!(asset.size == size && asset.sha256 == Some(other_sha256), "{asset:?}");
 
-    one_byte_more(&run, &cluster, &client, &source, size).await?;
+    one_byte_more(&run, &cluster, &client, &source, &memory, size).await?;
     cluster.converged(SETTLE).await?;
     cluster.shutdown().await
 }
@@ -92,9 +91,9 @@ async fn in_pieces(client: &Uploader, cluster: &Cluster, source: &Source, size: 
 }
 
 /// One byte more is refused, whether it is announced or not, and then all is as before.
-async fn one_byte_more(run: &Run, cluster: &Cluster, client: &Uploader, source: &Source, size: u64) -> Result<()> {
+async fn one_byte_more(run: &Run, cluster: &Cluster, client: &Uploader, source: &Source, memory: &Memory, size: u64) -> Result<()> {
     let before = settled(cluster).await?;
-    let memory = Memory::before(cluster)?;
+    memory.begin_anew()?;
     for (announced, node) in [(Announced::Yes, cluster.node(1)), (Announced::No, cluster.node(2))] {
         let path = format!("larger/{announced:?}.bin");
         let refused = Answer::to(multipart(client, node, &path, source, size + 1, announced)).await?;
@@ -185,7 +184,7 @@ impl Source {
     }
 }
 
-/// What the nodes of a cluster had resident before something was done.
+/// What the nodes of a cluster had resident when they were idle.
 struct Memory(Vec<(Node, u32, Resident)>);
 
 /// Bytes of a process that are resident, by `/proc/<pid>/status`.
@@ -199,17 +198,25 @@ struct Resident {
 }
 
 impl Memory {
-    /// Notes it, and has the kernel begin anew with the most.
-    fn before(cluster: &Cluster) -> Result<Self> {
+    fn idle(cluster: &Cluster) -> Result<Self> {
         let of = |node: &Node| {
             let pid = node.pid().with_context(|| format!("{} runs", node.name()))?;
-            fs::write(format!("/proc/{pid}/clear_refs"), "5").context("reset the most that was resident")?;
             Ok((node.clone(), pid, Resident::of(pid)?))
         };
-        Ok(Self(cluster.nodes().iter().map(of).collect::<Result<_>>()?))
+        let memory = Self(cluster.nodes().iter().map(of).collect::<Result<_>>()?);
+        memory.begin_anew()?;
+        Ok(memory)
     }
 
-    /// Says what was resident at most since then.
+    /// Has the kernel forget what was resident at most.
+    fn begin_anew(&self) -> Result<()> {
+        for (node, pid, _) in &self.0 {
+            fs::write(format!("/proc/{pid}/clear_refs"), "5").with_context(|| format!("reset the most of {}", node.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Says what was resident at most since the kernel began anew, and has it do so again.
     fn report(&self, run: &Run, what: &str) -> Result<()> {
         let mut too_much = Vec::new();
         for (node, pid, before) in &self.0 {
@@ -217,15 +224,15 @@ impl Memory {
             let more = now.peak.saturating_sub(before.all);
             let mb = |bytes: u64| bytes as f64 / 1e6;
             run.say(format_args!(
-                "{what}: {} had {:.1} MB resident (RssAnon {:.1}, RssFile {:.1}), then at most {:.1} (VmHWM, {:.1} more), now {:.1} (RssAnon {:.1}, RssFile {:.1})",
+                "{what}: {}: {:.1} MB idle (RssAnon {:.1}, RssFile {:.1}), at most {:.1} (VmHWM, {:.1} more), now {:.1} (RssAnon {:.1}, RssFile {:.1})",
                 node.name(), mb(before.all), mb(before.anon), mb(before.file), mb(now.peak), mb(more), mb(now.all), mb(now.anon), mb(now.file),
             ));
             if more >= MORE_AT_MOST {
                 too_much.push(node.name());
             }
         }
-        ensure!(too_much.is_empty(), "{what}: more than {MORE_AT_MOST} bytes more than before at {too_much:?}");
-        Ok(())
+        ensure!(too_much.is_empty(), "{what}: more than {MORE_AT_MOST} bytes more than idle at {too_much:?}");
+        self.begin_anew()
     }
 }
 

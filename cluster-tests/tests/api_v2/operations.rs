@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use cluster_tests::client::{PIECE, sha256};
 use cluster_tests::site::{Registered, SETTLE, Site};
-use cluster_tests::{run::Run, wait};
+use cluster_tests::{Cluster, run::Run, wait};
 use futures_util::StreamExt as _;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
@@ -34,7 +34,9 @@ const ASSET: [(&str, fn(&Value) -> bool); 11] = [
 ];
 
 pub(crate) async fn property(run: Run) -> Result<()> {
-    let site = Site::new(&run).await?;
+    // One address for all, as behind a balancer: what a node says of an asset has its address, and is the same at each then.
+    let cluster = Cluster::builder().seed(run.seed()).setting("advertise", "http", "http://cdn.test").start().await?;
+    let site = Site::of(cluster).await?;
     let contract = Contract::read(&site).await?;
     for_anybody(&contract).await?;
     let client = administration(&contract).await?;
