@@ -5,7 +5,7 @@
 //! `RssAnon` (what was allocated), `RssFile` (the program and files that are mapped) and `RssShmem`; held against `VmRSS` of the idle
 //! node. What the kernel keeps of files that are written is in none of them.
 //!
-//! The short form has a limit of its own, so that the largest upload is smaller; the long one has that of the product, 524 288 000 bytes.
+//! The limit is that of the product, 524 288 000 bytes. The short form sends less than that in pieces.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The limit of the product, and of the page.
 const LARGEST: u64 = 524_288_000;
-/// That of the short form.
+/// What the short form sends in pieces.
 const SMALLER: u64 = 96 << 20;
 /// Bytes that a node may have resident at once, above those when it was idle.
 const MORE_AT_MOST: u64 = 64_000_000;
@@ -41,13 +41,11 @@ async fn the_largest_upload_takes_little_memory_and_a_larger_one_leaves_nothing(
 }
 
 async fn large_upload(run: Run) -> Result<()> {
-    let size = run.scaled(SMALLER, LARGEST);
-    let limit = format!("{}MiB", size >> 20);
-    let builder = Cluster::builder().seed(run.seed()).setting("limits", "max_upload", limit.as_str());
-    let cluster = builder.setting("storage", "grace", "1s").start().await?;
+    let in_pieces_size = run.scaled(SMALLER, LARGEST);
+    let cluster = Cluster::builder().seed(run.seed()).setting("storage", "grace", "1s").start().await?;
     let client = Uploader::add(&cluster).await?;
     let (source, other) = (Source::new(run.seed().derive("form")), Source::new(run.seed().derive("pieces")));
-    let (sha256, other_sha256) = (source.sha256(size).await, other.sha256(size).await);
+    let (sha256, other_sha256) = (source.sha256(LARGEST).await, other.sha256(in_pieces_size).await);
     // What is done for the first time is no part of what uploads cost.
     for node in cluster.nodes() {
         let first = Upload::new(format!("first/{}", node.name()), Content::new(run.seed(), 8 << 20).bytes());
@@ -57,18 +55,18 @@ async fn large_upload(run: Run) -> Result<()> {
 
     let memory = Memory::idle(&cluster)?;
     let started = Instant::now();
-    let whole = multipart(&client, cluster.node(0), "large/form.bin", &source, size, Announced::Yes);
+    let whole = multipart(&client, cluster.node(0), "large/form.bin", &source, LARGEST, Announced::Yes);
     let answer = Answer::to(whole).await?.expect(201, "the largest upload as a form")?;
-    memory.report(&run, &format!("{size} bytes as a form in {:.1?}", started.elapsed()))?;
-    ensure!(answer.json()["size"] == size && answer.text("sha256") == sha256, "{answer:?}");
+    memory.report(&run, &format!("{LARGEST} bytes as a form in {:.1?}", started.elapsed()))?;
+    ensure!(answer.json()["size"] == LARGEST && answer.text("sha256") == sha256, "{answer:?}");
 
     let started = Instant::now();
-    let id = in_pieces(&client, &cluster, &other, size).await?;
-    memory.report(&run, &format!("{size} bytes in {PIECES} pieces in {:.1?}", started.elapsed()))?;
+    let id = in_pieces(&client, &cluster, &other, in_pieces_size).await?;
+    memory.report(&run, &format!("{in_pieces_size} bytes in {PIECES} pieces in {:.1?}", started.elapsed()))?;
     let asset = client.api().at(cluster.node(0)).up_to_date().asset(&id).await.done()?;
-    ensure!(asset.size == size && asset.sha256 == Some(other_sha256), "{asset:?}");
+    ensure!(asset.size == in_pieces_size && asset.sha256 == Some(other_sha256), "{asset:?}");
 
-    one_byte_more(&run, &cluster, &client, &source, &memory, size).await?;
+    one_byte_more(&run, &cluster, &client, &source, &memory).await?;
     cluster.converged(SETTLE).await?;
     cluster.shutdown().await
 }
@@ -91,16 +89,17 @@ async fn in_pieces(client: &Uploader, cluster: &Cluster, source: &Source, size: 
 }
 
 /// One byte more is refused, whether it is announced or not, and then all is as before.
-async fn one_byte_more(run: &Run, cluster: &Cluster, client: &Uploader, source: &Source, memory: &Memory, size: u64) -> Result<()> {
+async fn one_byte_more(run: &Run, cluster: &Cluster, client: &Uploader, source: &Source, memory: &Memory) -> Result<()> {
+    let size = LARGEST + 1;
     let before = settled(cluster).await?;
     memory.begin_anew()?;
     for (announced, node) in [(Announced::Yes, cluster.node(1)), (Announced::No, cluster.node(2))] {
         let path = format!("larger/{announced:?}.bin");
-        let refused = Answer::to(multipart(client, node, &path, source, size + 1, announced)).await?;
+        let refused = Answer::to(multipart(client, node, &path, source, size, announced)).await?;
         let refused = refused.refuses(413, "upload_too_large", &format!("its length was announced: {announced:?}"))?;
         ensure!(refused.header("content-type") == "application/problem+json" && !refused.header("x-request-id").is_empty(), "{refused:?}");
     }
-    let created = client.create(cluster.node(0), "larger/pieces.bin", usize::try_from(size)? + 1).await;
+    let created = client.create(cluster.node(0), "larger/pieces.bin", usize::try_from(size)?).await;
     ensure!(created.is_err_and(|error| error.to_string().contains("413")), "an upload of one byte more was begun");
     memory.report(run, "one byte more, twice")?;
 

@@ -12,9 +12,10 @@ use serde_json::Value;
 use crate::shape;
 
 /// Headers of the document that answers have only if there is a reason for them.
-const ONLY_IF_THERE_IS_REASON: [&str; 9] = [
+const ONLY_IF_THERE_IS_REASON: [&str; 10] = [
     "Link",
     "X-NCore-Asset",
+    "Upload-Offset",
     "Upload-Expires",
     "Upload-Metadata",
     "RateLimit",
