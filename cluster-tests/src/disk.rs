@@ -1,6 +1,6 @@
 //! The faults of a node's disk, by remote control.
 //!
-//! The library `disk-faults`, preloaded into the node, looks at a small control file before each write and each sync
+//! The library `disk-faults`, preloaded into the node, looks at a small control file before each write, each sync and each read at a place
 //! of a file in the node's data directory. This module writes that file. A fault takes effect with the next call
 //! after the method returned.
 
@@ -74,6 +74,14 @@ impl Disk {
     /// As [`Disk::slow_fsync`].
     pub fn full(&self, full: bool) -> Result<()> {
         if full { self.set("write_fail=enospc") } else { self.heal() }
+    }
+
+    /// Makes every read at a place fail with `EIO`. What a node has in memory it need not read.
+    ///
+    /// # Errors
+    /// As [`Disk::slow_fsync`].
+    pub fn unreadable(&self) -> Result<()> {
+        self.set("read_fail=eio")
     }
 
     /// Ends all faults.

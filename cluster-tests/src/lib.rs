@@ -55,6 +55,7 @@
 //! | [`disk`] | slow and failing syncs, full disks, by a library preloaded into the node (`disk-faults/`) |
 //! | [`corrupt`] | flipped bits and lost ends in stored blobs |
 //! | [`client`], [`operator`] | API v2 and the command line; results that admit what is not known |
+//! | [`site`] | a cluster with an administrator, asked at one node after the other |
 //! | [`workload`] | content from a seed, uploads followed up until settled, the ledger of what was acknowledged |
 //! | [`history`], [`linearizability`] | what clients saw, and whether there is an order in which it makes sense |
 //! | [`wait`] | conditions with deadlines; a failure tells what was seen last |
@@ -94,8 +95,10 @@ pub mod link;
 pub mod operator;
 pub mod run;
 pub mod seed;
+pub mod site;
 pub mod wait;
 pub mod workload;
 
 pub use cluster::{Cluster, Node};
 pub use seed::Seed;
+pub use site::Site;

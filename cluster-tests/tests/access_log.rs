@@ -4,11 +4,11 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use cluster_tests::client::{Api, Upload};
+use cluster_tests::client::{Tenant, Upload};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::workload::Content;
-use cluster_tests::{Cluster, Node, operator::Credentials, wait};
-use reqwest::Client;
+use cluster_tests::{Cluster, Node, wait};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,11 +21,11 @@ async fn access_log(run: Run) -> Result<()> {
     let files = TempDir::new()?;
     let dir = files.path().to_str().context("a path")?;
     let cluster = Cluster::builder().seed(run.seed()).setting("access_log", "dir", dir).start().await?;
-    let (one, two) = (Tenant::add(&cluster, "one").await?, Tenant::add(&cluster, "two").await?);
+    let (one, two) = (Tenant::add(&cluster, "one", &[]).await?, Tenant::add(&cluster, "two", &[]).await?);
     for (tenant, path) in [(&one, "restricted/one.bin"), (&two, "restricted/two.bin")] {
         tenant.api.at(cluster.node(0)).upload(&Upload::new(path, Content::new(run.seed(), 50_000).bytes())).await.done()?;
     }
-    let signed = one.sign(cluster.node(1), "restricted/one.bin").await?;
+    let signed = sign(&one, cluster.node(1), "restricted/one.bin").await?;
     let signature = signed.split("nc_signature=").nth(1).and_then(|rest| rest.split('&').next()).context("a signature")?.to_owned();
 
     // At each node: by a signed address, by token, with a token where none belongs, and not at all.
@@ -66,7 +66,7 @@ async fn access_log(run: Run) -> Result<()> {
     for node in cluster.nodes() {
         for (tenant, expected, others) in [(&one, &of_one, "two-"), (&two, &of_two, "one-")] {
             wait::until(SETTLE, "the log to be whole", || async {
-                let (found, text) = tenant.all(node).await?;
+                let (found, text) = all(tenant, node).await?;
                 let missing: Vec<_> = expected.difference(&found).collect();
                 ensure!(missing.is_empty(), "not at {}: {missing:?}", node.name());
                 ensure!(!text.contains(&format!("\"request_id\":\"{others}")), "another client's requests at {}", node.name());
@@ -74,7 +74,7 @@ async fn access_log(run: Run) -> Result<()> {
                 Ok(())
             })
             .await?;
-            answers.push_str(&tenant.all(node).await?.1);
+            answers.push_str(&all(tenant, node).await?.1);
         }
     }
     run.say(format_args!("{} requests of one client and {} of another are found at each node", of_one.len(), of_two.len()));
@@ -82,7 +82,7 @@ async fn access_log(run: Run) -> Result<()> {
     // A node that is away is named, and what the others have is there.
     let away = cluster.node(2);
     away.stop().await?;
-    let (found, text) = one.all(cluster.node(0)).await?;
+    let (found, text) = all(&one, cluster.node(0)).await?;
     let page: Value = serde_json::from_str(text.lines().next().context("a page")?)?;
     let silent: Vec<_> = page["nodes"].as_array().context("nodes")?.iter().filter(|node| node["answered"] == false).collect();
     ensure!(silent.len() == 1 && silent[0]["node"] == away.name(), "{silent:?}");
@@ -118,57 +118,33 @@ async fn access_log(run: Run) -> Result<()> {
     Ok(())
 }
 
-struct Tenant {
-    http: Client,
-    api: Api,
-    token: String,
+/// The query of a signed address.
+async fn sign(tenant: &Tenant, node: &Node, path: &str) -> Result<String> {
+    let sign = || async {
+        let post = tenant.ask(Method::POST, node, "/api/v2/assets/sign").bearer_auth(&tenant.token);
+        let signed: Value = post.json(&json!({ "path": path, "expires_in": 3_600 })).send().await?.json().await?;
+        signed["query"].as_str().map(str::to_owned).with_context(|| format!("a query: {signed}"))
+    };
+    wait::until(SETTLE, "a signed address", sign).await.map_err(Into::into)
 }
 
-impl Tenant {
-    async fn add(cluster: &Cluster, name: &str) -> Result<Self> {
-        let operator = cluster.node(0).operator();
-        let (command, arguments) = (["client", "add"], ["--name", name, "--json"]);
-        let credentials = wait::until(SETTLE, "a new client", || operator.json::<Credentials>(&command, &arguments)).await?;
-        let api = Api::new(credentials.clone())?;
-        for node in cluster.nodes() {
-            let there = api.at(node);
-            wait::until(SETTLE, "a node to know the client", || there.log_in()).await?;
+/// Every request in the log, in pages of a few, by id, node and status; and the pages as they came, one a line.
+async fn all(tenant: &Tenant, node: &Node) -> Result<(BTreeSet<(String, String, u16)>, String)> {
+    let (mut found, mut text, mut cursor) = (BTreeSet::new(), String::new(), String::new());
+    loop {
+        let get = tenant.ask(Method::GET, node, &format!("/api/v2/logs?limit=7&prefix=/restricted/{cursor}")).bearer_auth(&tenant.token);
+        let body = get.send().await?.error_for_status()?.text().await?;
+        let page: Value = serde_json::from_str(&body)?;
+        for line in page["logs"].as_array().context("logs")? {
+            let field = |name: &str| line[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {line}"));
+            let status = line["status"].as_u64().and_then(|status| u16::try_from(status).ok()).context("a status")?;
+            found.insert((field("request_id")?, field("node")?, status));
         }
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-        let body = json!({ "client_id": credentials.client_id, "secret": credentials.secret });
-        let issued: Value = http.post(format!("{}/api/v2/auth/token", cluster.node(1).url())).json(&body).send().await?.json().await?;
-        let token = issued["access_token"].as_str().with_context(|| format!("a token: {issued}"))?.to_owned();
-        Ok(Self { http, api, token })
-    }
-
-    /// The query of a signed address.
-    async fn sign(&self, node: &Node, path: &str) -> Result<String> {
-        let sign = || async {
-            let post = self.http.post(format!("{}/api/v2/assets/sign", node.url())).bearer_auth(&self.token);
-            let signed: Value = post.json(&json!({ "path": path, "expires_in": 3_600 })).send().await?.json().await?;
-            signed["query"].as_str().map(str::to_owned).with_context(|| format!("a query: {signed}"))
-        };
-        wait::until(SETTLE, "a signed address", sign).await.map_err(Into::into)
-    }
-
-    /// Every request in the log, in pages of a few, by id, node and status; and the pages as they came, one a line.
-    async fn all(&self, node: &Node) -> Result<(BTreeSet<(String, String, u16)>, String)> {
-        let (mut found, mut text, mut cursor) = (BTreeSet::new(), String::new(), String::new());
-        loop {
-            let get = self.http.get(format!("{}/api/v2/logs?limit=7&prefix=/restricted/{cursor}", node.url())).bearer_auth(&self.token);
-            let body = get.send().await?.error_for_status()?.text().await?;
-            let page: Value = serde_json::from_str(&body)?;
-            for line in page["logs"].as_array().context("logs")? {
-                let field = |name: &str| line[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {line}"));
-                let status = line["status"].as_u64().and_then(|status| u16::try_from(status).ok()).context("a status")?;
-                found.insert((field("request_id")?, field("node")?, status));
-            }
-            text.push_str(&body);
-            text.push('\n');
-            match page["next_cursor"].as_str() {
-                None => return Ok((found, text)),
-                Some(next) => cursor = format!("&cursor={next}"),
-            }
+        text.push_str(&body);
+        text.push('\n');
+        match page["next_cursor"].as_str() {
+            None => return Ok((found, text)),
+            Some(next) => cursor = format!("&cursor={next}"),
         }
     }
 }

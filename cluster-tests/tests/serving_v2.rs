@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use bytes::Bytes;
-use cluster_tests::client::{Api, Upload};
+use cluster_tests::client::{Answer, Tenant, Upload};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::workload::Content;
-use cluster_tests::{Cluster, Node, operator::Credentials, wait};
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder};
+use cluster_tests::{Cluster, Node, wait};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,8 +28,8 @@ async fn a_replaced_asset_is_never_a_mix() -> Result<()> {
 
 async fn restricted(run: Run) -> Result<()> {
     let cluster = Cluster::builder().seed(run.seed()).start().await?;
-    let owner = Tenant::add(&cluster, "owner", "owner.test").await?;
-    let other = Tenant::add(&cluster, "other", "other.test").await?;
+    let owner = Tenant::add(&cluster, "owner", &["owner.test"]).await?;
+    let other = Tenant::add(&cluster, "other", &["other.test"]).await?;
     let mut nodes = Nodes::of(&cluster);
 
     owner.put(nodes.next(), "restricted/film.webm", "by its path", None).await?;
@@ -39,7 +38,7 @@ async fn restricted(run: Run) -> Result<()> {
     ensure!((&secret["visibility"], &open["visibility"]) == (&json!("restricted"), &json!("public")), "{secret} {open}");
 
     for (path, body) in [("/pub/open.txt", "for all"), ("/assets/pub/open.txt", "for all")] {
-        let answer = owner.settled(&nodes, path).await?;
+        let answer = settled(&owner, &nodes, path).await?;
         ensure!(answer.status == 200 && answer.body == body, "{path}: {answer:?}");
         ensure!(
             answer.header("cache-control").starts_with("public") && answer.header("repr-digest").starts_with("sha-256=:"),
@@ -50,22 +49,22 @@ async fn restricted(run: Run) -> Result<()> {
     let addresses = ["/restricted/film.webm", "/assets/restricted/film.webm", "/assets/%72estricted/film.webm", "/assets/docs/secret.txt"];
     for address in addresses {
         for method in [Method::GET, Method::HEAD] {
-            let answer = send(owner.ask(method.clone(), nodes.next(), address)).await?;
+            let answer = Answer::to(owner.ask(method.clone(), nodes.next(), address)).await?;
             ensure!(answer.status == 401, "{method} {address} without anything: {answer:?}");
             ensure!(answer.header("www-authenticate") == "Bearer realm=\"ncore\"", "{answer:?}");
             ensure!(method == Method::HEAD || answer.code() == "token_missing", "{answer:?}");
         }
-        let answer = send(owner.ask(Method::GET, nodes.next(), address).bearer_auth(&owner.token)).await?;
+        let answer = Answer::to(owner.ask(Method::GET, nodes.next(), address).bearer_auth(&owner.token)).await?;
         ensure!(answer.status == 200 && answer.header("cache-control").starts_with("private"), "{address} with a token: {answer:?}");
-        let answer = send(owner.ask(Method::GET, nodes.next(), address).bearer_auth(&other.token)).await?;
+        let answer = Answer::to(owner.ask(Method::GET, nodes.next(), address).bearer_auth(&other.token)).await?;
         ensure!(answer.status == 403 && answer.code() == "asset_of_other_client", "{address} with another's token: {answer:?}");
-        let answer = send(owner.ask(Method::GET, nodes.next(), address).bearer_auth("eyJ0eXAi")).await?;
+        let answer = Answer::to(owner.ask(Method::GET, nodes.next(), address).bearer_auth("eyJ0eXAi")).await?;
         ensure!(answer.status == 401 && answer.code() == "token_invalid", "{address} with a bad token: {answer:?}");
     }
     // Whether something is there is told to those alone who could have it.
     let missing = "/restricted/none";
-    ensure!(send(owner.ask(Method::GET, nodes.next(), missing)).await?.status == 401, "nothing is shown, and something is told");
-    ensure!(send(owner.ask(Method::GET, nodes.next(), missing).bearer_auth(&owner.token)).await?.status == 404, "it is not there");
+    ensure!(Answer::to(owner.ask(Method::GET, nodes.next(), missing)).await?.status == 401, "nothing is shown, and something is told");
+    ensure!(Answer::to(owner.ask(Method::GET, nodes.next(), missing).bearer_auth(&owner.token)).await?.status == 404, "it is not there");
 
     signed(&mut nodes, &owner, &other).await?;
 
@@ -74,11 +73,11 @@ async fn restricted(run: Run) -> Result<()> {
     for (visibility, status) in [("public", 200), ("restricted", 401), ("public", 200)] {
         let path = format!("/api/v2/assets/{id}");
         let patch = owner.ask(Method::PATCH, nodes.next(), &path).bearer_auth(&owner.token).json(&json!({ "visibility": visibility }));
-        let patched = send(patch).await?;
+        let patched = Answer::to(patch).await?;
         ensure!(patched.status == 200 && patched.json()["visibility"] == visibility, "{patched:?}");
         for node in cluster.nodes() {
             let answer = wait::until(SETTLE, "a node to follow", || async {
-                let answer = send(owner.ask(Method::GET, node, "/assets/docs/secret.txt")).await?;
+                let answer = Answer::to(owner.ask(Method::GET, node, "/assets/docs/secret.txt")).await?;
                 if answer.status == status { Ok(()) } else { Err(anyhow!("{answer:?}")) }
             });
             answer.await?;
@@ -105,32 +104,32 @@ async fn signed(nodes: &mut Nodes<'_>, owner: &Tenant, other: &Tenant) -> Result
         (json!({ "path": "docs/secret.txt", "expires_in": 600 }), "/assets/docs/secret.txt", 200),
     ];
     for (body, address, status) in cases {
-        let signed = send(sign(nodes.next(), owner, body.clone())).await?;
+        let signed = Answer::to(sign(nodes.next(), owner, body.clone())).await?;
         ensure!(signed.status == 200 && signed.header("cache-control") == "no-store", "{signed:?}");
         let query = signed.json()["query"].as_str().context("a query")?.to_owned();
-        let answer = send(owner.ask(Method::GET, nodes.next(), &format!("{address}?{query}"))).await?;
+        let answer = Answer::to(owner.ask(Method::GET, nodes.next(), &format!("{address}?{query}"))).await?;
         ensure!(answer.status == status, "{body} for {address}: {answer:?}");
         let cut = query.strip_suffix(|_: char| true).unwrap_or_default();
         for changed in [query.replace("nc_expires=1", "nc_expires=2"), query.replace("nc_client=cl_", "nc_client=cl-"), cut.to_owned()] {
-            let answer = send(owner.ask(Method::GET, nodes.next(), &format!("{address}?{changed}"))).await?;
+            let answer = Answer::to(owner.ask(Method::GET, nodes.next(), &format!("{address}?{changed}"))).await?;
             ensure!(answer.status == 401, "{changed} for {address}: {answer:?}");
         }
     }
-    let by_other = send(sign(nodes.next(), other, json!({ "path": "restricted/film.webm" }))).await?.json();
+    let by_other = Answer::to(sign(nodes.next(), other, json!({ "path": "restricted/film.webm" }))).await?.json();
     let query = by_other["query"].as_str().context("a query")?;
-    let answer = send(owner.ask(Method::GET, nodes.next(), &format!("{film}?{query}"))).await?;
+    let answer = Answer::to(owner.ask(Method::GET, nodes.next(), &format!("{film}?{query}"))).await?;
     ensure!(answer.status == 401 && answer.code() == "signed_url_invalid", "signed by another client: {answer:?}");
-    let short = send(sign(nodes.next(), owner, json!({ "path": "restricted/film.webm", "expires_in": 1 }))).await?.json();
+    let short = Answer::to(sign(nodes.next(), owner, json!({ "path": "restricted/film.webm", "expires_in": 1 }))).await?.json();
     let address = format!("{film}?{}", short["query"].as_str().context("a query")?);
     wait::until(SETTLE, "a signed address to expire", || async {
-        let answer = send(owner.ask(Method::GET, nodes.first(), &address)).await?;
+        let answer = Answer::to(owner.ask(Method::GET, nodes.first(), &address)).await?;
         if answer.status == 401 { Ok(()) } else { Err(anyhow!("{answer:?}")) }
     })
     .await?;
     for body in
         [json!({}), json!({ "path": "a", "prefix": "b/" }), json!({ "prefix": "b" }), json!({ "path": "a", "expires_in": 9_999_999 })]
     {
-        let refused = send(sign(nodes.next(), owner, body.clone())).await?;
+        let refused = Answer::to(sign(nodes.next(), owner, body.clone())).await?;
         ensure!(refused.status == 400, "{body}: {refused:?}");
     }
     Ok(())
@@ -138,13 +137,13 @@ async fn signed(nodes: &mut Nodes<'_>, owner: &Tenant, other: &Tenant) -> Result
 
 async fn tenants(run: Run) -> Result<()> {
     let cluster = Cluster::builder().seed(run.seed()).start().await?;
-    let owner = Tenant::add(&cluster, "owner", "owner.test").await?;
-    let other = Tenant::add(&cluster, "other", "*.other.test").await?;
+    let owner = Tenant::add(&cluster, "owner", &["owner.test"]).await?;
+    let other = Tenant::add(&cluster, "other", &["*.other.test"]).await?;
     let mut nodes = Nodes::of(&cluster);
     let mine = owner.put(nodes.next(), "img/a.txt", "mine", None).await?;
     owner.put(nodes.next(), "restricted/b.txt", "only mine", None).await?;
     let taken = other.put(nodes.next(), "img/b.txt", "theirs", None).await?;
-    owner.settled(&nodes, "/assets/img/b.txt").await?;
+    settled(&owner, &nodes, "/assets/img/b.txt").await?;
 
     let cases = [
         ("owner.test", "/img/a.txt", 200),
@@ -161,7 +160,7 @@ async fn tenants(run: Run) -> Result<()> {
         ("nobody.test", "/assets/img/a.txt", 200),
     ];
     for (host, path, status) in cases {
-        let answer = send(owner.ask(Method::GET, nodes.next(), path).header("host", host)).await?;
+        let answer = Answer::to(owner.ask(Method::GET, nodes.next(), path).header("host", host)).await?;
         ensure!(answer.status == status, "{path} at {host}: {answer:?}");
     }
 
@@ -182,22 +181,23 @@ async fn tenants(run: Run) -> Result<()> {
         (&owner, Method::PATCH, of(mine, ""), json!({ "visibility": "secret" }), 400),
     ];
     for (tenant, method, path, body, status) in cases {
-        let answer = send(tenant.ask(method.clone(), nodes.next(), &path).bearer_auth(&tenant.token).json(&body)).await?;
+        let answer = Answer::to(tenant.ask(method.clone(), nodes.next(), &path).bearer_auth(&tenant.token).json(&body)).await?;
         ensure!(answer.status == status, "{method} {path} {body}: {answer:?}");
     }
     for node in cluster.nodes() {
         wait::until(SETTLE, "a node to see the move", || async {
-            let old = send(owner.ask(Method::GET, node, "/assets/img/a.txt")).await?;
-            let new = send(owner.ask(Method::GET, node, "/restricted/a.txt").bearer_auth(&owner.token)).await?;
+            let old = Answer::to(owner.ask(Method::GET, node, "/assets/img/a.txt")).await?;
+            let new = Answer::to(owner.ask(Method::GET, node, "/restricted/a.txt").bearer_auth(&owner.token)).await?;
             ensure!(old.status == 404 && new.status == 200 && new.body == "mine", "{old:?} {new:?}");
             Ok::<_, anyhow::Error>(())
         })
         .await?;
     }
-    let answer = send(owner.ask(Method::POST, nodes.next(), "/pub/x")).await?;
+    let answer = Answer::to(owner.ask(Method::POST, nodes.next(), "/pub/x")).await?;
     ensure!(answer.status == 405 && answer.code() == "method_not_allowed" && answer.header("allow") == "GET, HEAD, OPTIONS", "{answer:?}");
     let preflight = owner.ask(Method::OPTIONS, nodes.next(), "/pub/x").header("origin", "https://page.test");
-    let answer = send(preflight.header("access-control-request-method", "GET").header("access-control-request-headers", "range")).await?;
+    let answer =
+        Answer::to(preflight.header("access-control-request-method", "GET").header("access-control-request-headers", "range")).await?;
     ensure!(answer.status == 204 && answer.header("access-control-allow-methods").contains("GET"), "{answer:?}");
     ensure!(answer.header("access-control-allow-headers").contains("Range"), "{answer:?}");
     cluster.converged(SETTLE).await?;
@@ -209,19 +209,19 @@ async fn replaced(run: Run) -> Result<()> {
     const SIZE: usize = 6 << 20;
     const ROUNDS: usize = 6;
     let cluster = Cluster::builder().seed(run.seed()).start().await?;
-    let owner = Tenant::add(&cluster, "owner", "owner.test").await?;
+    let owner = Tenant::add(&cluster, "owner", &["owner.test"]).await?;
     let mut nodes = Nodes::of(&cluster);
     // Each version is one byte all over, so that a mix shows wherever it is.
     let version = |number: usize| Bytes::from(vec![u8::try_from(number).unwrap_or(0) + b'a'; SIZE]);
-    owner.upload(nodes.next(), "video.webm", version(0)).await?;
-    owner.settled(&nodes, "/assets/video.webm").await?;
+    upload(&owner, nodes.next(), "video.webm", version(0)).await?;
+    settled(&owner, &nodes, "/assets/video.webm").await?;
     for round in 1..=ROUNDS {
         let at = nodes.next().clone();
-        let first = send(owner.ask(Method::GET, &at, "/assets/video.webm").header("range", "bytes=0-9")).await?;
+        let first = Answer::to(owner.ask(Method::GET, &at, "/assets/video.webm").header("range", "bytes=0-9")).await?;
         let etag = first.header("etag").to_owned();
         let mut download = owner.ask(Method::GET, &at, "/assets/video.webm").header("range", "bytes=10-").send().await?;
         let begun = download.chunk().await?.context("a first chunk")?;
-        owner.upload(nodes.next(), "video.webm", version(round)).await?;
+        upload(&owner, nodes.next(), "video.webm", version(round)).await?;
         let (mut all, mut is_whole) = (begun.to_vec(), true);
         loop {
             match download.chunk().await {
@@ -239,7 +239,7 @@ async fn replaced(run: Run) -> Result<()> {
         // Resuming with the old tag gives all of the new version, and never a part of it.
         wait::until(SETTLE, "the new version", || async {
             let resumed = owner.ask(Method::GET, &at, "/assets/video.webm").header("range", "bytes=10-19").header("if-range", &etag);
-            let resumed = send(resumed).await?;
+            let resumed = Answer::to(resumed).await?;
             let expected = version(round);
             match resumed.status {
                 200 => ensure!(resumed.body.as_bytes() == &expected[..], "round {round}: the whole is not the new version"),
@@ -251,7 +251,7 @@ async fn replaced(run: Run) -> Result<()> {
     }
     run.say(format_args!("{ROUNDS} rounds, no mix"));
     let content = Content::new(run.seed(), 10);
-    owner.upload(nodes.next(), "video.webm", content.bytes()).await?;
+    upload(&owner, nodes.next(), "video.webm", content.bytes()).await?;
     cluster.converged(SETTLE).await?;
     cluster.shutdown().await
 }
@@ -277,91 +277,22 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// A client of the cluster with a token, and a host of its own.
-struct Tenant {
-    http: Client,
-    api: Api,
-    token: String,
+/// The answer to a GET once every node has the asset, from the last that was asked.
+async fn settled(owner: &Tenant, nodes: &Nodes<'_>, path: &str) -> Result<Answer> {
+    let mut last = None;
+    for node in nodes.nodes {
+        let there = wait::until(SETTLE, "a node to have the asset", || async {
+            let answer = Answer::to(owner.ask(Method::GET, node, path)).await?;
+            if answer.status == 200 { Ok(answer) } else { Err(anyhow!("{answer:?}")) }
+        });
+        last = Some(there.await?);
+    }
+    last.context("there is a node")
 }
 
-impl Tenant {
-    async fn add(cluster: &Cluster, name: &str, domain: &str) -> Result<Self> {
-        let operator = cluster.node(0).operator();
-        let (command, arguments) = (["client", "add"], ["--name", name, "--domain", domain, "--json"]);
-        let add = || operator.json::<Credentials>(&command, &arguments);
-        let credentials = wait::until(SETTLE, "a new client", add).await?;
-        let api = Api::new(credentials.clone())?;
-        for node in cluster.nodes() {
-            let there = api.at(node);
-            wait::until(SETTLE, "a node to know the client", || there.log_in()).await?;
-        }
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-        let body = json!({ "client_id": credentials.client_id, "secret": credentials.secret });
-        let issued: Value = http.post(format!("{}/api/v2/auth/token", cluster.node(1).url())).json(&body).send().await?.json().await?;
-        let token = issued["access_token"].as_str().with_context(|| format!("a token: {issued}"))?.to_owned();
-        Ok(Self { http, api, token })
-    }
-
-    fn ask(&self, method: Method, node: &Node, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", node.url()))
-    }
-
-    async fn put(&self, node: &Node, path: &str, text: &'static str, visibility: Option<&'static str>) -> Result<Value> {
-        let mut form = reqwest::multipart::Form::new().text("path", path.to_owned());
-        if let Some(visibility) = visibility {
-            form = form.text("visibility", visibility);
-        }
-        let form = form.part("file", reqwest::multipart::Part::bytes(text.as_bytes()).file_name("file"));
-        let answer = send(self.ask(Method::POST, node, "/api/v2/assets/upload").bearer_auth(&self.token).multipart(form)).await?;
-        ensure!(answer.status == 201, "{answer:?}");
-        Ok(answer.json())
-    }
-
-    async fn upload(&self, node: &Node, path: &str, content: Bytes) -> Result<()> {
-        self.api.at(node).upload(&Upload::new(path, content)).await.done()?;
-        Ok(())
-    }
-
-    /// The answer to a GET once every node has the asset, from the last that was asked.
-    async fn settled(&self, nodes: &Nodes<'_>, path: &str) -> Result<Answer> {
-        let mut last = None;
-        for node in nodes.nodes {
-            let there = wait::until(SETTLE, "a node to have the asset", || async {
-                let answer = send(self.ask(Method::GET, node, path)).await?;
-                if answer.status == 200 { Ok(answer) } else { Err(anyhow!("{answer:?}")) }
-            });
-            last = Some(there.await?);
-        }
-        last.context("there is a node")
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
-    fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-}
-
-async fn send(request: RequestBuilder) -> Result<Answer> {
-    let response = request.send().await?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = String::from_utf8_lossy(&response.bytes().await?).into_owned();
-    Ok(Answer { status, headers, body })
+async fn upload(owner: &Tenant, node: &Node, path: &str, content: Bytes) -> Result<()> {
+    owner.api.at(node).upload(&Upload::new(path, content)).await.done()?;
+    Ok(())
 }
 
 /// How long a healthy cluster may take.

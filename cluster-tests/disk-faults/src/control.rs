@@ -42,14 +42,24 @@ pub(crate) fn on_sync(fd: c_int) -> Verdict {
 
 /// Decides about a write to `fd`, or a reservation of space for it.
 pub(crate) fn on_write(fd: c_int) -> Verdict {
+    always(fd, b"write_fail=", b"enospc", libc::ENOSPC)
+}
+
+/// Decides about a read of `fd`.
+pub(crate) fn on_read(fd: c_int) -> Verdict {
+    always(fd, b"read_fail=", b"eio", libc::EIO)
+}
+
+/// Fails each call with `error` as long as the control file has `wanted` for `key`.
+fn always(fd: c_int, key: &[u8], wanted: &[u8], error: c_int) -> Verdict {
     quietly(|| {
         let mut buffer = [0; LONGEST];
         let Some((control, text, _)) = read(&mut buffer) else { return Verdict::Pass };
-        if value(text, b"write_fail=") != Some(b"enospc") || !concerns(text, fd) {
+        if value(text, key) != Some(wanted) || !concerns(text, fd) {
             return Verdict::Pass;
         }
         count(control);
-        Verdict::Fail(libc::ENOSPC)
+        Verdict::Fail(error)
     })
 }
 

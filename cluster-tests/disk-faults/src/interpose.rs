@@ -1,6 +1,6 @@
 //! The functions of libc that are replaced. Each decides, and then enters the kernel the way libc's own does.
 
-use crate::control::{Verdict, on_sync, on_write};
+use crate::control::{Verdict, on_read, on_sync, on_write};
 use crate::kernel::{as_int, set_errno};
 use libc::{c_int, c_uint, c_void, iovec, off_t, off64_t, size_t, ssize_t};
 
@@ -66,6 +66,29 @@ pub unsafe extern "C" fn pwrite64(fd: c_int, data: *const c_void, length: size_t
     match on_write(fd) {
         // SAFETY: the caller's promise is the kernel's requirement.
         Verdict::Pass => as_ssize(unsafe { libc::syscall(libc::SYS_pwrite64, fd, data, length, offset) }),
+        Verdict::Fail(error) => as_ssize(fail(error).into()),
+    }
+}
+
+/// Replaces `pread(2)`.
+///
+/// # Safety
+/// As of the original: `data` must be writable for `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pread(fd: c_int, data: *mut c_void, length: size_t, offset: off_t) -> ssize_t {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { pread64(fd, data, length, offset) }
+}
+
+/// Replaces `pread64(2)`, the name under which programs built for large files call it.
+///
+/// # Safety
+/// As of the original: `data` must be writable for `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pread64(fd: c_int, data: *mut c_void, length: size_t, offset: off64_t) -> ssize_t {
+    match on_read(fd) {
+        // SAFETY: the caller's promise is the kernel's requirement.
+        Verdict::Pass => as_ssize(unsafe { libc::syscall(libc::SYS_pread64, fd, data, length, offset) }),
         Verdict::Fail(error) => as_ssize(fail(error).into()),
     }
 }

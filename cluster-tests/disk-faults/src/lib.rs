@@ -1,6 +1,6 @@
 //! Disks that fail on demand: a library to preload (`LD_PRELOAD`) into a program under test.
 //!
-//! It replaces the functions of libc that write and sync files. Each looks at a small control file, named by the
+//! It replaces the functions of libc that write and sync files, and those that read them at a place. Each looks at a small control file, named by the
 //! environment variable `NCORE_DISK_FAULTS`, and then delays, fails, or does what was asked:
 //!
 //! ```text
@@ -10,6 +10,7 @@
 //! fsync_delay_ms=5            every fsync, fdatasync and sync_file_range takes this much longer
 //! fsync_fail=once|always      they fail with EIO and do not sync
 //! write_fail=enospc           every write, and every reservation of space, fails with ENOSPC
+//! read_fail=eio               every read at a place (pread) fails with EIO
 //! ```
 //!
 //! An empty or missing file means no faults. For each fault one byte is appended to `<control file>.hits`, so that a
@@ -21,7 +22,7 @@
 //! functions it replaces are, signal handlers included. A quiet control file costs one `fstatat` a call.
 //!
 //! # What it does not see
-//! Writes through memory maps, io_uring, and programs that enter the kernel by themselves (Go, rustix with its
+//! Reads without a place, reads and writes through memory maps, io_uring, and programs that enter the kernel by themselves (Go, rustix with its
 //! default back end). `ftruncate` is left alone: making a file longer takes no space, so it does not fail on full
 //! disks either.
 

@@ -19,19 +19,23 @@
 //! It never repeats a request by itself, with two exceptions in which the node has certainly done nothing: an expired
 //! token (401) is replaced once, and a rate limit (429) is waited out.
 
+mod answer;
 mod bearer;
 mod download;
 mod outcome;
 mod revision;
 mod shapes;
+mod tenant;
 mod upload;
 mod uploader;
 
+pub use answer::Answer;
 pub use bearer::Bearer;
 pub use download::{Bytewise, Download, sha256};
 pub use outcome::{Cause, NotDone, Outcome, Problem};
 pub use revision::Revision;
 pub use shapes::{Asset, Holding, Page, Replication, Usage};
+pub use tenant::Tenant;
 pub use upload::Upload;
 pub use uploader::{PIECE, Uploader, offset_of};
 

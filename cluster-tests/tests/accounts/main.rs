@@ -1,7 +1,6 @@
 //! Clients, their accounts and their credentials, over the API of a three-node cluster: each call here goes to another node than the one
 //! before, and presents the revision that the one before answered with, as a client of any node does.
 
-mod site;
 mod standing;
 mod tenants;
 mod tokens;

@@ -4,10 +4,9 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
 use cluster_tests::run::Run;
+use cluster_tests::site::{Registered, SETTLE, Site, from};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::site::{Registered, Site, from};
 
 pub(crate) async fn property(run: Run) -> Result<()> {
     let site = Site::new(&run).await?;
@@ -17,7 +16,7 @@ pub(crate) async fn property(run: Run) -> Result<()> {
     another_secret(&site).await?;
     quota(&site).await?;
     ended(&site).await?;
-    site.cluster.converged(crate::site::SETTLE).await?;
+    site.cluster.converged(SETTLE).await?;
     site.cluster.shutdown().await
 }
 

@@ -1,11 +1,10 @@
 //! Every verb on every resource of another client: none succeeds, and the owner's things are as they were.
 
 use anyhow::{Context as _, Result, ensure};
+use cluster_tests::site::{Registered, SETTLE, Site};
 use cluster_tests::{run::Run, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::site::{Registered, SETTLE, Site};
 
 /// Somebody with a token for everything that it may.
 struct Tenant {

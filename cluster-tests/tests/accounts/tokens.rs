@@ -3,11 +3,11 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use cluster_tests::client::Answer;
+use cluster_tests::site::{Registered, SETTLE, Site};
 use cluster_tests::{Node, run::Run, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::site::{Answer, Registered, SETTLE, Site};
 
 const TOKEN: &str = "/api/v2/auth/token";
 

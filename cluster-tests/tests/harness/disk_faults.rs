@@ -134,6 +134,25 @@ print(attempt(os.write, fd, b'x'), attempt(os.pwrite, fd, b'x', 0), attempt(os.w
 }
 
 #[test]
+fn an_unreadable_disk_refuses_reads_at_a_place() -> Result<()> {
+    let bench = Bench::new()?;
+    std::fs::write(bench.data().join("file"), "text")?;
+    bench.disk().unreadable()?;
+    let script = "
+import os
+fd = os.open('file', os.O_RDWR)
+try:
+    print(os.pread(fd, 4, 0))
+except OSError as error:
+    print(error.errno, os.pwrite(fd, b'x', 4))";
+    assert_eq!(bench.python(script)?, "5 1");
+    assert_eq!(bench.disk().hits(), 1);
+    bench.disk().heal()?;
+    assert_eq!(bench.python(script)?, "b'text'");
+    Ok(())
+}
+
+#[test]
 fn only_the_chosen_files_are_concerned() -> Result<()> {
     let bench = Bench::new()?;
     let fails = |file: PathBuf| -> Result<bool> { Ok(!bench.write_and_sync(&file)?.status.success()) };
