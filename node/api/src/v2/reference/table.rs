@@ -541,7 +541,7 @@ fn follow_logs() -> Operation {
 /// One of a stream: a record, or how many the reader missed.
 fn an_event(_: &mut SchemaGenerator) -> Value {
     let data = json!({ "type": "string", "contentMediaType": "application/json" });
-    json!({ "type": "object", "required": ["event", "data"], "properties": { "event": { "enum": ["log", "overtaken"] }, "data": data } })
+    json!({ "type": "object", "required": ["event", "data"], "properties": { "event": { "enum": ["log", "node", "overtaken"] }, "data": data } })
 }
 
 fn delete() -> Operation {
