@@ -35,7 +35,7 @@ pub struct RaftConfig {
     pub batch_entries: u64,
     /// Bytes of entries read and sent in one message at most, unless a single entry is larger. Default 2 MiB.
     pub batch_bytes: usize,
-    /// Bytes of the newest entries kept in memory. Default 8 MiB: a few batches for followers that are a little behind.
+    /// Bytes of the newest entries kept in memory. Default 4 MiB: two batches for followers that are a little behind.
     pub ring_bytes: usize,
 
     /// Entries after which a snapshot is taken. Default 65 536.
@@ -74,7 +74,7 @@ impl RaftConfig {
             command_bytes: 4 << 20,
             batch_entries: 1024,
             batch_bytes: 2 << 20,
-            ring_bytes: 8 << 20,
+            ring_bytes: 4 << 20,
             snapshot_entries: 65_536,
             snapshot_bytes: 256 << 20,
             snapshot_interval: Duration::from_secs(15 * 60),

@@ -9,7 +9,7 @@ use std::{
 use ncore_model::{ReadTables, Row, Table, TableError};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode,
-    Options, ReadOptions, WriteBufferManager, WriteOptions, checkpoint::Checkpoint,
+    Options, ReadOptions, WriteBufferManager, WriteOptions, checkpoint::Checkpoint, perf::get_memory_usage_stats,
 };
 
 use crate::error::ReplicaError;
@@ -29,9 +29,19 @@ const ONE_LOOK_CACHE: usize = 4 << 20;
 /// and then every other sync, the log's among them, waits for all of it.
 const WRITE_AHEAD: u64 = 1 << 20;
 
+/// What the state takes of memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateMemory {
+    /// Rows that are in no file yet.
+    pub unwritten: u64,
+    /// Parts of files, with their indexes and filters.
+    pub blocks: u64,
+}
+
 /// An open database.
 pub(crate) struct Database {
     db: DB,
+    cache: Cache,
     /// Behind `db`, so that the database is closed before its directory goes.
     files: Files,
 }
@@ -64,7 +74,7 @@ impl Database {
             .chain([META])
             .map(|name| ColumnFamilyDescriptor::new(name, table_options(&cache)));
         let db = DB::open_cf_descriptors(&options, dir, families).map_err(|source| ReplicaError::Database { action: "open", source })?;
-        let database = Self { db, files: Files { dir: dir.to_owned(), retired: AtomicBool::new(false) } };
+        let database = Self { db, cache, files: Files { dir: dir.to_owned(), retired: AtomicBool::new(false) } };
         for table in Table::ALL {
             database.family_named(table.as_str())?;
         }
@@ -81,7 +91,7 @@ impl Database {
         options.set_max_open_files(256);
         let db = DB::open_cf_descriptors_read_only(&options, dir, families, false)
             .map_err(|source| ReplicaError::Database { action: "open a checkpoint", source })?;
-        Ok(Self { db, files: Files { dir: dir.to_owned(), retired: AtomicBool::new(false) } })
+        Ok(Self { db, cache, files: Files { dir: dir.to_owned(), retired: AtomicBool::new(false) } })
     }
 
     /// The mark of the database in `dir`, of which nothing changes.
@@ -126,6 +136,14 @@ impl Database {
 
     pub(crate) fn sync(&self) -> Result<(), ReplicaError> {
         self.db.flush_wal(true).map_err(|source| ReplicaError::Database { action: "sync", source })
+    }
+
+    pub(crate) fn memory(&self) -> Result<StateMemory, ReplicaError> {
+        let used = get_memory_usage_stats(Some(&[&self.db]), Some(&[&self.cache]))
+            .map_err(|source| ReplicaError::Database { action: "add up its memory", source })?;
+        // Room for what is not in a file yet is taken out of the cache.
+        let blocks = used.cache_total.saturating_sub(used.mem_table_total) + used.mem_table_readers_total;
+        Ok(StateMemory { unwritten: used.mem_table_total, blocks })
     }
 
     pub(crate) fn checkpoint(&self, dir: &Path) -> Result<(), ReplicaError> {

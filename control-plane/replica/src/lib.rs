@@ -21,6 +21,7 @@ mod overlay;
 mod replica;
 mod view;
 
+pub use database::StateMemory;
 pub use error::ReplicaError;
 pub use observer::{Change, Observer};
 pub use replica::{Entry, Replica};

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    database::Database,
+    database::{Database, StateMemory},
     directory::{Directory, Present},
     error::ReplicaError,
     observer::{Change, Observer},
@@ -182,6 +182,14 @@ impl Replica {
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// What the state takes of memory.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn memory(&self) -> Result<StateMemory, ReplicaError> {
+        self.database.load().memory()
     }
 
     /// Writes a checkpoint of the present state to `dir`, which must not exist.

@@ -37,7 +37,7 @@ impl AgentSettings {
             scrub: ScrubSettings::default(),
             usage: UsageSettings::default(),
             variants: VariantSettings::default(),
-            catalog_bytes: 32 << 20,
+            catalog_bytes: 16 << 20,
             shutdown: Duration::from_secs(5),
         }
     }

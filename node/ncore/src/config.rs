@@ -224,7 +224,7 @@ pub(crate) struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
-            memory: ByteSize::mib(256),
+            memory: ByteSize::mib(32),
             reserve: ByteSize::mib(256),
             grace: Duration::from_secs(3_600),
             scrub_rate: ByteSize::mib(8),

@@ -20,6 +20,11 @@ pub(crate) fn storage(dir: &Path) -> Option<Room> {
     Some(Room { used: total.saturating_sub(stat.f_bavail.saturating_mul(stat.f_frsize)), total })
 }
 
+/// Bytes of this process that are in memory, those of its binary too.
+pub(crate) fn resident() -> Option<u64> {
+    bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS")
+}
+
 /// Busy ticks, and all ticks: proc(5), the line `cpu` of `/proc/stat`. The time of guests is in that of users already.
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
@@ -30,17 +35,19 @@ fn ticks(stat: &str) -> Option<(u64, u64)> {
 }
 
 fn memory(info: &str) -> Option<Room> {
-    let kilobytes = |name: &str| -> Option<u64> {
-        let rest = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        rest.split_whitespace().next()?.parse().ok()
-    };
-    let (total, available) = (kilobytes("MemTotal")?, kilobytes("MemAvailable")?);
-    Some(Room { used: total.saturating_sub(available) << 10, total: total << 10 })
+    let (total, available) = (bytes_of(info, "MemTotal")?, bytes_of(info, "MemAvailable")?);
+    Some(Room { used: total.saturating_sub(available), total })
+}
+
+/// A line of the form `name: number kB`.
+fn bytes_of(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    rest.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{machine, memory, ticks};
+    use super::{machine, memory, resident, ticks};
     use ncore_telemetry::Room;
 
     #[test]
@@ -49,6 +56,7 @@ mod tests {
         assert_eq!(ticks("cpu  10\n"), None);
         assert_eq!(memory("MemTotal: 8 kB\nMemFree: 1 kB\nMemAvailable:   5 kB\n"), Some(Room { used: 3_072, total: 8_192 }));
         assert_eq!(memory("MemTotal: 8 kB\n"), None);
+        assert!(resident().is_some_and(|bytes| bytes > 1 << 20));
         let machine = machine().expect("Linux tells");
         assert!(machine.cpu_busy <= machine.cpu_all && machine.memory.used <= machine.memory.total);
     }

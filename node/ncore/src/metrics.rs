@@ -50,8 +50,9 @@ pub(crate) struct MachineParts {
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
     let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, sessions, access, machine } = parts;
     vec![
-        Arc::new(ControlFigures(control)),
+        Arc::new(ControlFigures(Arc::clone(&control))),
         Arc::new(FenceFigures(fences)),
+        Arc::new(DatabaseFigures { control, store: store.clone() }),
         Arc::new(StoreFigures(store)),
         Arc::new(ServingFigures(serving)),
         Arc::new(TransferFigures(transfer)),
@@ -196,6 +197,24 @@ struct StoreFigures(BlobStore);
 impl Source for StoreFigures {
     fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
         figures.gauge("store_memory_bytes", "Bytes of verified slices in memory", self.0.memory_bytes())
+    }
+}
+
+/// What the three databases take of memory, which is bounded for each of them.
+struct DatabaseFigures {
+    control: Arc<Control>,
+    store: BlobStore,
+}
+
+impl Source for DatabaseFigures {
+    fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
+        let state = self.control.replica().memory().unwrap_or_default();
+        let log = self.control.raft().map_or((0, 0), RaftNode::log_memory);
+        let index = self.store.index_memory().unwrap_or_default();
+        let unwritten = [("state", state.unwritten), ("log", log.0), ("index", index.0)];
+        let blocks = [("state", state.blocks), ("log", log.1), ("index", index.1)];
+        figures.gauges("database_unwritten_bytes", "Memory of what is in no file of a database yet", "database", &unwritten)?;
+        figures.gauges("database_blocks_bytes", "Memory of parts of the files of a database", "database", &blocks)
     }
 }
 
@@ -362,6 +381,7 @@ impl Source for MachineFigures {
         let machine = machine::machine().unwrap_or_default();
         let ticks = [("busy", machine.cpu_busy), ("idle", machine.cpu_all - machine.cpu_busy)];
         figures.counters("machine_cpu_ticks", "Ticks of all processors of the machine", "state", &ticks)?;
+        figures.gauge("process_resident_bytes", "Memory of this process that is in use", machine::resident().unwrap_or_default())?;
         figures.gauge("machine_memory_bytes", "Memory of the machine", machine.memory.total)?;
         figures.gauge("machine_memory_used_bytes", "Memory of the machine that programs cannot have any more", machine.memory.used)?;
         let storage = machine::storage(data_dir).unwrap_or_default();

@@ -377,6 +377,14 @@ impl BlobStore {
         self.memory.bytes()
     }
 
+    /// Bytes of memory that the index of blobs takes: records that are in no file yet, and parts of files.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`].
+    pub fn index_memory(&self) -> Result<(u64, u64), StoreError> {
+        self.core.index.memory()
+    }
+
     /// Slices as frames that verify themselves, in order, for [`crate::decode_slice`] on another
     /// machine. Each is verified here as well. One is read ahead. The stream ends after the first
     /// error.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, Direction, IteratorMode, LogLevel, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    WriteBatch, WriteOptions, perf::get_memory_usage_stats,
 };
 
 use crate::durable::Durability;
@@ -29,6 +29,7 @@ use crate::variant::VariantKey;
 /// The records of all blobs and pins.
 pub(crate) struct Index {
     db: DB,
+    cache: Cache,
     durability: Arc<Durability>,
 }
 
@@ -44,8 +45,9 @@ pub(crate) struct Change {
 impl Index {
     /// Opens or makes the index, and checks that its directory has a layout that is understood.
     pub(crate) fn open(path: &Path, durability: Arc<Durability>) -> Result<Self, StoreError> {
-        let db = DB::open(&options(), path).map_err(failed("open"))?;
-        let index = Self { db, durability };
+        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let db = DB::open(&options(&cache), path).map_err(failed("open"))?;
+        let index = Self { db, cache, durability };
         index.check_layout()?;
         Ok(index)
     }
@@ -190,6 +192,12 @@ impl Index {
             .collect()
     }
 
+    /// Bytes of memory that records take which are in no file yet, and that parts of files take.
+    pub(crate) fn memory(&self) -> Result<(u64, u64), StoreError> {
+        let used = get_memory_usage_stats(Some(&[&self.db]), Some(&[&self.cache])).map_err(failed("add up the memory of"))?;
+        Ok((used.mem_table_total, used.cache_total + used.mem_table_readers_total))
+    }
+
     /// Makes a change durable. When this returns an error other than [`StoreError::Full`], the
     /// change may or may not be there after a restart, and the process must stop.
     pub(crate) fn write(&self, change: Change) -> Result<(), StoreError> {
@@ -275,9 +283,9 @@ const WRITE_BUFFER_BYTES: usize = 4 << 20;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
 const MALFORMED_KEY: crate::error::RecordError = crate::error::RecordError::Length { found: 0 };
 
-fn options() -> Options {
+fn options(cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+    table.set_block_cache(cache);
     table.set_bloom_filter(10.0, false);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);

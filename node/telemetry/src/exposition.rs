@@ -84,6 +84,19 @@ impl Figures<'_> {
         Ok(())
     }
 
+    /// Gauges that differ in one label.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (value, number) in values {
+            let labels = [(label, *value)];
+            ConstGauge::new(i64::try_from(*number).unwrap_or(i64::MAX)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     /// How long things took, in seconds.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub(super) const LAST_WORD: Duration = Duration::from_millis(500);
 pub struct HubSettings {
     /// Whether this node passes the log on although it does not vote. Default: no.
     pub relay: bool,
-    /// Bytes of the newest entries kept, encoded, for children. Default 16 MiB: some seconds of a busy cluster, so that a child that
+    /// Bytes of the newest entries kept, encoded, for children. Default 8 MiB: some seconds of a busy cluster, so that a child that
     /// changes its parent is served from memory.
     pub ring_bytes: usize,
     /// Children that are fed at most. Default 60: with four other voters they are the 64 that one hub may have.
@@ -34,7 +34,7 @@ impl Default for HubSettings {
     fn default() -> Self {
         Self {
             relay: false,
-            ring_bytes: 16 << 20,
+            ring_bytes: 8 << 20,
             children: 60,
             slow_after: Duration::from_secs(10),
             read_bytes: 2 << 20,

@@ -11,7 +11,7 @@ use std::{io, path::Path};
 use bytes::Bytes;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode, Options, ReadOptions,
-    WriteBatch,
+    WriteBatch, perf::get_memory_usage_stats,
 };
 
 use super::flusher::DiskSync;
@@ -20,6 +20,7 @@ use crate::closing::ClosedSignal;
 /// The database. Dropping the last reference closes it, then gives the signal.
 pub(crate) struct LogDb {
     db: DB,
+    cache: Cache,
     _closed: ClosedSignal,
 }
 
@@ -35,9 +36,10 @@ pub(crate) enum MetaKey {
 impl LogDb {
     /// Opens or creates the database in `dir`.
     pub(crate) fn open(dir: &Path, closed: ClosedSignal) -> Result<Self, rocksdb::Error> {
-        let families = [ColumnFamilyDescriptor::new(LOGS, logs_options()), ColumnFamilyDescriptor::new(META, meta_options())];
+        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let families = [ColumnFamilyDescriptor::new(LOGS, logs_options(&cache)), ColumnFamilyDescriptor::new(META, meta_options(&cache))];
         let db = DB::open_cf_descriptors(&db_options(), dir, families)?;
-        Ok(Self { db, _closed: closed })
+        Ok(Self { db, cache, _closed: closed })
     }
 
     /// Writes `batch` to the write-ahead log, not yet durable.
@@ -96,6 +98,12 @@ impl LogDb {
         self.db.get_approximate_sizes_cf(self.logs(), &ranges).iter().sum()
     }
 
+    /// Bytes of memory that entries take which are in no file yet, and that parts of files take.
+    pub(crate) fn memory(&self) -> Result<(u64, u64), rocksdb::Error> {
+        let used = get_memory_usage_stats(Some(&[&self.db]), Some(&[&self.cache]))?;
+        Ok((used.mem_table_total, used.cache_total + used.mem_table_readers_total))
+    }
+
     /// Makes everything written so far durable.
     pub(crate) fn sync(&self) -> Result<(), rocksdb::Error> {
         self.db.flush_wal(true)
@@ -139,10 +147,9 @@ fn db_options() -> Options {
     options
 }
 
-fn logs_options() -> Options {
+fn logs_options(cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
-    // Entries are read once, in order, long after the ring forgot them: hardly worth a cache.
-    table.set_block_cache(&Cache::new_lru_cache(8 << 20));
+    table.set_block_cache(cache);
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(WRITE_BUFFER);
@@ -152,14 +159,19 @@ fn logs_options() -> Options {
     options
 }
 
-fn meta_options() -> Options {
+fn meta_options(cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
     let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(1 << 20);
     options
 }
 
 /// Bytes of entries in memory until they are written to a file: a few seconds of all that a disk can take, three times at most.
 /// It also bounds what is read again from the write-ahead log at a start.
-const WRITE_BUFFER: usize = 16 << 20;
+const WRITE_BUFFER: usize = 8 << 20;
+/// Entries are read once, in order, long after the ring forgot them: hardly worth a cache.
+const BLOCK_CACHE: usize = 8 << 20;
 const LOGS: &str = "logs";
 const META: &str = "meta";

@@ -117,6 +117,11 @@ impl LogStore {
         self.shared.flusher.syncs()
     }
 
+    /// Bytes of memory of the log's database, as [`LogDb::memory`] has them; zeros if it does not tell.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        self.shared.db.memory().unwrap_or_default()
+    }
+
     /// The smallest index such that the entries from it to `end` take at most about `limit` bytes of disk, or `None` if
     /// all entries do. Blocking.
     pub(crate) fn index_within(&self, end: u64, limit: u64) -> Option<u64> {

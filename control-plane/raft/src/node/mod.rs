@@ -309,6 +309,12 @@ impl RaftNode {
         self.inner.resources.lock().as_ref().map_or(0, |resources| resources.log.syncs())
     }
 
+    /// Bytes of memory that the log's database takes, for entries that are in no file yet and for parts of files; zeros after the
+    /// shutdown.
+    pub fn log_memory(&self) -> (u64, u64) {
+        self.inner.resources.lock().as_ref().map_or((0, 0), |resources| resources.log.memory())
+    }
+
     /// Resolves with the reason when the node must stop: the process should end then. Never resolves after a clean
     /// shutdown. Cancel safe.
     pub async fn fatal(&self) -> FatalReason {

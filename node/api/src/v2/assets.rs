@@ -34,6 +34,8 @@ pub(super) use bulk::{BulkDelete, BulkDeleted, delete_all};
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
+/// What an asset takes of a page, if its path is not long.
+const ASSET_BYTES: usize = 640;
 /// The longest that others may be told to cache an asset: a year, in seconds.
 pub(super) const CACHE_TTL_MAX_S: u32 = 31_536_000;
 
@@ -58,7 +60,8 @@ pub(super) async fn list(State(domain): Shared, request: Request) -> Result<Resp
         folders: query.folders.then_some(list.folders),
         assets: list.assets.into_iter().map(shape::Asset::from).collect(),
     };
-    let mut response = at(revision, json::respond(StatusCode::OK, &page));
+    let about = ASSET_BYTES * (1 + page.assets.len());
+    let mut response = at(revision, json::respond_long(StatusCode::OK, &page, about));
     if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
         response.headers_mut().insert(LINK, link);
     }

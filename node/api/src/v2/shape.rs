@@ -48,7 +48,7 @@ impl From<AssetDetails> for Asset {
             url,
             mime: asset.mime,
             size: asset.size,
-            sha256: hex::encode(asset.sha256),
+            sha256: digits(&asset.sha256),
             client_id: asset.client,
             cache_ttl: asset.cache_ttl_s,
             created_at: seconds(asset.created_at_ms),
@@ -58,6 +58,15 @@ impl From<AssetDetails> for Asset {
             revision: revision.to_string(),
             visibility: visibility.as_str(),
         }
+    }
+}
+
+/// A digest in hexadecimal. `hex::encode` goes digit by digit, which a page of a thousand notices.
+fn digits(digest: &[u8; 32]) -> String {
+    let mut text = [0; 64];
+    match hex::encode_to_slice(digest, &mut text) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => hex::encode(digest),
     }
 }
 

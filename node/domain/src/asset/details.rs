@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ncore_model::{Asset, NodeId, Query, ReadTables, Revision, TableError, Visibility};
+use ncore_model::{Asset, NodeId, Query, ReadTables, Revision, Table, TableError, Visibility};
 use ncore_replica::View;
 
 use super::{address, holdings::Holdings};
@@ -33,11 +33,14 @@ pub(crate) struct Describer<'a, V> {
     public_url: Arc<str>,
     holdings: Holdings,
     names: HashMap<NodeId, String>,
+    /// Whether there are assets that are restricted for themselves. Where there are none, none is asked for.
+    restricts: bool,
 }
 
 pub(crate) fn describer<'a, 'b>(view: &'a View<'b>, public_url: Arc<str>) -> Result<Describer<'a, View<'b>>, TableError> {
     let names = view.nodes()?.into_iter().map(|node| (node.id, node.name)).collect();
-    Ok(Describer { view, lineage: view.revision().lineage, public_url, holdings: Holdings::read(view)?, names })
+    let restricts = !view.scan(Table::RestrictedAssets, &[], &[], 1)?.is_empty();
+    Ok(Describer { view, lineage: view.revision().lineage, public_url, holdings: Holdings::read(view)?, names, restricts })
 }
 
 /// Describes one asset.
@@ -49,7 +52,7 @@ impl<V: ReadTables> Describer<'_, V> {
     pub(crate) fn describe(&mut self, asset: Asset) -> Result<AssetDetails, TableError> {
         let placed = self.holdings.placed(self.view, &asset)?;
         Ok(AssetDetails {
-            visibility: self.view.visibility(&asset)?,
+            visibility: self.visibility(&asset)?,
             url: address::of_asset(&self.public_url, &asset.path),
             node: self.names.get(&asset.node).cloned().unwrap_or_else(|| asset.node.to_string()),
             replicated: self.holdings.replicated(&placed, asset.version),
@@ -57,5 +60,9 @@ impl<V: ReadTables> Describer<'_, V> {
             revision: Revision { lineage: self.lineage, index: asset.version },
             asset,
         })
+    }
+
+    fn visibility(&self, asset: &Asset) -> Result<Visibility, TableError> {
+        if self.restricts || Visibility::is_fixed_at(&asset.path) { self.view.visibility(asset) } else { Ok(Visibility::Public) }
     }
 }

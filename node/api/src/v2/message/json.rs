@@ -72,6 +72,15 @@ pub(in crate::v2) fn respond(status: StatusCode, document: &impl Serialize) -> R
     }
 }
 
+/// A JSON document that is about so many bytes long: one that grows while it is written is copied each time.
+pub(in crate::v2) fn respond_long(status: StatusCode, document: &impl Serialize, about: usize) -> Response {
+    let mut text = Vec::with_capacity(about);
+    match serde_json::to_writer(&mut text, document) {
+        Ok(()) => respond_text(status, text),
+        Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
 /// A JSON document that is rendered already.
 pub(in crate::v2) fn respond_text(status: StatusCode, text: Vec<u8>) -> Response {
     let headers =
