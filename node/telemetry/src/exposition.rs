@@ -135,7 +135,8 @@ mod tests {
         fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
             figures.counter("uploads", "Uploads", 3)?;
             figures.gauge("connections", "Connections", 7)?;
-            figures.counters("requests", "Requests", "outcome", &[("ok", 1), ("not_found", 2)])
+            figures.counters("requests", "Requests", "outcome", &[("ok", 1), ("not_found", 2)])?;
+            figures.gauges("memory_bytes", "Memory", "part", &[("log", 5), ("state", 6)])
         }
     }
 
@@ -147,6 +148,8 @@ mod tests {
             "ncore_connections 7",
             "ncore_requests_total{outcome=\"ok\"} 1",
             "ncore_requests_total{outcome=\"not_found\"} 2",
+            "ncore_memory_bytes{part=\"log\"} 5",
+            "ncore_memory_bytes{part=\"state\"} 6",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }

@@ -60,6 +60,22 @@ fn the_mark_of_a_checkpoint_is_read_and_nothing_else() {
     assert!(matches!(Replica::mark_of_checkpoint(&nothing), Err(ReplicaError::Database { .. })));
 }
 
+/// Rows count as such until they are in a file, and then as parts of it.
+#[test]
+fn the_memory_of_rows_is_given_back_when_they_are_in_a_file() {
+    let reference = Reference::of_length(40);
+    let root = directory();
+    let replica = Replica::open(&root.path().join("home")).expect("opens");
+    let empty = replica.memory().expect("adds up");
+    reference.feed(&replica, 0, 40);
+    let rows = replica.memory().expect("adds up");
+    assert!(rows.unwritten > empty.unwritten, "{rows:?} {empty:?}");
+    replica.checkpoint(&root.path().join("checkpoint")).expect("writes a checkpoint");
+    assert_eq!(reference.check(&replica), 40);
+    let files = replica.memory().expect("adds up");
+    assert!(files.unwritten < rows.unwritten && files.blocks > 0, "{files:?} {rows:?}");
+}
+
 /// A lineage begins where the state ends, for good, and entries go on behind its beginning.
 #[test]
 fn a_lineage_begins_where_the_state_ends() {
