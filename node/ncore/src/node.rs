@@ -82,7 +82,7 @@ const REPAIRS_MAX: usize = 1_024;
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Threads for calls that block, of each of the two runtimes. Each keeps about a megabyte of the allocator's memory, so that hundreds, as
 /// many uploads at once would start them, would be more than all caches. What waits for one waits for the disk.
-const BLOCKING_THREADS: usize = 64;
+const BLOCKING_THREADS: usize = 32;
 /// How long a leader that stops waits for another to lead.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
