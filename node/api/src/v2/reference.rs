@@ -13,21 +13,22 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderValue, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    front::LIMIT_HEADERS,
-    problem::{Kind, Retry},
+    front::{LIMIT_HEADERS, presented},
+    problem::{Kind, Problem, Retry},
 };
 use operation::{Access, Operation, Place};
 use table::{SCHEMES, operations};
 
-pub(super) async fn show() -> Response {
+pub(super) async fn show(headers: HeaderMap) -> Result<Response, Problem> {
+    presented(&headers)?;
     static TEXT: OnceLock<Bytes> = OnceLock::new();
     let text = TEXT.get_or_init(|| Bytes::from(document().to_string()));
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.clone()).into_response()
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.clone()).into_response())
 }
 
 /// The document.
