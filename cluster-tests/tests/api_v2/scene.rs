@@ -121,7 +121,8 @@ impl Scene {
                 let wrong = format!("sha1 {}", STANDARD.encode([0; 20]));
                 append(0).header("Content-Type", PIECE).header("Upload-Checksum", wrong).body("01234")
             }
-            "behind" => bare(Method::GET, "/api/v2/assets").bearer_auth(&self.token).header("X-NCore-Revision", self.in_future()),
+            "revision_unknown" => bare(Method::GET, "/api/v2/assets").bearer_auth(&self.token).header("X-NCore-Revision", self.in_future()),
+            "fenced" => bare(Method::GET, "/api/v2/assets").bearer_auth(&self.token),
             "disk_full" => upload(&self.token).multipart(form(&format!("full/{}", node.name()))),
             _ => anyhow::bail!("no way to be refused with {code}"),
         })

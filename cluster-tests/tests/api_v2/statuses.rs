@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use cluster_tests::client::Answer;
+use cluster_tests::link::Cut;
 use cluster_tests::site::{SETTLE, Site};
 use cluster_tests::{Cluster, Node, run::Run, wait};
 use futures_util::future::try_join_all;
@@ -17,7 +18,7 @@ use crate::scene::{Scene, send};
 struct Row(u16, &'static str, &'static str, &'static str);
 
 /// The statuses of the page first, with its words where it has some; then those that clients of today expect besides.
-const TABLE: [Row; 43] = [
+const TABLE: [Row; 44] = [
     Row(200, "", "", ""),
     Row(201, "", "", ""),
     Row(204, "", "", ""),
@@ -42,6 +43,7 @@ const TABLE: [Row; 43] = [
     Row(400, "invalid_query", "A query parameter is not valid", ""),
     Row(400, "invalid_cursor", "The cursor is not of this list", ""),
     Row(400, "invalid_header", "A header of the request is not valid", ""),
+    Row(400, "revision_unknown", "No node has the revision", ""),
     Row(400, "token_malformed", "Malformed authorization", r#"Bearer realm="ncore", error="invalid_request", error_description="#),
     Row(401, "invalid_client", "", r#"Basic realm="ncore""#),
     Row(401, "signed_url_invalid", "The signed address is not valid", r#"Bearer realm="ncore""#),
@@ -60,7 +62,7 @@ const TABLE: [Row; 43] = [
     Row(416, "range_not_satisfiable", "Range Not Satisfiable", ""),
     Row(422, "idempotency_key_reused", "Idempotency key was used for another request", ""),
     Row(460, "checksum_mismatch", "The bytes are not those of the checksum", ""),
-    Row(503, "behind", "This node has not reached the revision", ""),
+    Row(503, "fenced", "This node has lost touch with the cluster", ""),
     Row(507, "disk_full", "Insufficient storage", ""),
 ];
 const INSUFFICIENT: &str = r#"Bearer realm="ncore", error="insufficient_scope", scope="cache:purge""#;
@@ -87,6 +89,7 @@ pub(crate) async fn property(run: Run) -> Result<()> {
         let answers = match row.0 {
             429 => limited(&scene).await?,
             500 => each(nodes, async |node| unreadable(&scene, node).await).await?,
+            503 => each(nodes, async |node| cut_off(&scene, row, node).await).await?,
             507 => each(nodes, async |node| full(&scene, row, node).await).await?,
             _ => answers.await?,
         };
@@ -209,6 +212,24 @@ async fn unreadable(scene: &Scene, node: &Node) -> Result<Provoked> {
     .await?;
     node.ready(SETTLE).await?;
     failed
+}
+
+/// A node that hears nothing of the others checks no token, as soon as its view may be too old.
+async fn cut_off(scene: &Scene, row: &Row, node: &Node) -> Result<Provoked> {
+    let cluster = &scene.site.cluster;
+    cluster.links().isolate(node.slot(), Cut::Silent);
+    let refused = wait::until(SETTLE, "a node that is cut off to be fenced", || async {
+        let provoked = provoke(scene, row, node).await?;
+        ensure!(provoked.0.status == 503, "{:?}", provoked.0);
+        Ok(provoked)
+    })
+    .await;
+    cluster.links().heal_all();
+    wait::until(SETTLE, "the node to be back", || async {
+        send(&scene.site, scene.describe(node), "back").await?.0.expect(200, "the asset")
+    })
+    .await?;
+    Ok(refused?)
 }
 
 /// A node without room for content; the log and the state have some.
