@@ -18,8 +18,10 @@ use tokio::time::timeout;
 use crate::contract::{Contract, call};
 
 const SCOPES: &str = "assets:read assets:write cache:purge metrics:read";
+/// Whether a field is what it has to be.
+type IsRight = fn(&Value) -> bool;
 /// The schema of the page: what an asset has had in every version.
-const ASSET: [(&str, fn(&Value) -> bool); 11] = [
+const ASSET: [(&str, IsRight); 11] = [
     ("id", Value::is_string),
     ("path", Value::is_string),
     ("url", Value::is_string),

@@ -1,7 +1,7 @@
 //! How a response came about, for whoever debugs it: `Cache-Status` (RFC 9211).
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use sfv::{BareItem, FieldType, Integer, Item, Key, KeyRef, List, Parameters, Parser, String as SfString, Token};
+use sfv::{BareItem, FieldType, Integer, Item, KeyRef, List, Parameters, Parser, String as SfString, Token};
 
 /// The field.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -108,7 +108,7 @@ impl CacheStatus {
         let mut parameters = Parameters::new();
         let mut put = |key: &'static str, value: BareItem| {
             let key: &KeyRef = KeyRef::from_str(key).expect("a key");
-            parameters.insert(Key::from(key.to_owned()), value);
+            parameters.insert(key.to_owned(), value);
         };
         match self.handling {
             Handling::Hit => put("hit", true.into()),

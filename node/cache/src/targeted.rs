@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn precedence() {
-        let cases: [(&[(HeaderName, &'static str)], (bool, Option<u64>)); 7] = [
+        type Lines<'a> = &'a [(HeaderName, &'static str)];
+        let cases: [(Lines<'_>, (bool, Option<u64>)); 7] = [
             (&[(CACHE_CONTROL, "max-age=1")], (false, Some(1))),
             (&[(CACHE_CONTROL, "max-age=1"), (CDN_CACHE_CONTROL, "max-age=2")], (true, Some(2))),
             (&[(OURS, "max-age=3"), (CDN_CACHE_CONTROL, "max-age=2")], (true, Some(3))),

@@ -30,7 +30,7 @@ pub(crate) fn set_cookie(node: u64, secure: bool, session: Option<(&str, u64)>) 
 }
 
 /// The secret of the session that a request shows.
-pub(crate) fn session<'a>(headers: &'a HeaderMap, node: u64, secure: bool) -> Option<&'a str> {
+pub(crate) fn session(headers: &HeaderMap, node: u64, secure: bool) -> Option<&str> {
     let name = cookie_name(node, secure);
     let pairs = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
     let mut found = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(found, _)| *found == name).map(|(_, value)| value);
