@@ -148,7 +148,9 @@ impl Round<'_> {
                     let hub = self.cluster.nodes().iter().find(|hub| hub.id().is_ok_and(|id| id == parent))?;
                     Some((node, hub))
                 });
-                let (edge, hub) = edges.last().context("no edge follows a hub")?;
+                // The node that is asked keeps its links: its hub may be the leader, and without that it takes no change.
+                let mut edges = edges.filter(|(node, _)| node.slot() != self.at.slot());
+                let (edge, hub) = edges.next_back().context("no edge follows a hub")?;
                 self.cluster.links().cut(edge.slot(), hub.slot(), Cut::Refused);
                 Ok(Healing::Links)
             }

@@ -166,13 +166,16 @@ async fn an_administrator_sees_all() {
     assert_eq!(paths(&rig.page("").await), ["/assets/2", "/assets/1"]);
     let mut body = stream(&rig, "").await;
     rig.record(&rig.own, None, "/assets/3", 404, 3).await;
-    assert!(until(&mut body, "/assets/3").await.contains("event: log"));
+    let mut seen = until(&mut body, "/assets/3").await;
+    assert!(seen.contains("event: log"));
     for path in ["/api/v2/logs", "/api/v2/logs/stream"] {
         let bad = rig.site.request(Method::GET, path).header("x-ncore-revision", "{}").body(Body::empty());
         rig.site.send(bad).await.problem(400, "invalid_header");
     }
     // Of the node that does not answer it is told so, and the other is followed too.
-    let seen = until(&mut body, "three").await;
+    if !seen.contains("three") {
+        seen += &until(&mut body, "three").await;
+    }
     assert!(seen.contains("event: node\ndata: {\"heard\":false,\"node\":\"three\"}"), "{seen}");
     rig.record(&rig.other, None, "/assets/4", 404, 4).await;
     assert!(until(&mut body, "/assets/4").await.contains("\"node\":\"two\""));
