@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::{SocketAddr, TcpListener},
     path::Path,
     sync::{
         Arc,
@@ -22,7 +21,9 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tonic::service::Routes;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+use crate::port::Port;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What differs between nodes.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl Clock for TestClock {
 /// A node that does not run.
 pub(crate) struct Stopped {
     dir: TempDir,
-    address: SocketAddr,
+    port: Port,
     name: String,
     setup: Setup,
 }
@@ -84,7 +85,7 @@ pub(crate) struct Stopped {
 impl Stopped {
     /// A machine with an empty directory.
     pub(crate) fn new(name: &str) -> Self {
-        Self { dir: TempDir::new().expect("a directory"), address: free_address(), name: name.to_owned(), setup: Setup::default() }
+        Self { dir: TempDir::new().expect("a directory"), port: Port::claim(), name: name.to_owned(), setup: Setup::default() }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -95,7 +96,7 @@ impl Stopped {
         SelfDescription {
             name: self.name.clone(),
             region: self.setup.region.to_owned(),
-            cluster_address: self.address.to_string(),
+            cluster_address: self.port.address().to_string(),
             http_address: format!("http://{}", self.name),
             schema: SchemaRange::BUILD,
             software: "test".to_owned(),
@@ -125,10 +126,11 @@ impl Stopped {
             hub: self.setup.hub.clone(),
             first_hubs: FirstHubs::load(dir).expect("reads"),
             description: self.description(),
-            listen: self.address,
+            listen: self.port.address(),
             dial: HashMap::new(),
             heartbeat: Duration::from_millis(100),
-            election: (Duration::from_millis(300), Duration::from_millis(600)),
+            // Longer than a busy machine keeps a leader from its heartbeats: leaders change where a test has them change.
+            election: (Duration::from_secs(1), Duration::from_secs(2)),
             snapshot_rate: 0,
             autopilot: self.setup.autopilot.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -141,7 +143,7 @@ impl Stopped {
 impl TestNode {
     pub(crate) async fn first(setup: Setup) -> Self {
         let identity = NodeIdentity::found(1, now_ms() / 1_000).expect("an identity");
-        let stopped = Stopped { dir: TempDir::new().expect("a directory"), address: free_address(), name: "n1".into(), setup };
+        let stopped = Stopped { dir: TempDir::new().expect("a directory"), port: Port::claim(), name: "n1".into(), setup };
         IdentityStore::at(stopped.dir.path()).create(&identity).expect("kept");
         let node = stopped.run(identity, true).await;
         node.control.found_cluster().await.expect("a cluster");
@@ -149,11 +151,11 @@ impl TestNode {
     }
 
     pub(crate) async fn joining(token: &JoinToken, name: &str, setup: Setup) -> Result<Self, JoinError> {
-        let (address, dir) = (free_address(), TempDir::new().expect("a directory"));
+        let (port, dir) = (Port::claim(), TempDir::new().expect("a directory"));
         let joiner = Joiner {
             name: name.to_owned(),
             region: setup.region.to_owned(),
-            cluster_address: address.to_string(),
+            cluster_address: port.address().to_string(),
             http_address: format!("http://{name}"),
             schema: SchemaRange::BUILD,
             dial: HashMap::new(),
@@ -161,7 +163,7 @@ impl TestNode {
         let joined = join(token, &joiner, PATIENCE).await?;
         joined.first_hubs.save(dir.path()).expect("kept");
         IdentityStore::at(dir.path()).create(&joined.identity).expect("kept");
-        Ok(Stopped { dir, address, name: name.to_owned(), setup }.run(joined.identity, false).await)
+        Ok(Stopped { dir, port, name: name.to_owned(), setup }.run(joined.identity, false).await)
     }
 
     /// An edge that has caught up.
@@ -230,14 +232,18 @@ impl TestNode {
     }
 }
 
-/// Three voters.
+/// Three voters, of whom any two are a majority: while they take over from fewer, those must agree as well.
 pub(crate) async fn voters(setup: Setup) -> [TestNode; 3] {
     let first = TestNode::first(setup.clone()).await;
     let token = first.token(true, 2).await;
     let second = TestNode::joining(&token, "n2", setup.clone()).await.expect("joins");
     let third = TestNode::joining(&token, "n3", setup).await.expect("joins");
     for node in [&first, &second, &third] {
-        until("three voters", async || node.control.status().members.voters.len() == 3).await;
+        until("three voters", async || {
+            let members = node.control.status().members;
+            members.voters.len() == 3 && members.joint.is_none() && members.committed
+        })
+        .await;
     }
     [first, second, third]
 }
@@ -268,10 +274,6 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < end, "in vain: {what}");
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 pub(crate) fn now_ms() -> u64 {

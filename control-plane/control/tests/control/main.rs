@@ -6,4 +6,5 @@ mod crowd;
 mod edges;
 mod freshness;
 mod harness;
+mod port;
 mod rebuild;
