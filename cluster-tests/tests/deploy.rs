@@ -40,7 +40,7 @@ async fn compose(run: Run) -> Result<()> {
     let expected = services.len();
     wait::until(Duration::from_secs(60), "all services to be voters", || async {
         let status = operator.status().await.map_err(|error| format!("{error}"))?;
-        (status.voters() == expected).then_some(()).ok_or_else(|| format!("{status:?}"))
+        (status.voters() == expected && status.has_settled_voters()).then_some(()).ok_or_else(|| format!("{status:?}"))
     })
     .await
     .with_context(|| stage.logs(&services))?;

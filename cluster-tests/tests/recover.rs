@@ -78,7 +78,12 @@ async fn recover(run: Run) -> Result<()> {
         cluster.rejoin(node, Role::Voter).await.with_context(|| format!("{} joins anew", node.name()))?;
     }
     let voters = "all three to vote";
-    wait::until(SETTLE, voters, || async { (cluster.status().await?.voters() == 3).then_some(()).context("not yet") }).await?;
+    wait::until(SETTLE, voters, || async {
+        let status = cluster.status().await?;
+        ensure!(status.voters() == 3 && status.has_settled_voters(), "{status:?}");
+        Ok(())
+    })
+    .await?;
     uploads(&run, &api, cluster.nodes(), "after/three", 5, &new).await?;
     for ledger in [&kept, &new] {
         ledger.readable_at(&api, cluster.nodes(), Duration::from_secs(60)).await?;

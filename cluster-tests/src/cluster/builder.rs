@@ -94,7 +94,7 @@ impl Builder {
     }
 
     /// Starts the cluster: the first node by `ncore init`, the others one by one with a join token, and waits until
-    /// all are ready and vote.
+    /// all are ready and vote, and nothing about the cluster changes by itself any more.
     ///
     /// # Errors
     /// When a program is missing, a port is taken, or a node does not come up in time.
@@ -192,9 +192,11 @@ impl Cluster {
             }
         }
         let voters = self.nodes().len();
-        crate::wait::until(READY, "all nodes to vote", || async {
+        crate::wait::until(READY, "all nodes to vote, at the highest level that they have", || async {
             let status = self.status().await?;
             anyhow::ensure!(status.voters() == voters && status.leader.is_some(), "{status:?}");
+            anyhow::ensure!(voters < ONE_MAY_BE_LOST || status.has_settled_voters(), "{status:?}");
+            anyhow::ensure!(status.has_risen(), "{status:?}");
             Ok(())
         })
         .await?;
@@ -209,4 +211,6 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
+/// As many voters as the product aims at by itself, the least of which one may be lost.
+const ONE_MAY_BE_LOST: usize = 3;
 const DEFAULT_REGIONS: [&str; 3] = ["eu-ams", "us-nyc", "ap-sin"];

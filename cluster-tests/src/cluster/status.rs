@@ -11,6 +11,10 @@ pub struct ClusterStatus {
     /// The schema level of the state.
     #[serde(default)]
     pub schema_level: u32,
+    /// What the leader does about the voters, or why it does nothing; empty if it did not say. Builds that do not look after the voters
+    /// have no such field.
+    #[serde(default)]
+    pub autopilot: Option<String>,
     /// All members.
     #[serde(alias = "members")]
     pub nodes: Vec<NodeStatus>,
@@ -65,6 +69,19 @@ impl ClusterStatus {
     #[must_use]
     pub fn voters(&self) -> usize {
         self.nodes.iter().filter(|node| node.is_voter()).count()
+    }
+
+    /// Whether the schema level is the highest that every node can apply: it rises by itself, step by step.
+    #[must_use]
+    pub fn has_risen(&self) -> bool {
+        self.nodes.iter().map(|node| node.schema_max).min().is_none_or(|most| self.schema_level >= most)
+    }
+
+    /// Whether the leader has nothing to do about the voters. While one set of voters takes over from another, the members of both vote,
+    /// and a majority of each must agree: until that is over the loss of one may be the loss of the cluster.
+    #[must_use]
+    pub fn has_settled_voters(&self) -> bool {
+        self.autopilot.as_deref().is_none_or(|words| ["the voters are as wanted", "switched off"].contains(&words))
     }
 }
 
@@ -130,10 +147,20 @@ mod tests {
         );
         assert_eq!(status.leader, Some(3));
         assert_eq!(status.voters(), 1);
+        assert!(status.has_settled_voters());
         let a = status.node("a").expect("a");
         assert_eq!((a.applied, a.state()), (Some(18), Some((17, "ab"))));
         let b = status.node("b").expect("b");
         assert_eq!((b.applied, b.state(), b.is_voter()), (None, None, false));
+    }
+
+    #[test]
+    fn tells_a_change_of_the_voters() {
+        let status = |words: &str| parse(&format!(r#"{{"leader": 1, "autopilot": "{words}", "nodes": []}}"#));
+        assert!(status("the voters are as wanted").has_settled_voters());
+        for words in ["", "gives node 7 a vote", "waits for a change that is under way"] {
+            assert!(!status(words).has_settled_voters(), "{words}");
+        }
     }
 
     #[test]
