@@ -29,7 +29,7 @@ struct Inner {
     process: Mutex<Process>,
     id: Mutex<Option<u64>>,
     build: Mutex<Build>,
-    // Made once, because the pool of connections is part of it.
+    // Made once: that takes a moment.
     http: reqwest::Client,
 }
 
@@ -69,7 +69,8 @@ impl Node {
     pub(super) fn new(plan: Plan) -> Result<Self> {
         fs::create_dir_all(&plan.dir).with_context(|| format!("create {}", plan.dir.display()))?;
         fs::write(plan.dir.join(CONFIG), plan.config.to_toml()).context("write the configuration")?;
-        let http = reqwest::Client::builder().timeout(PROBE).build().context("build an HTTP client")?;
+        // A connection for each request: one that is kept may be to a process that is gone.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().context("build an HTTP client")?;
         let build = Mutex::new(Build { binary: plan.binary.clone(), config: plan.config.clone() });
         let node = Self(Arc::new(Inner { plan, process: Mutex::new(Process::NotStarted), id: Mutex::new(None), build, http }));
         if node.0.plan.disk_faults.is_some() {
@@ -252,7 +253,7 @@ impl Node {
     /// # Errors
     /// When there is no answer within a second, or another status than 200.
     pub async fn probe(&self, path: &str) -> Result<()> {
-        let response = self.0.http.get(self.url() + path).send().await.with_context(|| format!("GET {path}"))?;
+        let response = self.0.http.get(self.url() + path).timeout(PROBE).send().await.with_context(|| format!("GET {path}"))?;
         let status = response.status();
         let body = response.text().await.unwrap_or_default();
         ensure!(status == 200, "{path} answered {status}: {}", body.trim());
@@ -262,9 +263,9 @@ impl Node {
     /// A figure of its `/metrics`, by its full name, without labels.
     ///
     /// # Errors
-    /// When there is no answer within a second, or no such figure in it.
+    /// When there is no answer within half a minute, or no such figure in it.
     pub async fn figure(&self, name: &str) -> Result<u64> {
-        let text = self.0.http.get(self.url() + "/metrics").send().await.context("GET /metrics")?.text().await?;
+        let text = self.0.http.get(self.url() + "/metrics").timeout(FIGURES).send().await.context("GET /metrics")?.text().await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.with_context(|| format!("{} has no figure {name}", self.name()))?.trim().parse().with_context(|| format!("read {name}"))
     }
@@ -404,4 +405,6 @@ pub(crate) fn without_our_environment(command: &mut Command) {
 /// How long a started node may take to be ready. Dozens of them may start on a machine that has other work, too.
 pub(super) const READY: Duration = Duration::from_secs(90);
 const PROBE: Duration = Duration::from_secs(1);
+/// Figures are asked for once, also of a machine that is busy.
+const FIGURES: Duration = Duration::from_secs(30);
 const CONFIG: &str = "ncore.toml";
