@@ -71,6 +71,8 @@ async fn replaced(run: Run) -> Result<()> {
     let version = |round: u64| text(60_000 + usize::try_from(round).unwrap_or(0), round);
     let versions: Vec<Bytes> = (0..=ROUNDS).map(version).collect();
     scene.put(cluster.node(0), &versions[0]).await?;
+    // What was uploaded at one node is at another once that has followed.
+    cluster.converged(SETTLE).await?;
     let mut coded = 0;
     for round in 1..=ROUNDS {
         let newest = usize::try_from(round)?;
