@@ -34,12 +34,13 @@ async fn edges_follow_a_relay_and_are_as_good_as_voters() {
     }
     converge(&all).await;
     for (node, depth) in [(&relay, 0), (&edges[0], 1), (&edges[1], 1), (&edges[2], 1)] {
+        // A machine that is busy may cost it a parent for a moment.
+        until("it follows at its depth", async || node.control.status().parent.is_some_and(|parent| parent.depth == depth)).await;
         let status = node.control.status();
-        assert_eq!((status.role, status.parent.map(|parent| parent.depth)), (NodeRole::Edge, Some(depth)));
-        assert_eq!(status.members.voters.len(), 3);
+        assert_eq!((status.role, status.members.voters.len()), (NodeRole::Edge, 3));
         assert!(node.control.raft().is_none() && status.members.learners.is_empty(), "it has no part in Raft");
     }
-    assert_eq!(relay.control.children().iter().filter(|child| child.following).count(), 3);
+    until("the relay feeds all three", async || relay.control.children().iter().filter(|child| child.following).count() == 3).await;
     until("every edge has a warm parent", async || edges.iter().all(|edge| edge.control.status().standby.is_some())).await;
     let written = edges[0].carry_out(add_client("before the read")).await;
     assert!(matches!(written, Ok(Outcome::ClientAdded(_))));
@@ -139,7 +140,8 @@ async fn behind_the_ring_of_a_relay_comes_a_voter_and_then_the_relay_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_that_takes_nothing_is_dropped_and_nobody_waits_for_it() {
     let setup = Setup::default();
-    let impatient = Setup { hub: HubSettings { slow_after: Duration::from_millis(300), ..setup.hub.clone() }, ..setup };
+    // Longer than one that takes what it is sent needs for it, on a busy machine.
+    let impatient = Setup { hub: HubSettings { slow_after: Duration::from_secs(2), ..setup.hub.clone() }, ..setup };
     let first = TestNode::first(impatient).await;
     let edge = TestNode::edge(&first, "edge", Setup::default()).await;
     let token = first.token(false, 1).await;
@@ -188,10 +190,13 @@ async fn no_hub_feeds_more_than_it_may() {
     let all: Vec<&TestNode> = voters.iter().chain(&edges).collect();
     voters[0].write(50).await;
     converge(&all).await;
-    let mut parents: Vec<_> = edges.iter().filter_map(TestNode::parent).collect();
-    parents.sort();
-    parents.dedup();
-    assert_eq!(parents.len(), 3, "each has a hub of its own");
+    until("each has a hub of its own", async || {
+        let mut parents: Vec<_> = edges.iter().filter_map(TestNode::parent).collect();
+        parents.sort();
+        parents.dedup();
+        parents.len() == 3
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,8 +11,8 @@ use std::{
 };
 
 use ncore_control::{
-    AutopilotSettings, Change, Clock, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, JoinError, Joiner, Peers, ProposeError,
-    SelfDescription, SystemClock, join, new_request_id,
+    AutopilotSettings, Change, Clock, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, JoinError, Joiner, MembershipChange,
+    NodeRole, Peers, ProposeError, SelfDescription, SystemClock, join, new_request_id,
 };
 use ncore_identity::{IdentityHandle, IdentityStore, JoinTerms, JoinToken, NodeIdentity};
 use ncore_model::{AddClient, Command, CreateJoinToken, JoinTokenId, NodeId, Outcome, SchemaRange, state_hash};
@@ -260,6 +260,18 @@ pub(crate) async fn converge(nodes: &[&TestNode]) {
             hashes.push(node.hash().await);
         }
         hashes.windows(2).all(|pair| pair[0] == pair[1])
+    })
+    .await;
+}
+
+/// Sees to it that this node leads.
+pub(crate) async fn lead(node: &TestNode) {
+    until("it leads", async || {
+        if node.control.status().role == NodeRole::Leader {
+            return true;
+        }
+        let _ = node.control.change_membership(MembershipChange::TransferLeader(node.control.id()), PATIENCE).await;
+        false
     })
     .await;
 }

@@ -3,14 +3,14 @@
 use std::{fs, path::Path, time::Duration};
 
 use ncore_control::{
-    Change, ControlPlane, JoinError, MembershipChange, NodeRole, ProposeError, ReadError, new_request_id,
+    Change, ControlPlane, JoinError, MembershipChange, ProposeError, ReadError, new_request_id,
     rebuild::{RebuildError, Recovered, Recovery, Restoration, TailChoice, beginning_after, recover, restore},
 };
 use ncore_identity::{IdentityStore, NodeIdentity};
 use ncore_model::{NodeId, NotBegun, Outcome, Query, Revision, state_hash};
 use ncore_replica::{Replica, ReplicaError};
 
-use crate::harness::{PATIENCE, Setup, Stopped, TestNode, add_client, now_ms, until, voters};
+use crate::harness::{PATIENCE, Setup, Stopped, TestNode, add_client, lead, now_ms, until, voters};
 
 /// One of three is left, with an entry that no majority has seen. Without it, and with it, it is a cluster again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,18 +108,6 @@ async fn a_backup_is_restored_as_another_cluster() {
     assert!(matches!(old.carry_out(add_client("goes on")).await, Ok(Outcome::ClientAdded(_))));
     old.stop().await;
     new.stop().await;
-}
-
-/// Sees to it that this node leads: it is to have what no other has.
-async fn lead(node: &TestNode) {
-    until("it leads", async || {
-        if node.control.status().role == NodeRole::Leader {
-            return true;
-        }
-        let _ = node.control.change_membership(MembershipChange::TransferLeader(node.control.id()), PATIENCE).await;
-        false
-    })
-    .await;
 }
 
 /// Asks for changes until one is in this node's log and in no other's.
