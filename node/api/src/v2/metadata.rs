@@ -23,6 +23,8 @@ use crate::{
 
 /// How long others may keep them: a fraction of the time for which a key is published before it signs.
 const KEPT_FOR: HeaderValue = HeaderValue::from_static("public, max-age=300");
+/// The first key signs at once: that there is none may not be kept.
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The metadata (RFC 8414, section 2).
 #[derive(Serialize, JsonSchema)]
@@ -83,7 +85,8 @@ pub(super) async fn authorization_server(State(domain): Shared, request: Request
 
 pub(super) async fn keys(State(domain): Shared, request: Request) -> Result<Response, Problem> {
     presented(request.headers())?;
-    let keys = domain.signing_keys().list().await?;
+    let keys = domain.signing_keys().published().await?;
+    let kept_for = if keys.value.is_empty() { NOT_KEPT } else { KEPT_FOR };
     let published = keys.value.iter().map(|(key, _)| Key {
         kty: "OKP",
         crv: "Ed25519",
@@ -95,6 +98,6 @@ pub(super) async fn keys(State(domain): Shared, request: Request) -> Result<Resp
     let mut response = at(keys.revision, respond(StatusCode::OK, &Keys { keys: published.collect() }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-    headers.insert(CACHE_CONTROL, KEPT_FOR);
+    headers.insert(CACHE_CONTROL, kept_for);
     Ok(response)
 }

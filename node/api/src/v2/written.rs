@@ -40,8 +40,8 @@ pub(super) const MEDIA_TYPE: &str = concat!("^", token!(), "/", token!(), "(?: *
 pub(super) const TAGS: &str = concat!(r"^(?:\*|", tag!(), "(?: *, *", tag!(), ")*)$");
 /// Nothing, or scopes in a list with spaces.
 pub(super) const SCOPES: &str = concat!("^(?:", scope!(), "(?: ", scope!(), ")*)?$");
-/// A key that a caller chose. Quotes around it are not part of it.
-pub(super) const KEY: &str = r#"^(?:[!#-~](?:[ -~]{0,253}[!#-~])?|"[!#-~]{1,253}")$"#;
+/// A key that a caller chose, as it is, or as a string of RFC 9651.
+pub(super) const KEY: &str = r#"^(?:[!#-~](?:[ -~]{0,253}[!#-~])?|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 /// A host name, perhaps with `*.` before it.
 pub(super) const HOST: &str = r"^(?:\*\.)?[A-Za-z0-9][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*$";
 /// Text that is not only spaces.

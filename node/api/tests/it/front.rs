@@ -3,14 +3,16 @@
 use std::{pin::pin, time::Duration};
 
 use axum::body::Body;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode, header::CACHE_CONTROL};
 use http_body_util::BodyExt;
-use ncore_api::Api;
+use ncore_api::{Api, router};
 use ncore_limits::LimitSettings;
 use ncore_model::Revision;
+use serde_json::Value;
+use tower::ServiceExt;
 
 use crate::{
-    rig::Plan,
+    rig::{Plan, Rig},
     site::{Answer, Site, parts},
 };
 
@@ -135,6 +137,30 @@ async fn a_revision_that_a_slow_node_gets_late_is_not_refused() {
     assert!(tokio::time::timeout(Duration::from_millis(400), &mut answer).await.is_err(), "it is waited for");
     site.rig.bare_client();
     assert_eq!(answer.await.ok(200).header("x-ncore-revision"), wanted);
+}
+
+/// Whoever verifies tokens keeps the keys that it is told. So a node that follows a moment later does not say that there are none.
+#[tokio::test]
+async fn that_there_are_no_keys_is_said_by_nobody_who_lags() {
+    let mut plan = Plan::default();
+    plan.settings.request_deadline = Duration::from_secs(60);
+    let rig = Rig::with(plan);
+    let router = router(parts(&rig, LimitSettings::default()));
+    let keys = async || {
+        let request = Request::builder().uri("/.well-known/jwks.json").body(Body::empty()).expect("a request");
+        let (head, body) = router.clone().oneshot(request).await.expect("an answer").into_parts();
+        assert_eq!(head.status, StatusCode::OK);
+        let document: Value = serde_json::from_slice(&body.collect().await.expect("a body").to_bytes()).expect("JSON");
+        (document["keys"].as_array().expect("keys").len(), head.headers[CACHE_CONTROL].clone())
+    };
+    assert_eq!(keys().await, (0, HeaderValue::from_static("no-store")), "no node has any");
+
+    let now = rig.domain.revision();
+    *rig.plane.confirmed.lock() = Some(Revision { index: now.index + 1, ..now });
+    let mut published = pin!(keys());
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut published).await.is_err(), "it is waited for");
+    rig.domain.signing_keys().rotate().await.expect("a key");
+    assert_eq!(published.await, (1, HeaderValue::from_static("public, max-age=300")));
 }
 
 /// Lists the assets in a state at least as new as `revision`.

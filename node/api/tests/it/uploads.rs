@@ -206,10 +206,13 @@ async fn outcomes() {
     assert_eq!(site.assets(), 1, "it was the first one");
     let again = site.put("a", b"x", &[("idempotency-key", "\"k1\"")]).await.ok(201);
     assert_eq!(found.json(), again.json(), "quoted or not, it is the same key");
+    let inner = site.put("inner", b"x", &[("idempotency-key", r#"a "b\ c"#)]).await.ok(201);
+    let again = site.put("inner", b"x", &[("idempotency-key", r#""a \"b\\ c""#)]).await.ok(201);
+    assert_eq!(inner.json(), again.json(), "what a string says is the key");
     for (path, content) in [("a", b"y"), ("b", b"x")] {
         site.put(path, content, &[("idempotency-key", "k1")]).await.problem(422, "idempotency_key_reused");
     }
-    for bad in ["", "\u{e4}", &"k".repeat(256)] {
+    for bad in ["", "\u{e4}", &"k".repeat(256), "\"", "\"\"", "\"q", "q\"", "\"q\"r\"", "\"q\\\"", "\"q\\r\""] {
         site.put("a", b"x", &[("idempotency-key", bad)]).await.problem(400, "invalid_header");
     }
 }

@@ -81,6 +81,20 @@ impl SigningKeys {
         Ok(Seen { revision: seen.revision, value: uses(seen.value, self.clock.now_ms()) })
     }
 
+    /// As [`list`](Self::list), for those who keep what they are told: that there are none is said of a state with everything that was
+    /// acknowledged before. A node that follows a moment later than a token is issued elsewhere would have its key unknown to them for long.
+    /// Without a leader it is said, once the request's deadline is over, of what this node has.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn published(&self) -> Result<Seen<Vec<(SigningKey, KeyUse)>>, StateError> {
+        let seen = self.list().await?;
+        if !seen.value.is_empty() || self.cluster.catch_up().await.is_err() {
+            return Ok(seen);
+        }
+        self.list().await
+    }
+
     /// Adds a key: at once if there is none, and otherwise for an hour from now on.
     ///
     /// # Errors

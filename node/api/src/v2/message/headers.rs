@@ -15,8 +15,26 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The caller's key for "this once": a string of structured fields (RFC 9651), or the bare text that most clients send.
 pub(in crate::v2) fn idempotency_key(headers: &HeaderMap) -> Result<Option<OnceKey>, Problem> {
     let Some(text) = one(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
-    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    OnceKey::parse(text).map(Some).map_err(|error| Problem::new(Kind::InvalidHeader, error.to_string()))
+    let bad = |detail: String| Problem::new(Kind::InvalidHeader, detail);
+    let key = if text.starts_with('"') || text.ends_with('"') {
+        string(text).ok_or_else(|| bad(format!("{IDEMPOTENCY_KEY} has a quote at one end, and is no string of RFC 9651")))?
+    } else {
+        text.to_owned()
+    };
+    OnceKey::parse(&key).map(Some).map_err(|error| bad(error.to_string()))
+}
+
+/// What a string says (RFC 9651, section 3.3.3): within quotes, with a backslash before each quote and each backslash.
+fn string(text: &str) -> Option<String> {
+    let (mut said, mut characters) = (String::new(), text.strip_prefix('"')?.strip_suffix('"')?.chars());
+    while let Some(character) = characters.next() {
+        said.push(match character {
+            '"' => return None,
+            '\\' => characters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?,
+            character => character,
+        });
+    }
+    Some(said)
 }
 
 /// What must be true of a path for an upload: `If-None-Match: *`, or `If-Match`.
