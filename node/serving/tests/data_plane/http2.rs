@@ -79,7 +79,7 @@ async fn a_body_that_cannot_go_on_resets_its_stream() {
 /// A stream whose client takes nothing is reset; the connection, on which others move, is not.
 #[tokio::test]
 async fn a_stream_that_stands_still_is_reset() {
-    let node = Node::start_with(|settings| settings.stall_window = Duration::from_millis(100));
+    let node = Node::start_with(|settings| settings.stall_window = Duration::from_secs(1));
     let slice = bytes(1 << 20);
     node.world.put_sized("a", &slice, 1 << 30, Kept::Repeated);
     let mut client = Http2::connect(node.https, &node.certificate).await;
@@ -113,7 +113,7 @@ async fn a_stream_that_waits_for_the_node_is_not_reset() {
 
 #[tokio::test]
 async fn a_connection_without_streams_is_closed() {
-    let idle = Duration::from_millis(50);
+    let idle = Duration::from_secs(1);
     let node = Node::start_with(|settings| settings.http2.idle_max = idle);
     let mut client = Http2::connect(node.https, &node.certificate).await;
     client.ask(Method::GET, "/stream", &[]).await;

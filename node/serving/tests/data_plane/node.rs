@@ -32,7 +32,7 @@ pub(crate) const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const MODIFIED_S: u64 = 784_111_777;
 
 /// The longest that any condition is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of which no two slices are alike.
 pub(crate) fn bytes(length: usize) -> Bytes {
