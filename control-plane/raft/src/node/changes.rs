@@ -63,9 +63,11 @@ impl Changes<'_> {
             let change = ChangeMembers::RemoveNodes(BTreeSet::from([node_id]));
             return self.change(change, Leavers::Go, stamp, deadline).await;
         }
-        let mut voters = members.joint.map_or(members.voters, |(_, new)| new);
+        let mut voters = members.joint.as_ref().map_or_else(|| members.voters.clone(), |(_, new)| new.clone());
         if !voters.remove(&node_id) {
-            return Err(ChangeError::UnknownNode { node_id });
+            // One that is about to lose its vote stays a member until that is over, and is to be looked at again then.
+            let leaves = members.voters.contains(&node_id);
+            return Err(if leaves { ChangeError::Stale } else { ChangeError::UnknownNode { node_id } });
         }
         if voters.is_empty() {
             return Err(ChangeError::NoVoters);

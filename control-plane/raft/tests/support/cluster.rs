@@ -87,8 +87,9 @@ impl Cluster {
 
     pub(crate) async fn start_node(&mut self, id: u64) {
         let mut config = RaftConfig::new(id, CLUSTER_ID, format!("node-{id}"), self.node_dir(id));
-        config.election_min = Duration::from_millis(400);
-        config.election_max = Duration::from_millis(800);
+        // Longer than a busy machine keeps a leader from its heartbeats: leaders change where a test has them change.
+        config.election_min = Duration::from_secs(1);
+        config.election_max = Duration::from_secs(2);
         (self.configure)(&mut config);
         let machine = Arc::new(TestMachine::open(&self.node_dir(id).join("state")));
         let connector = Arc::new(Dialler { from: id, links: Arc::clone(&self.links), dials: Arc::clone(&self.dials) });
@@ -237,7 +238,7 @@ pub(crate) fn command(key: &str, value: &[u8]) -> Bytes {
 
 /// A deadline that no healthy test reaches.
 pub(crate) fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+    Instant::now() + Duration::from_secs(60)
 }
 
 /// Polls until the condition holds.
@@ -259,7 +260,7 @@ pub(crate) fn disk_bytes(dir: &Path) -> u64 {
 }
 
 /// Makes a change on the membership as it is. The status can be of a moment before the last change: then it is looked at again.
-async fn changed(raft: &RaftNode, change: impl AsyncFn(MembershipStamp) -> Result<(), ChangeError>) {
+pub(crate) async fn changed(raft: &RaftNode, change: impl AsyncFn(MembershipStamp) -> Result<(), ChangeError>) {
     let deadline = soon();
     loop {
         match change(raft.status().stamp()).await {
