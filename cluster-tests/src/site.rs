@@ -206,6 +206,17 @@ impl Site {
         Ok(answers)
     }
 
+    /// Waits until every node has what was answered last: for requests that present no revision.
+    ///
+    /// # Errors
+    /// When a node does not get there.
+    pub async fn followed(&self) -> Result<()> {
+        for answer in self.everywhere("/api/v2/admin/clients", &self.administrator).await? {
+            answer.expect(200, "a node that follows")?;
+        }
+        Ok(())
+    }
+
     /// Every node refuses the token, and now: nothing is waited for, and no revision is presented.
     ///
     /// # Errors

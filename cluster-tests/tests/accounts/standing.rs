@@ -25,6 +25,8 @@ async fn addresses(site: &Site) -> Result<()> {
     let client = site.register(&json!({ "name": "bound", "ip_ranges": ["127.0.0.2/32"] })).await?;
     let body = json!({ "client_id": client.client_id, "secret": client.secret });
     let inside = from(Ipv4Addr::new(127, 0, 0, 2))?;
+    // Who asks from there presents no revision.
+    site.followed().await?;
     let before = site.denials("address").await?;
     let outside = site.send(site.ask(Method::POST, "/api/v2/auth/token", "").json(&body)).await?;
     outside.refuses(403, "unauthorized_client", "a secret from elsewhere")?;
@@ -37,7 +39,8 @@ async fn addresses(site: &Site) -> Result<()> {
     }
     ensure!(site.denials("address").await? == before + 4, "each refusal is counted once");
 
-    change(site, &client, &json!({ "ip_ranges": ["127.0.0.1/32"] })).await?;
+    let changed = change(site, &client, &json!({ "ip_ranges": ["127.0.0.1/32"] })).await?;
+    ensure!(changed == "all", "{changed}");
     for node in site.cluster.nodes() {
         let answer = site.send(inside.get(format!("{}/api/v2/account", node.url())).bearer_auth(&token)).await?;
         answer.refuses(403, "address_not_allowed", "where the client may not be any more")?;
