@@ -82,6 +82,13 @@ pub(crate) async fn property(run: Run) -> Result<()> {
     for node in nodes {
         wait::until(SETTLE, "each node to have the asset", || async { Answer::to(scene.read(node)).await?.expect(200, "the asset") })
             .await?;
+        // Its description, and the tag of that, change until all copies are there.
+        wait::until(SETTLE, "each node to say that it is replicated", || async {
+            let described = scene.site.send(scene.describe(node)).await?.expect(200, "the description")?;
+            ensure!(described.json()["replicated"] == true, "{described:?}");
+            Ok(())
+        })
+        .await?;
     }
     for row in &TABLE {
         let answers = try_join_all(nodes.iter().map(|node| provoke(&scene, row, node)));
