@@ -233,7 +233,9 @@ async fn change_leader(run: &Run, cluster: &Cluster, rng: &mut StdRng) -> Result
     } else {
         let heir = cluster.follower().await?;
         run.say(format_args!("the lead passes from {} to {}", leader.name(), heir.name()));
-        leader.operator().member("transfer-leader", heir.id()?).await?;
+        // It is refused while the heir lags.
+        let (operator, id) = (leader.operator(), heir.id()?);
+        wait::until(Duration::from_secs(30), "the lead to pass", || operator.member("transfer-leader", id)).await?;
     }
     leader.ready(Duration::from_secs(60)).await
 }

@@ -25,7 +25,7 @@ async fn membership(run: Run) -> Result<()> {
     let at_fourth = asset(&run, &api, std::slice::from_ref(&fourth), "at-fourth").await?;
 
     operate(&cluster, "promote", &fourth).await?;
-    wait::until(SETTLE, "it to vote", || async { is_voter(&cluster, &fourth).await?.then_some(()).context("not yet") }).await?;
+    votes(&cluster, &fourth, true).await?;
     operate(&cluster, "transfer-leader", &fourth).await?;
     wait::until(SETTLE, "it to lead", || async {
         let leader = cluster.leader().await?;
@@ -45,13 +45,14 @@ async fn membership(run: Run) -> Result<()> {
     })
     .await?;
     operate(&cluster, "demote", &fourth).await?;
+    votes(&cluster, &fourth, false).await?;
     wait::throughout(Duration::from_secs(3), || async {
         ensure!(!is_voter(&cluster, &fourth).await?, "it votes although an operator took its vote");
         Ok(())
     })
     .await?;
     operate(&cluster, "promote", &fourth).await?;
-    ensure!(is_voter(&cluster, &fourth).await?, "it does not vote again");
+    votes(&cluster, &fourth, true).await?;
     run.say("it was demoted and promoted");
     operate(&cluster, "drain", &fourth).await?;
     operate(&cluster, "remove", &fourth).await?;
@@ -108,6 +109,13 @@ async fn is_cut_off(run: &Run, api: &Api, node: &Node, after: &Entry) -> Result<
 /// Whether the others count a node among the voters.
 async fn is_voter(cluster: &Cluster, node: &Node) -> Result<bool> {
     Ok(cluster.status().await?.node(node.name()).is_some_and(cluster_tests::cluster::NodeStatus::is_voter))
+}
+
+/// Waits until the node that is asked knows what was done at the leader.
+async fn votes(cluster: &Cluster, node: &Node, votes: bool) -> Result<()> {
+    let what = if votes { "it to vote" } else { "it to vote no more" };
+    wait::until(SETTLE, what, || async { (is_voter(cluster, node).await? == votes).then_some(()).context("not yet") }).await?;
+    Ok(())
 }
 
 /// Runs a membership command at a node that is not the one concerned, until it is done.
