@@ -150,4 +150,4 @@ async fn all(tenant: &Tenant, node: &Node) -> Result<(BTreeSet<(String, String, 
 }
 
 /// Longer than a node takes to follow, and than a record takes to be there.
-const SETTLE: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(60);
