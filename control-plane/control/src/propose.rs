@@ -30,6 +30,9 @@ use crate::{
 const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The waits between tries, from the first to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+/// What is left of the deadline for another try at least, which is what an answer takes from far away. One that has less ends without an
+/// answer, and makes what was certain not to have happened unknown.
+const LEAST: Duration = Duration::from_millis(250);
 
 const TOO_LARGE: &str = "the command is too large";
 const NO_QUORUM: &str = "the leader has no quorum";
@@ -63,7 +66,7 @@ impl Control {
                     reason
                 }
             };
-            if Instant::now() + backoff >= deadline {
+            if Instant::now() + backoff + LEAST >= deadline {
                 return Err(match may_be_appended {
                     Some(reason) => ProposeError::Unknown { reason },
                     None => ProposeError::Unavailable { reason: in_the_way },
