@@ -153,14 +153,21 @@ fn a_large_index_opens_at_once() {
         }
     };
     open_index(open(dir.path()).core());
-    let begun = Instant::now();
+    let before = processor_time();
     let store = open(dir.path());
-    let took = begun.elapsed();
+    let took = processor_time() - before;
     assert!(took < Duration::from_secs(1), "{took:?}");
     let known = store.status(blake3::hash(&7_u64.to_le_bytes()));
     assert!(matches!(known.expect("a status"), BlobStatus::Present { size: 7, .. }));
     let page = store.core().index.blobs(None, 10).expect("a page");
     assert_eq!(page.len(), 10);
+}
+
+/// What this thread had of the processor so far. A machine that has much to do makes it no more.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("of this thread");
+    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.expect("a number"))
 }
 
 #[test]
