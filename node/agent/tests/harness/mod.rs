@@ -36,7 +36,7 @@ use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 use uuid::Uuid;
 
 /// The bound of every wait in these tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The state that all machines share, as if every one of them were always up to date.
 pub(crate) struct Cluster {
