@@ -178,8 +178,7 @@ async fn a_silent_peer_holds_up_neither_an_upload_nor_a_later_copy() {
 #[tokio::test]
 async fn a_dead_peer_is_replaced_before_the_first_byte() {
     let (here, well) = (Node::new(), Node::new());
-    let peers =
-        TestPeers::default().with(2, "b", dead_address().await).with(3, "c", dead_address().await).with(4, "here", serve_node(&well).await);
+    let peers = TestPeers::default().with(2, "b", dead_address()).with(3, "c", dead_address()).with(4, "here", serve_node(&well).await);
     let transfer = here.transfer(peers, TransferSettings::default());
     let bytes = content(MIB, 5);
     let mut fan = transfer.start_copy(PIN, None, 1);

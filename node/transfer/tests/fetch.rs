@@ -21,11 +21,8 @@ async fn a_slice_comes_from_the_first_peer_that_has_it() {
     let (here, without, with) = (Node::new(), Node::new(), Node::new());
     let bytes = content(2 * MIB + 77, 1);
     let hash = with.put(&bytes).await;
-    let peers = TestPeers::default().with(2, "b", dead_address().await).with(3, "b", serve_node(&without).await).with(
-        4,
-        "c",
-        serve_node(&with).await,
-    );
+    let peers =
+        TestPeers::default().with(2, "b", dead_address()).with(3, "b", serve_node(&without).await).with(4, "c", serve_node(&with).await);
     let transfer = here.transfer(peers, TransferSettings::default());
     for slice in 0..3_usize {
         let got = transfer.fetch_slice(hash, bytes.len() as u64, slice as u64).await.expect("a slice");

@@ -1,6 +1,6 @@
 //! Leaders of three kinds: one that answers, one of an older release, and one that takes everything and says nothing.
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Response,
@@ -160,9 +160,10 @@ async fn what_a_silent_leader_took_is_not_known_and_it_holds_nobody_else_up() {
 
 #[tokio::test]
 async fn where_nobody_listens_nothing_was_appended() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
+    // Whose port it is as long as it lives.
+    let silent = TcpSocket::new_v4().expect("a socket");
+    silent.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = silent.local_addr().expect("an address");
     let channel = Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy();
     let (orders, queue) = mpsc::channel(QUEUE);
     let (order, _, answered) = order(Bytes::from_static(b"lost"));

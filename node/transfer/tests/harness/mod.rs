@@ -23,11 +23,11 @@ use ncore_transfer::{
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 
 /// The bound of every wait in these tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store in a directory of its own, and a service over it.
 pub(crate) struct Node {
@@ -164,9 +164,13 @@ async fn serve_router(router: tonic::transport::server::Router) -> SocketAddr {
     address
 }
 
-/// A port that nobody listens on.
-pub(crate) async fn dead_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
+/// A port that nobody listens on, and nobody else gets as long as the test runs.
+pub(crate) fn dead_address() -> SocketAddr {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    std::mem::forget(socket);
+    address
 }
 
 /// A port whose connections are made by the kernel, and where nobody ever reads or answers.
