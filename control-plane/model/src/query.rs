@@ -20,7 +20,7 @@ use crate::{
     signing_key::{RevokedToken, SigningKey},
     table::{ReadTables, Row, Table, TableError},
     upload::Upload,
-    usage::{UsageCounts, UsageMark, UsageUnit, usage_prefix},
+    usage::{BANDWIDTH_DAYS, UsageCounts, UsageMark, UsageUnit, usage_prefix},
     visibility::Visibility,
 };
 
@@ -439,6 +439,16 @@ pub trait Query: ReadTables {
         let rows = rows.iter().map(|(key, bytes)| Ok((number(key)?, record(table, bytes)?)));
         let rows: Vec<(u32, UsageCounts)> = rows.collect::<Result<_, TableError>>()?;
         Ok(rows.into_iter().filter(|(number, _)| *number < until).collect())
+    }
+
+    /// Bytes that a client's requests were answered with in the 30 days that end with the day of `now_s`, in Unix seconds.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn bandwidth(&self, client: &ClientId, now_s: u64) -> Result<u64, TableError> {
+        let tomorrow = UsageUnit::Day.number_at(now_s) + 1;
+        let days = self.usage(client, UsageUnit::Day, tomorrow.saturating_sub(BANDWIDTH_DAYS), tomorrow)?;
+        Ok(days.iter().fold(0, |sum, (_, counts)| sum.saturating_add(counts.bytes_out)))
     }
 
     /// Up to `limit` purges at or after an index, with their indices.

@@ -16,6 +16,8 @@ pub const MAX_USAGE_COUNTS: usize = 512;
 pub const USAGE_HOURS_KEPT: u32 = 14 * 24;
 /// For how many days, the present one included, the days of a client are kept.
 pub const USAGE_DAYS_KEPT: u32 = 396;
+/// Over how many days, the present one included, the bandwidth of a client is added up.
+pub(crate) const BANDWIDTH_DAYS: u32 = 30;
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +133,12 @@ impl UsageUnit {
             Self::Hour => 60 * 60,
             Self::Day => 24 * 60 * 60,
         }
+    }
+
+    /// The number since 1970 of the one that a moment, in Unix seconds, falls into.
+    #[must_use]
+    pub fn number_at(self, unix_s: u64) -> u32 {
+        u32::try_from(unix_s / self.seconds()).unwrap_or(u32::MAX - 1)
     }
 
     /// For how many of them, the present one included, usage is kept.

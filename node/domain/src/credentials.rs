@@ -17,7 +17,6 @@ mod signing;
 mod tokens;
 
 pub(crate) use gate::Gate;
-pub(crate) use roster::{bandwidth_days, sent};
 
 pub use administrators::Administrators;
 pub use called_from::CalledFrom;

@@ -11,7 +11,6 @@ use ncore_store::{BlobStatus, BlobStore};
 use crate::{
     asset::of_asset,
     cluster::{Cluster, Seen},
-    credentials::{bandwidth_days, sent},
     error::StateError,
 };
 
@@ -124,10 +123,9 @@ impl Public {
     /// # Errors
     /// [`StateError`].
     pub async fn directory(&self, now_s: u64) -> Result<Seen<Directory>, StateError> {
-        let days = bandwidth_days(now_s);
         let directory = self.cluster.read(move |view| {
             let with_account = |client: Client| Ok((view.account(&client.id)?, client));
-            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, |client| sent(view, client, days))
+            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, |client| view.bandwidth(client, now_s))
         });
         directory.await
     }

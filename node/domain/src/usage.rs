@@ -48,7 +48,6 @@ impl UsageRange {
     /// # Errors
     /// [`UsageRangeError`].
     pub fn new(unit: UsageUnit, from_s: Option<u64>, to_s: Option<u64>, now_s: u64) -> Result<Self, UsageRangeError> {
-        let number = |at_s: u64| u32::try_from(at_s / unit.seconds()).unwrap_or(u32::MAX - 1);
         let usual = match unit {
             UsageUnit::Hour => 24,
             UsageUnit::Day => 30,
@@ -58,8 +57,8 @@ impl UsageRange {
         if from_s >= to_s {
             return Err(UsageRangeError::Inverted);
         }
-        let end = number(now_s) + 1;
-        let (from, until) = (number(from_s), number(to_s - 1) + 1);
+        let end = unit.number_at(now_s) + 1;
+        let (from, until) = (unit.number_at(from_s), unit.number_at(to_s - 1) + 1);
         if from < end.saturating_sub(unit.kept()) {
             return Err(UsageRangeError::TooOld(unit));
         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ncore_model::{ClientId, Query, UsageUnit};
+use ncore_model::{ClientId, Query};
 use ncore_replica::Replica;
 use ncore_telemetry::{Allowance, Usage};
 use tokio::time::sleep;
@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{blocking::blocking, error::AgentError};
 
-/// The days that a quota of bandwidth is for, today included.
-const DAYS: u32 = 30;
 /// Clients that are read at a time.
 const PAGE: usize = 256;
 
@@ -49,7 +47,7 @@ impl Allowances {
 
     async fn look(&mut self) -> Result<(), AgentError> {
         let replica = Arc::clone(&self.replica);
-        let spent = blocking(move || spent(&replica, today())).await?;
+        let spent = blocking(move || spent(&replica, now_s())).await?;
         for client in spent.difference(&self.spent) {
             tracing::warn!(client = client.as_str(), "a client's bandwidth is used up: its assets are refused");
             self.usage.meter(client.as_str()).allow(Allowance::Spent);
@@ -64,7 +62,7 @@ impl Allowances {
 }
 
 /// The clients with a quota for which that much was served.
-fn spent(replica: &Replica, today: u32) -> Result<HashSet<ClientId>, AgentError> {
+fn spent(replica: &Replica, now_s: u64) -> Result<HashSet<ClientId>, AgentError> {
     let mut spent = HashSet::new();
     let mut after: Option<ClientId> = None;
     loop {
@@ -73,9 +71,8 @@ fn spent(replica: &Replica, today: u32) -> Result<HashSet<ClientId>, AgentError>
             let judged = clients.into_iter().map(|client| {
                 let quota = view.account(&client.id)?.and_then(|account| account.plan.bandwidth_bytes);
                 let Some(quota) = quota else { return Ok((client.id, false)) };
-                let days = view.usage(&client.id, UsageUnit::Day, (today + 1).saturating_sub(DAYS), today + 1)?;
-                let sent = days.iter().fold(0_u64, |sum, (_, counts)| sum.saturating_add(counts.bytes_out));
-                Ok((client.id, sent >= quota))
+                let is_spent = view.bandwidth(&client.id, now_s)? >= quota;
+                Ok((client.id, is_spent))
             });
             judged.collect::<Result<_, _>>().map_err(AgentError::Row)
         })?;
@@ -88,7 +85,6 @@ fn spent(replica: &Replica, today: u32) -> Result<HashSet<ClientId>, AgentError>
     }
 }
 
-fn today() -> u32 {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    u32::try_from(now_s / UsageUnit::Day.seconds()).unwrap_or(u32::MAX - 1)
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
