@@ -31,18 +31,34 @@ use connection::Connection;
 /// How long the members may take to have a leader.
 const READY: Duration = Duration::from_secs(60);
 const COUNT: usize = 3;
-/// Connections to the leader, over which the clients are spread: one would be a bottleneck of its own.
+/// Connections to a member, over which the clients are spread: one would be a bottleneck of its own.
 const CONNECTIONS: usize = 8;
 
 /// A cluster of etcd. Ended when dropped.
 pub(crate) struct Etcd {
     members: Vec<Member>,
     leader: Vec<Connection>,
+    follower: Vec<Connection>,
     keys: AtomicU64,
     http: reqwest::Client,
     _ports: Ports,
     // Behind the members: kills what is left of them, however this process ends.
     _reaper: Reaper,
+}
+
+/// Which member the clients of etcd speak to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Entrance {
+    /// The leader, which spares a hop.
+    Leader,
+    /// A member that asks the leader, as ours does.
+    Follower,
+}
+
+/// A cluster of etcd, as clients of one entrance see it.
+pub(crate) struct Through {
+    etcd: Arc<Etcd>,
+    entrance: Entrance,
 }
 
 struct Member {
@@ -83,28 +99,39 @@ impl Etcd {
             bail!("no member says that it leads")
         })
         .await?;
-        let leader = (0..CONNECTIONS).map(|_| Connection::open(leader, Arc::clone(&tls))).collect::<Result<_>>()?;
+        let follower = members.iter().map(|member| member.client).find(|port| *port != leader).context("etcd has one member")?;
+        let connections = |port| (0..CONNECTIONS).map(|_| Connection::open(port, Arc::clone(&tls))).collect::<Result<_>>();
+        let (leader, follower) = (connections(leader)?, connections(follower)?);
         let http = reqwest::Client::new();
-        Ok(Some(Self { members, leader, keys: AtomicU64::new(0), http, _ports: ports, _reaper: reaper }))
+        Ok(Some(Self { members, leader, follower, keys: AtomicU64::new(0), http, _ports: ports, _reaper: reaper }))
+    }
+
+    /// Has clients come in there.
+    pub(crate) fn through(self: &Arc<Self>, entrance: Entrance) -> Arc<Through> {
+        Arc::new(Through { etcd: Arc::clone(self), entrance })
     }
 }
 
-impl Cluster for Etcd {
+impl Cluster for Through {
     async fn write(&self, client: usize) -> Result<()> {
-        let key = format!("{:016}", self.keys.fetch_add(1, Ordering::Relaxed));
-        self.leader[client % CONNECTIONS].put(key.into_bytes(), vec![b'v'; VALUE]).await
+        let key = format!("{:016}", self.etcd.keys.fetch_add(1, Ordering::Relaxed));
+        let connections = match self.entrance {
+            Entrance::Leader => &self.etcd.leader,
+            Entrance::Follower => &self.etcd.follower,
+        };
+        connections[client % CONNECTIONS].put(key.into_bytes(), vec![b'v'; VALUE]).await
     }
 
     fn processes(&self) -> Vec<u32> {
-        self.members.iter().map(|member| member.child.id()).collect()
+        self.etcd.members.iter().map(|member| member.child.id()).collect()
     }
 
     /// Of the write-ahead logs and of the databases.
     async fn syncs(&self) -> Result<u64> {
         let mut syncs = 0;
-        for member in &self.members {
+        for member in &self.etcd.members {
             let url = format!("http://127.0.0.1:{}/metrics", member.metrics);
-            let figures = self.http.get(url).send().await?.error_for_status()?.text().await?;
+            let figures = self.etcd.http.get(url).send().await?.error_for_status()?.text().await?;
             syncs += figure(&figures, "etcd_disk_wal_fsync_duration_seconds_count")?;
             syncs += figure(&figures, "etcd_disk_backend_commit_duration_seconds_count")?;
         }
