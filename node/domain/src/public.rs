@@ -125,7 +125,9 @@ impl Public {
     pub async fn directory(&self, now_s: u64) -> Result<Seen<Directory>, StateError> {
         let directory = self.cluster.read(move |view| {
             let with_account = |client: Client| Ok((view.account(&client.id)?, client));
-            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, |client| view.bandwidth(client, now_s))
+            directory(view.clients()?.into_iter().map(with_account).collect::<Result<_, TableError>>()?, |client| {
+                view.bandwidth(client, now_s)
+            })
         });
         directory.await
     }

@@ -29,6 +29,7 @@ pub(crate) use recovery::{EmptyNode, Expected, Prepared};
 
 use std::{
     mem,
+    ops::RangeInclusive,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -80,9 +81,11 @@ const SLICE_DEADLINE: Duration = Duration::from_secs(15);
 const REPAIRS_MAX: usize = 1_024;
 /// How long the parts have to stop, each.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// Threads for calls that block, of each of the two runtimes. Each keeps about a megabyte of the allocator's memory, so that hundreds, as
-/// many uploads at once would start them, would be more than all caches. What waits for one waits for the disk.
-const BLOCKING_THREADS: usize = 32;
+/// Threads for calls that block, of each of the two runtimes, for each core, and in all. Each keeps about a megabyte of the allocator's
+/// memory, so that hundreds, as many uploads at once would start them, would be more than all caches. What waits for one waits for the
+/// disk.
+const BLOCKING_THREADS_PER_CORE: usize = 8;
+const BLOCKING_THREADS: RangeInclusive<usize> = 16..=128;
 /// How long a leader that stops waits for another to lead.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -361,7 +364,7 @@ fn runtime(name: &'static str) -> Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     Builder::new_multi_thread()
         .worker_threads(cores)
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads((cores * BLOCKING_THREADS_PER_CORE).clamp(*BLOCKING_THREADS.start(), *BLOCKING_THREADS.end()))
         .thread_name(name)
         .enable_all()
         .build()

@@ -74,5 +74,5 @@ impl MemoryTier {
     }
 }
 
-/// What an entry costs beside its bytes: key, value handle, and moka's nodes, rounded up.
-const ENTRY_BYTES: usize = 256;
+/// What an entry costs beside its bytes: key, value handle, moka's nodes and table. Measured: 430 bytes of resident memory.
+const ENTRY_BYTES: usize = 448;
