@@ -1,7 +1,8 @@
 # The two commands that matter are `make dev` and `make test`; the rest is what they are made of.
 #
-# One profile (release) and one target directory outside the clone serve everything, so that RocksDB, which takes twenty
-# minutes on two cores, is compiled once a machine. With ccache installed it survives even a lost target directory.
+# One profile (release) and one target directory outside the clone serve everyday work, so that RocksDB, which takes twenty
+# minutes on two cores, is compiled once a machine. With ccache installed it survives even a lost target directory. What is given to
+# others has a profile of its own (dist): optimised across crates, and slow to build.
 
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ncore-target
 NCORE := $(CARGO_TARGET_DIR)/release/ncore
@@ -10,7 +11,7 @@ SECONDS ?= 60
 API_SECONDS ?= 320
 FUZZ_TARGETS := paths globs ranges records signed api
 
-.PHONY: help dev test prove build setup fmt lint licences bench fuzz check-api clean-dev
+.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api clean-dev
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -27,6 +28,9 @@ prove: build ## Run the long exercises: many seeds, many faults (SEEDS=20)
 build: setup
 	cargo build --release --workspace --bins --lib
 
+dist: setup ## Build the binary that is given to others, optimised across crates
+	cargo build --profile dist --package ncore --bin ncore
+
 setup: ## Install what the build needs and this machine lacks
 	@deploy/setup
 
@@ -40,8 +44,8 @@ licences: ## Check licences, banned crates and sources
 	@deploy/setup cargo-deny
 	cargo deny --workspace check bans licenses sources
 
-bench: build ## Measure beside nginx and etcd, and followers beside learners
-	@for what in data-plane writes followers; do $(CARGO_TARGET_DIR)/release/cluster-bench $$what --ncore $(NCORE) || exit 1; done
+bench: build dist ## Measure beside nginx and etcd, and followers beside learners
+	@for what in data-plane writes followers; do $(CARGO_TARGET_DIR)/release/cluster-bench $$what --ncore $(CARGO_TARGET_DIR)/dist/ncore || exit 1; done
 
 fuzz: ## Fuzz everything that is parsed from outside (SECONDS=60 each; needs nightly and cargo-fuzz)
 	@cd cluster-tests/fuzz && for target in $(FUZZ_TARGETS); do \
