@@ -26,6 +26,7 @@ mod request_body;
 mod request_id;
 mod router;
 mod serve;
+pub mod zones;
 
 pub use crate::{
     body::ApiBody,
