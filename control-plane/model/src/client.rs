@@ -78,11 +78,25 @@ pub enum Scope {
     CachePurge,
     /// Read metrics.
     MetricsRead,
+    /// List and read zones. Level 8.
+    ZonesRead,
+    /// Make, change and remove zones. Level 8.
+    ZonesWrite,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::AssetsRead, Self::AssetsWrite, Self::CachePurge, Self::MetricsRead];
+    pub const ALL: [Self; 6] =
+        [Self::AssetsRead, Self::AssetsWrite, Self::CachePurge, Self::MetricsRead, Self::ZonesRead, Self::ZonesWrite];
+
+    /// The schema level that the state must have before a client may be given it.
+    #[must_use]
+    pub const fn schema_level(self) -> u32 {
+        match self {
+            Self::AssetsRead | Self::AssetsWrite | Self::CachePurge | Self::MetricsRead => 1,
+            Self::ZonesRead | Self::ZonesWrite => 8,
+        }
+    }
 
     /// The name in the API.
     #[must_use]
@@ -92,6 +106,8 @@ impl Scope {
             Self::AssetsWrite => "assets:write",
             Self::CachePurge => "cache:purge",
             Self::MetricsRead => "metrics:read",
+            Self::ZonesRead => "zones:read",
+            Self::ZonesWrite => "zones:write",
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     upload::{UploadPart, UploadTarget},
     usage::UsageReport,
     visibility::Visibility,
+    zone::{CreateZone, PurgeZone, RemoveZone, UpdateZone},
 };
 
 /// A change that a node asks the cluster for.
@@ -143,12 +144,40 @@ pub enum Command {
     DeleteAssets(DeleteAssets),
     /// A purge, unless there were as many within a stretch of time as there may be. Level 7.
     PurgeWithin(PurgeWithin),
+    /// A zone comes. Level 8.
+    CreateZone(CreateZone),
+    /// Another description of a zone. Level 8.
+    UpdateZone(UpdateZone),
+    /// A zone goes, with its purges. Level 8.
+    RemoveZone(RemoveZone),
+    /// What is kept of a zone, or some of it, is good for nothing from here on. Level 8.
+    PurgeZone(PurgeZone),
 }
 
 impl Command {
-    /// The schema level that the state must have before this command may be used.
+    /// The schema level that the state must have before this command may be used. One that names a scope needs that of the scope, too.
     #[must_use]
-    pub const fn schema_level(&self) -> u32 {
+    pub fn schema_level(&self) -> u32 {
+        let scopes = self.scopes().into_iter().flatten().map(|scope| scope.schema_level());
+        scopes.fold(self.own_schema_level(), u32::max)
+    }
+
+    /// The scopes that it names.
+    fn scopes(&self) -> [&[Scope]; 2] {
+        fn of(token: Option<&NewRefreshToken>) -> &[Scope] {
+            token.map_or(&[], |token| &token.scopes)
+        }
+        match self {
+            Self::AddClient(add) => [&add.scopes, &[]],
+            Self::RegisterClient(register) => [&register.scopes, of(register.refresh.as_ref())],
+            Self::UpdateClient(update) => [update.scopes.as_deref().unwrap_or_default(), &[]],
+            Self::RotateSecret(rotate) => [of(rotate.refresh.as_ref()), &[]],
+            Self::AddRefreshToken(add) => [of(Some(&add.token)), &[]],
+            _ => [&[], &[]],
+        }
+    }
+
+    const fn own_schema_level(&self) -> u32 {
         match self {
             Self::PatchAsset(_) => 2,
             Self::SetVoter { .. } | Self::SetRelay { .. } => 3,
@@ -170,6 +199,7 @@ impl Command {
             | Self::EndUpload(_)
             | Self::DeleteAssets(_) => 6,
             Self::PurgeWithin(_) => 7,
+            Self::CreateZone(_) | Self::UpdateZone(_) | Self::RemoveZone(_) | Self::PurgeZone(_) => 8,
             _ => 1,
         }
     }
@@ -218,6 +248,10 @@ impl Command {
             Self::EndUpload(_) => "end_upload",
             Self::DeleteAssets(_) => "delete_assets",
             Self::PurgeWithin(_) => "purge_within",
+            Self::CreateZone(_) => "create_zone",
+            Self::UpdateZone(_) => "update_zone",
+            Self::RemoveZone(_) => "remove_zone",
+            Self::PurgeZone(_) => "purge_zone",
         }
     }
 }

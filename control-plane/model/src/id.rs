@@ -103,6 +103,64 @@ impl FromStr for JoinTokenId {
     }
 }
 
+/// A zone, as the API names it: a UUID.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ZoneId(pub [u8; 16]);
+
+impl ZoneId {
+    /// The id of the zone that is made by this request. Derived from it, so that a retry names the same.
+    #[must_use]
+    pub fn from_request(request: RequestId) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&zone_seed(request).as_bytes()[..16]);
+        // RFC 9562, section 5.4: of random bits.
+        bytes[6] = (bytes[6] & 0x0F) | 0x40;
+        bytes[8] = (bytes[8] & 0x3F) | 0x80;
+        Self(bytes)
+    }
+
+    /// The first part of the host name of the zone that is made by this request: a letter, and twelve letters or digits.
+    #[must_use]
+    pub fn host_label(request: RequestId) -> String {
+        let letters = letters(zone_seed(request).as_bytes());
+        format!("z{}", &letters[..12])
+    }
+}
+
+fn zone_seed(request: RequestId) -> blake3::Hash {
+    blake3::hash(&[b"zone".as_slice(), &request.0].concat())
+}
+
+impl fmt::Debug for ZoneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ZoneId({self})")
+    }
+}
+
+impl fmt::Display for ZoneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
+            if at > 0 {
+                f.write_str("-")?;
+            }
+            write_hex(f, &self.0[part])?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for ZoneId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let parts: Vec<&str> = text.split('-').collect();
+        let is_uuid = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);
+        let JoinTokenId(bytes) = parts.concat().parse()?;
+        // What `from_str_radix` takes beside digits is no part of a UUID.
+        if is_uuid && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()) { Ok(Self(bytes)) } else { Err(()) }
+    }
+}
+
 /// An id that the API shows: a prefix and 20 letters or digits, derived from the request that makes the thing.
 macro_rules! shown_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {

@@ -27,6 +27,8 @@
 //!    that is not removed can read it.
 //! 7. **One history.** The lineage of the state only grows, and the row of each lineage says up to where it shares the one before.
 //!    [`begin_lineage`] is the only change that no entry of the log makes.
+//! 8. **One owner of a host.** Every host name of a zone stands under that name, is no other zone's, and no client's domain.
+//! 9. **No purge is forgotten silently.** What a purge of a zone said is kept, or the floor of the zone is at least as high.
 
 mod account;
 mod administrator;
@@ -60,6 +62,7 @@ mod table;
 mod upload;
 mod usage;
 mod visibility;
+mod zone;
 
 pub use account::{Account, Plan, Stored};
 pub use administrator::{Administrator, MAX_ADMINISTRATORS};
@@ -76,7 +79,7 @@ pub use command::{
     SetPlacement, UpdateClient, UpdateNode, UseRefreshToken,
 };
 pub use glob::{AssetGlob, GlobError};
-pub use id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId, UploadId};
+pub use id::{AdministratorId, AssetId, BlobHash, ClientId, JoinTokenId, NodeId, RequestId, UploadId, ZoneId};
 pub use ip_range::{IpRange, IpRangeError};
 pub use join_token::JoinToken;
 pub use lineage::{BeginLineage, Begun, Founder, Lineage, NotBegun};
@@ -104,3 +107,8 @@ pub use upload::{
 };
 pub use usage::{HourCounts, MAX_USAGE_COUNTS, USAGE_DAYS_KEPT, USAGE_HOURS_KEPT, UsageCounts, UsageMark, UsageReport, UsageUnit};
 pub use visibility::{RESTRICTED_PREFIX, Visibility};
+pub use zone::{
+    CreateZone, MAX_ORIGIN_WEIGHT, MAX_PURGE_TARGETS, MAX_ZONE_DOMAINS, MAX_ZONE_NAME_BYTES, MAX_ZONE_ORIGINS, MAX_ZONE_PURGE_WEIGHT,
+    MAX_ZONE_RULES, MAX_ZONES, PurgeZone, RemoveZone, UpdateZone, Zone, ZoneBypass, ZoneFence, ZoneField, ZoneOrigin, ZonePurge,
+    ZonePurgeMark, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, ZoneStale, is_host_name,
+};

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     asset::Asset,
     codec::Record,
-    id::{AdministratorId, AssetId, ClientId, NodeId},
+    id::{AdministratorId, AssetId, ClientId, NodeId, ZoneId},
     upload::Upload,
+    zone::ZoneField,
 };
 
 /// What became of a command.
@@ -49,6 +50,8 @@ pub enum Outcome {
     },
     /// What became of each of several assets, in the order in which they were named.
     AssetsDeleted(Vec<Deletion>),
+    /// A zone was made.
+    ZoneCreated(ZoneId),
 }
 
 /// What became of one of several assets that were to be deleted.
@@ -218,4 +221,28 @@ pub enum Rejection {
         /// In how many milliseconds of log time there may be one more.
         after_ms: u64,
     },
+    /// The client has no such zone.
+    #[error("no such zone")]
+    ZoneUnknown,
+    /// Another zone, another client or a node has this host name.
+    #[error("the host name {host} is taken")]
+    HostTaken {
+        /// Which name.
+        host: String,
+    },
+    /// No zone may be like that.
+    #[error("{}: {}", field.as_str(), field.rule())]
+    ZoneInvalid {
+        /// What is wrong about it.
+        field: ZoneField,
+    },
+    /// The client has as many zones as its plan allows.
+    #[error("the client may have {quota} zones")]
+    TooManyZones {
+        /// How many that is.
+        quota: u32,
+    },
+    /// The client still has zones.
+    #[error("the client has zones; remove them first")]
+    ClientHasZones,
 }

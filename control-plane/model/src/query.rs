@@ -8,7 +8,7 @@ use crate::{
     client::Client,
     cluster::ClusterState,
     codec::{Record, decode},
-    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, UploadId},
+    id::{AssetId, BlobHash, ClientId, JoinTokenId, NodeId, UploadId, ZoneId},
     join_token::JoinToken,
     lineage::Lineage,
     node::{Node, NodeState},
@@ -22,6 +22,7 @@ use crate::{
     upload::Upload,
     usage::{BANDWIDTH_DAYS, UsageCounts, UsageMark, UsageUnit, usage_prefix},
     visibility::Visibility,
+    zone::{Zone, ZonePurge, ZonePurgeMark},
 };
 
 /// How many rows are read at a time at least where a filter may drop most of them,
@@ -412,6 +413,77 @@ pub trait Query: ReadTables {
             Ok((ClientId::from_text(id), record(Table::Placements, &value)?))
         };
         rows.into_iter().map(client).collect()
+    }
+
+    /// A zone, whoever's it is.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zone(&self, id: ZoneId) -> Result<Option<Zone>, TableError> {
+        row(self, Table::Zones, &id.0)
+    }
+
+    /// The zone that has this host name.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zone_of_host(&self, host: &str) -> Result<Option<Zone>, TableError> {
+        match self.get(Table::ZoneHosts, host.as_bytes())? {
+            Some(id) => row(self, Table::Zones, &id),
+            None => Ok(None),
+        }
+    }
+
+    /// Every zone of every client.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zones(&self) -> Result<Vec<Zone>, TableError> {
+        all(self, Table::Zones)
+    }
+
+    /// The zones of a client, in the order in which they were made: how many there are, and up to `limit` of them after the first `skip`.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zones_of(&self, client: &ClientId, skip: usize, limit: usize) -> Result<(usize, Vec<Zone>), TableError> {
+        let prefix = [client.as_str().as_bytes(), &[0]].concat();
+        // No more than a client may have.
+        let ids = self.scan(Table::ClientZones, &prefix, &prefix, usize::MAX)?;
+        let page = ids.iter().skip(skip).take(limit);
+        let zones = page.map(|(_, id)| row(self, Table::Zones, id)?.ok_or(TableError::Dangling { table: Table::ClientZones }));
+        Ok((ids.len(), zones.collect::<Result<_, _>>()?))
+    }
+
+    /// What the purges of a zone have in common, by its number.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zone_purge_mark(&self, number: u64) -> Result<ZonePurgeMark, TableError> {
+        Ok(row(self, Table::ZonePurgeMarks, &number.to_be_bytes())?.unwrap_or_default())
+    }
+
+    /// The purges of a zone that are kept, from an index on, by its number: with their indices, the oldest first.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zone_purges_from(&self, number: u64, from: u64) -> Result<Vec<(u64, ZonePurge)>, TableError> {
+        let number = number.to_be_bytes();
+        // No more than are kept of one zone.
+        let rows = self.scan(Table::ZonePurges, &number, &[number, from.to_be_bytes()].concat(), usize::MAX)?;
+        let purge = |(key, value): Row| {
+            let index = key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+            Ok((index.ok_or(TableError::Key { table: Table::ZonePurges })?, record(Table::ZonePurges, &value)?))
+        };
+        rows.into_iter().map(purge).collect()
+    }
+
+    /// A purge of a zone, by the zone's number and its own index.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zone_purge(&self, number: u64, index: u64) -> Result<Option<ZonePurge>, TableError> {
+        row(self, Table::ZonePurges, &[number.to_be_bytes(), index.to_be_bytes()].concat())
     }
 
     /// The last report of what clients used at a node that was taken.

@@ -37,6 +37,11 @@ use crate::codec::CodecError;
 /// | `Stored` | client id | [`Stored`](crate::Stored) | 0.1, level 6 |
 /// | `RefreshFamilies` | client id, 0, family, 16 bytes | [`RefreshFamily`](crate::RefreshFamily) | 0.1, level 6 |
 /// | `Administrators` | BLAKE3 of the token, 32 bytes | [`Administrator`](crate::Administrator) | 0.1, level 6 |
+/// | `Zones` | zone id, 16 bytes | [`Zone`](crate::Zone) | 0.1, level 8 |
+/// | `ClientZones` | client id, 0, zone number, u64 BE | zone id, 16 bytes | 0.1, level 8 |
+/// | `ZoneHosts` | host name | zone id, 16 bytes | 0.1, level 8 |
+/// | `ZonePurges` | zone number, u64 BE, index, u64 BE | [`ZonePurge`](crate::ZonePurge) | 0.1, level 8 |
+/// | `ZonePurgeMarks` | zone number, u64 BE | [`ZonePurgeMark`](crate::ZonePurgeMark) | 0.1, level 8 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -98,11 +103,21 @@ pub enum Table {
     UsageHours = 28,
     /// What each client used on each day.
     UsageDays = 29,
+    /// The zones.
+    Zones = 30,
+    /// The zones of a client, in the order in which they were made.
+    ClientZones = 31,
+    /// Which zone has which host name.
+    ZoneHosts = 32,
+    /// The purges of each zone, newest last.
+    ZonePurges = 33,
+    /// What the purges of a zone have in common.
+    ZonePurgeMarks = 34,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -132,6 +147,11 @@ impl Table {
         Self::UsageMarks,
         Self::UsageHours,
         Self::UsageDays,
+        Self::Zones,
+        Self::ClientZones,
+        Self::ZoneHosts,
+        Self::ZonePurges,
+        Self::ZonePurgeMarks,
     ];
 
     /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
@@ -170,6 +190,11 @@ impl Table {
             Self::Stored => "stored",
             Self::RefreshFamilies => "refresh_families",
             Self::Administrators => "administrators",
+            Self::Zones => "zones",
+            Self::ClientZones => "client_zones",
+            Self::ZoneHosts => "zone_hosts",
+            Self::ZonePurges => "zone_purges",
+            Self::ZonePurgeMarks => "zone_purge_marks",
         }
     }
 

@@ -27,6 +27,7 @@
 //! | [`validation`] | how is it validated, and what does a 304 do to it (§4.3, §3.2)? |
 //! | [`invalidation`] | what does a write end (§4.4)? |
 //! | [`cache_status`] | how is all that told (RFC 9211)? |
+//! | [`purges`] | since which index is content of this URL good for anything? |
 
 pub mod cache_control;
 pub mod cache_status;
@@ -40,6 +41,7 @@ pub mod if_range;
 pub mod invalidation;
 pub mod multipart;
 pub mod path;
+pub mod purges;
 pub mod range;
 pub mod reuse;
 pub mod storable;

@@ -1,6 +1,6 @@
 //! Commands about the accounts of clients, and what changes of assets add to and take from them.
 
-use super::{ApplyError, Moment, Ruled, client, refresh, rows::Rows};
+use super::{ApplyError, Moment, Ruled, client, refresh, rows::Rows, zone};
 use crate::{
     account::{Account, Plan, Stored},
     asset::Asset,
@@ -35,6 +35,9 @@ pub(super) fn register(rows: &mut Rows<'_, impl Tables>, now: Moment, request: R
     if !fits(&client, &account) || register.refresh.as_ref().is_some_and(|refresh| !refresh::fits(refresh)) {
         return Ok(Err(Rejection::FieldTooLong));
     }
+    if let Some(host) = zone::has_domain(rows, &client.domains)? {
+        return Ok(Err(Rejection::HostTaken { host }));
+    }
     let key = client.id.as_str().as_bytes();
     rows.put(Table::Clients, key, &client)?;
     rows.put(Table::Accounts, key, &account)?;
@@ -66,6 +69,9 @@ pub(super) fn update(rows: &mut Rows<'_, impl Tables>, update: &UpdateClient) ->
     if !fits(&client, &account) {
         return Ok(Err(Rejection::FieldTooLong));
     }
+    if let Some(host) = zone::has_domain(rows, update.domains.as_deref().unwrap_or_default())? {
+        return Ok(Err(Rejection::HostTaken { host }));
+    }
     rows.put(Table::Clients, key, &client)?;
     keep(rows, &client.id, &account)
 }
@@ -89,7 +95,7 @@ pub(super) fn rotate_secret(rows: &mut Rows<'_, impl Tables>, now: Moment, rotat
     keep(rows, &client.id, &account)
 }
 
-/// The end of a client that has no assets. Its id is never used again.
+/// The end of a client that has neither assets nor zones. Its id is never used again.
 pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, client: &ClientId) -> Ruled {
     let key = client.as_str().as_bytes();
     if rows.get_raw(Table::Clients, key)?.is_none() {
@@ -97,6 +103,9 @@ pub(super) fn delete(rows: &mut Rows<'_, impl Tables>, client: &ClientId) -> Rul
     }
     if !rows.scan_prefix(Table::ClientAssets, &rows_of(client), &[], 1)?.is_empty() {
         return Ok(Err(Rejection::ClientHasAssets));
+    }
+    if zone::has_any(rows, client)? {
+        return Ok(Err(Rejection::ClientHasZones));
     }
     refresh::end_all(rows, client)?;
     for table in [Table::Clients, Table::Accounts, Table::Stored, Table::Placements] {

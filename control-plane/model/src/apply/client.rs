@@ -1,6 +1,6 @@
 //! Commands about clients.
 
-use super::{Moment, Ruled, once, rows::Rows};
+use super::{Moment, Ruled, once, rows::Rows, zone};
 use crate::{
     client::{Client, ClientStatus},
     command::{AddClient, RevokeToken, SetClientStatus},
@@ -34,6 +34,9 @@ pub(super) fn add(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Reques
     };
     if !fits(&client) {
         return Ok(Err(Rejection::FieldTooLong));
+    }
+    if let Some(host) = zone::has_domain(rows, &client.domains)? {
+        return Ok(Err(Rejection::HostTaken { host }));
     }
     rows.put(Table::Clients, client.id.as_str().as_bytes(), &client)?;
     Ok(Ok(Outcome::ClientAdded(client.id)))

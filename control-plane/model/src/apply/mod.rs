@@ -16,6 +16,7 @@ mod refresh;
 mod rows;
 mod upload;
 mod usage;
+mod zone;
 
 pub use lineage::begin_lineage;
 pub use once::{IDEMPOTENCY_RETENTION_MS, REQUEST_RETENTION_MS};
@@ -140,5 +141,9 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::EndUpload(end) => upload::end(rows, now, end),
         Command::DeleteAssets(delete) => asset::delete_all(rows, delete),
         Command::PurgeWithin(within) => asset::purge_within(rows, now, within),
+        Command::CreateZone(create) => zone::create(rows, now, proposal.request, create),
+        Command::UpdateZone(update) => zone::update(rows, now, update),
+        Command::RemoveZone(remove) => zone::remove(rows, remove),
+        Command::PurgeZone(purge) => zone::purge(rows, now, purge),
     }
 }
