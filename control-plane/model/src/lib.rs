@@ -110,5 +110,5 @@ pub use visibility::{RESTRICTED_PREFIX, Visibility};
 pub use zone::{
     CreateZone, MAX_ORIGIN_WEIGHT, MAX_PURGE_TARGETS, MAX_ZONE_DOMAINS, MAX_ZONE_NAME_BYTES, MAX_ZONE_ORIGINS, MAX_ZONE_PURGE_WEIGHT,
     MAX_ZONE_RULES, MAX_ZONES, PurgeZone, RemoveZone, UpdateZone, Zone, ZoneBypass, ZoneFence, ZoneField, ZoneOrigin, ZonePurge,
-    ZonePurgeMark, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, ZoneStale, is_host_name,
+    ZonePurgeMark, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, is_host_name,
 };

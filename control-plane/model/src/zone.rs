@@ -24,7 +24,7 @@ pub use field::ZoneField;
 pub use host::is_host_name;
 pub use origin::{MAX_ORIGIN_WEIGHT, MAX_ZONE_ORIGINS, ZoneOrigin};
 pub use purge::{MAX_PURGE_TARGETS, MAX_ZONE_PURGE_WEIGHT, ZonePurge, ZonePurgeMark, ZonePurgeTarget};
-pub use settings::{MAX_ZONE_RULES, ZoneBypass, ZoneFence, ZoneSettings, ZoneStale};
+pub use settings::{MAX_ZONE_RULES, ZoneBypass, ZoneFence, ZoneSettings};
 
 use crate::{
     codec::Record,

@@ -44,6 +44,7 @@ pub(crate) fn around(routes: Router, parts: ApiParts) -> Router {
         .layer(from_fn_with_state(Arc::clone(&domain), bounded))
         .layer(from_fn_with_state((Arc::clone(&domain), limiter), limits::limited))
         .layer(from_fn_with_state(domain, denied::noted))
+        .layer(from_fn(crate::v1::render))
         .layer(from_fn(crate::v2::render))
         .layer(from_fn(body::read_what_nobody_wants))
         .layer(from_fn_with_state(usage, caller::counted))

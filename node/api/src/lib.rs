@@ -1,7 +1,7 @@
 //! The HTTP API of a node.
 //!
 //! ```text
-//!   request ──► front: id, span, time limit, the revision that it presents ──► v2: authenticate ─► limit ─► parse ─► Domain ─► render
+//!   request ──► front: id, span, time limit, the revision that it presents ──► v2, v1: authenticate ─► limit ─► parse ─► Domain ─► render
 //! ```
 //!
 //! [`router`] gives an axum router for whoever owns the connections; [`Api`] is the same as a service over any body. What can be
@@ -41,6 +41,20 @@
 //! | `GET /api/v2/logs` | `metrics:read` | 200 |
 //! | `GET /api/v2/logs/stream` | `metrics:read` | 200, server-sent events |
 //!
+//! # Version 1
+//!
+//! | method and path | scope | success |
+//! |---|---|---|
+//! | `GET /api/v1/zones` | `zones:read` | 200 |
+//! | `POST /api/v1/zones` | `zones:write` | 201 with `Location` |
+//! | `GET /api/v1/zones/{uuid}` | `zones:read` | 200 |
+//! | `PUT`, `PATCH /api/v1/zones/{uuid}` | `zones:write` | 200 |
+//! | `DELETE /api/v1/zones/{uuid}` | `zones:write` | 204 |
+//! | `POST /api/v1/zones/{uuid}/purge` | `cache:purge` | 202 |
+//! | `GET /api/v1/zones/{uuid}/purge`, `GET /api/v1/zones/{uuid}/purge/{id}` | `zones:read` | 200 |
+//!
+//! Its errors have bodies of their own: `{"message": …}`, and with 422 `errors` by field. Its limits are its own, too.
+//!
 //! # What holds for every response
 //!
 //! * `X-Request-Id`: the caller's own if it is sane, or a new one.
@@ -56,6 +70,7 @@
 
 mod front;
 mod problem;
+mod v1;
 mod v2;
 
 use std::{net::IpAddr, sync::Arc};
@@ -92,7 +107,8 @@ pub struct ApiParts {
 /// A [`RequestId`] in the extensions of a request is taken over; without one it is found or made here. A [`PeerAddress`] says where the request
 /// comes from; without one it comes from an address that is nobody's.
 pub fn router(parts: ApiParts) -> Router {
-    front::around(v2::routes(Arc::clone(&parts.domain)), parts)
+    let families = v2::routes(Arc::clone(&parts.domain)).merge(v1::routes(Arc::clone(&parts.domain)));
+    front::around(families, parts)
 }
 
 /// What the API is, as an OpenAPI document: the one at `/api/v2/openapi.json`.

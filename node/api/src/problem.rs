@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     AssetNotFound,
     ClientNotFound,
     ClientHasAssets,
+    ClientHasZones,
+    HostTaken,
     TooManyRefreshTokens,
     UploadNotFound,
     UploadOffset,
@@ -93,7 +95,7 @@ pub(crate) struct Row {
 
 impl Kind {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 50] = [
+    pub(crate) const ALL: [Self; 52] = [
         Self::TokenMissing,
         Self::TokenMalformed,
         Self::TokenInvalid,
@@ -111,6 +113,8 @@ impl Kind {
         Self::AssetNotFound,
         Self::ClientNotFound,
         Self::ClientHasAssets,
+        Self::ClientHasZones,
+        Self::HostTaken,
         Self::TooManyRefreshTokens,
         Self::UploadNotFound,
         Self::UploadOffset,
@@ -161,6 +165,8 @@ impl Kind {
             Self::StorageQuota => refused(403, "storage_quota_exceeded", "Storage quota of the client is used up"),
             Self::ClientNotFound => refused(404, "client_not_found", "Client does not exist"),
             Self::ClientHasAssets => refused(409, "client_has_assets", "Client still has assets"),
+            Self::ClientHasZones => refused(409, "client_has_zones", "Client still has zones"),
+            Self::HostTaken => refused(409, "host_taken", "A zone has this host name"),
             Self::TooManyRefreshTokens => refused(409, "too_many_refresh_tokens", "Client has too many refresh tokens"),
             Self::ClientUnderReview => refused(403, "client_under_review", "Client is under review"),
             Self::ClientBlocked => refused(403, "client_blocked", "Client may not write"),

@@ -33,9 +33,11 @@ use ncore_domain::Domain;
 
 use crate::problem::{Kind, Problem};
 
+pub(crate) use auth::known;
 pub use auth::{BearerError, bearer_token};
 pub use called_from::site_of;
 pub(crate) use document::render;
+pub(crate) use message::{ack, form, headers::idempotency_key, json};
 pub(crate) use reference::document as reference;
 
 /// Where anybody sees that the node works.

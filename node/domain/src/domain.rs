@@ -21,6 +21,7 @@ use crate::{
     status::{self, NodeStatus},
     upload::Uploads,
     usage::UsageRecords,
+    zones::Zones,
 };
 
 /// What a [`Domain`] stands on.
@@ -58,6 +59,7 @@ pub struct Domain {
     uploads: Uploads,
     public: Public,
     usage: UsageRecords,
+    zones: Zones,
 }
 
 impl Domain {
@@ -82,6 +84,7 @@ impl Domain {
             public: Public::new(cluster.clone(), store.clone(), Arc::clone(&public_url)),
             assets: Assets::new(cluster.clone(), fences, store.clone(), Arc::clone(&copies), Arc::clone(&public_url)),
             usage: UsageRecords::new(cluster.clone()),
+            zones: Zones::new(cluster.clone(), &settings.zone_suffix),
             uploads: Uploads::new(cluster.clone(), store, copies, Arc::clone(&clock), &settings, public_url),
             cluster,
             clock,
@@ -165,6 +168,12 @@ impl Domain {
     #[must_use]
     pub fn usage(&self) -> &UsageRecords {
         &self.usage
+    }
+
+    /// The zones of clients.
+    #[must_use]
+    pub fn zones(&self) -> &Zones {
+        &self.zones
     }
 
     /// What time it is here, in Unix seconds.

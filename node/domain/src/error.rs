@@ -8,6 +8,7 @@ mod revision;
 mod signed;
 mod state;
 mod upload;
+mod zone;
 
 pub use asset::AssetError;
 pub use change::ChangeError;
@@ -20,3 +21,4 @@ pub use revision::RevisionError;
 pub use signed::{SignError, VisitError};
 pub use state::StateError;
 pub use upload::UploadError;
+pub use zone::ZoneError;

@@ -16,6 +16,7 @@
 //!    ├─ assets()    list, get, patch, move, delete, purge, and which node holds what
 //!    ├─ public()    what anybody may know: the public index, and the directory of clients
 //!    ├─ usage()     what a client used, by hour and by day
+//!    ├─ zones()     make, list, change, remove and purge the zones of a client
 //!    └─ status()    what this node says of itself
 //! ```
 //!
@@ -47,6 +48,7 @@ mod settings;
 mod status;
 mod upload;
 mod usage;
+mod zones;
 
 pub use acknowledge::{AckLevel, Acknowledged};
 pub use asset::{AssetChanges, AssetDetails, AssetList, Assets, CopyStatus, DeletedAssets, ListRequest, NodeCopy, Purged, Replication};
@@ -61,7 +63,7 @@ pub use credentials::{
 pub use domain::{Domain, DomainParts};
 pub use error::{
     AddClientError, AdministratorError, AssetError, AuthenticateError, ChangeError, Denied, IssueError, RefreshError, ResumableError,
-    RevisionError, RevokeError, SignError, SignInError, SigningKeyError, StateError, TokenError, UploadError, VisitError,
+    RevisionError, RevokeError, SignError, SignInError, SigningKeyError, StateError, TokenError, UploadError, VisitError, ZoneError,
 };
 pub use logs::{
     Follower, FoundLog, LogEntry, LogNode, LogPage, LogParts, LogPeerError, LogPeers, Logs, News, NodeAnswer, SinceLog, Viewer,
@@ -76,3 +78,4 @@ pub use upload::{
     Uploads,
 };
 pub use usage::{UsageRange, UsageRangeError, UsageRecords, UsageStep};
+pub use zones::{NewZone, PurgedZone, ZoneList, ZonePurgeList, ZonePurgeState, Zones};

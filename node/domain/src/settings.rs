@@ -27,6 +27,8 @@ pub struct Settings {
     pub default_cache_ttl_s: u32,
     /// How long an upload that comes in pieces stays open without one. At most a week.
     pub upload_lifetime: Duration,
+    /// What the host names end with that zones get.
+    pub zone_suffix: String,
     /// How long to wait for the outcome of a change, and for a revision that a caller has seen elsewhere.
     pub request_deadline: Duration,
 }
@@ -35,7 +37,7 @@ impl Settings {
     /// The settings of a node with this name and public address, everything else as it is by default.
     #[must_use]
     pub fn new(node_name: impl Into<String>, public_url: impl Into<String>) -> Self {
-        Self { node_name: node_name.into(), public_url: public_url.into(), ..DEFAULTS }
+        Self { node_name: node_name.into(), public_url: public_url.into(), zone_suffix: "cdn.localhost".to_owned(), ..DEFAULTS }
     }
 }
 
@@ -50,5 +52,6 @@ const DEFAULTS: Settings = Settings {
     uploads_at_once: 256,
     default_cache_ttl_s: 3_600,
     upload_lifetime: Duration::from_secs(24 * 60 * 60),
+    zone_suffix: String::new(),
     request_deadline: Duration::from_secs(10),
 };

@@ -9,7 +9,7 @@
 //!
 //! A limit is so many requests in **any** stretch of time of a length, not in the minutes of a clock: there is no moment at which twice as many
 //! pass. One node, the *home* of a token, keeps the books. Of the class `default` it lends permits, few at a time and for a short time, so
-//! that most requests ask no other node; of the class `purge` it is asked for each.
+//! that most requests ask no other node; of the class `purge`, and of those of version 1 of the API, it is asked for each.
 //!
 //! # What holds
 //!

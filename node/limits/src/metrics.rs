@@ -13,6 +13,8 @@ pub struct LimitMetrics {
     pub refused_purge: AtomicU64,
     /// Requests without a good token that were refused.
     pub refused_anonymous: AtomicU64,
+    /// Requests of version 1 of the API that were refused, of its three limits.
+    pub refused_v1: AtomicU64,
     /// Requests that were decided by this node's share, because the home of the token did not answer.
     pub decided_by_share: AtomicU64,
     /// Asks that were not answered in time.
@@ -27,6 +29,7 @@ impl LimitMetrics {
             Class::Default => &self.refused_default,
             Class::Purge => &self.refused_purge,
             Class::Anonymous => &self.refused_anonymous,
+            Class::V1Reads | Class::V1Writes | Class::V1Purges => &self.refused_v1,
         });
     }
 }

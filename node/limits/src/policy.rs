@@ -11,6 +11,12 @@ pub enum Class {
     Purge,
     /// Requests without a good token, by address.
     Anonymous,
+    /// Requests of version 1 of the API that read.
+    V1Reads,
+    /// Those that change something.
+    V1Writes,
+    /// Purges of version 1.
+    V1Purges,
 }
 
 /// How a node comes to know whether there is a permit.
@@ -40,13 +46,21 @@ pub struct LimitSettings {
     pub purges: u32,
     /// Requests without a good token from one address in `window`, at this node; 0 for no limit.
     pub anonymous: u32,
+    /// Requests of version 1 of the API with one token that read, in `window`, at all nodes together; 0 for no limit. Those of version 1
+    /// count for no other limit than these three.
+    pub v1_reads: u32,
+    /// Those that change something; 0 for no limit.
+    pub v1_writes: u32,
+    /// Purges of version 1; 0 for no limit.
+    pub v1_purges: u32,
     /// The stretch of time.
     pub window: Duration,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { per_token: 1_000, purges: 60, anonymous: 1_000, window: Duration::from_secs(60) }
+        let (v1_reads, v1_writes, v1_purges) = (60, 30, 10);
+        Self { per_token: 1_000, purges: 60, anonymous: 1_000, v1_reads, v1_writes, v1_purges, window: Duration::from_secs(60) }
     }
 }
 
@@ -58,6 +72,9 @@ impl LimitSettings {
             Class::Default => self.per_token,
             Class::Purge => self.purges,
             Class::Anonymous => self.anonymous,
+            Class::V1Reads => self.v1_reads,
+            Class::V1Writes => self.v1_writes,
+            Class::V1Purges => self.v1_purges,
         };
         let span_ms = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).max(1);
         (limit > 0).then_some(Policy { limit, span_ms })
@@ -72,13 +89,16 @@ impl Class {
             Self::Default => "default",
             Self::Purge => "purge",
             Self::Anonymous => "anonymous",
+            Self::V1Reads => "v1_reads",
+            Self::V1Writes => "v1_writes",
+            Self::V1Purges => "v1_purges",
         }
     }
 
     pub(crate) const fn manner(self) -> Manner {
         match self {
             Self::Default | Self::Anonymous => Manner::Leased,
-            Self::Purge => Manner::Asked,
+            Self::Purge | Self::V1Reads | Self::V1Writes | Self::V1Purges => Manner::Asked,
         }
     }
 }

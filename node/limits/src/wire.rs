@@ -54,6 +54,9 @@ const fn number(class: Class) -> u32 {
         Class::Purge => 2,
         // Never asked for: an address is counted where it comes.
         Class::Anonymous => 0,
+        Class::V1Reads => 3,
+        Class::V1Writes => 4,
+        Class::V1Purges => 5,
     }
 }
 
@@ -61,6 +64,9 @@ const fn class(number: u32) -> Option<Class> {
     match number {
         1 => Some(Class::Default),
         2 => Some(Class::Purge),
+        3 => Some(Class::V1Reads),
+        4 => Some(Class::V1Writes),
+        5 => Some(Class::V1Purges),
         _ => None,
     }
 }

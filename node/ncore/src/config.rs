@@ -48,6 +48,9 @@ pub(crate) struct Config {
     /// How many requests clients may make.
     #[serde(default)]
     pub(crate) rates: RatesConfig,
+    /// What zones get.
+    #[serde(default)]
+    pub(crate) zones: ZonesConfig,
     /// What is logged.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -281,6 +284,12 @@ pub(crate) struct RatesConfig {
     pub(crate) purges: u32,
     /// Requests without a good token from one address in any `window`, at this node; 0 for no limit.
     pub(crate) anonymous: u32,
+    /// Requests of version 1 of the API with one token that read, in any `window`; 0 for no limit.
+    pub(crate) v1_reads: u32,
+    /// Those that change something; 0 for no limit.
+    pub(crate) v1_writes: u32,
+    /// Purges of version 1; 0 for no limit.
+    pub(crate) v1_purges: u32,
     /// The time that the others are about.
     #[serde(deserialize_with = "load::duration")]
     pub(crate) window: Duration,
@@ -288,8 +297,22 @@ pub(crate) struct RatesConfig {
 
 impl Default for RatesConfig {
     fn default() -> Self {
-        let LimitSettings { per_token, purges, anonymous, window } = LimitSettings::default();
-        Self { per_token, purges, anonymous, window }
+        let LimitSettings { per_token, purges, anonymous, v1_reads, v1_writes, v1_purges, window } = LimitSettings::default();
+        Self { per_token, purges, anonymous, v1_reads, v1_writes, v1_purges, window }
+    }
+}
+
+/// `[zones]`. The same on every node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ZonesConfig {
+    /// What the host names end with that zones get from the cluster.
+    pub(crate) suffix: String,
+}
+
+impl Default for ZonesConfig {
+    fn default() -> Self {
+        Self { suffix: "cdn.localhost".to_owned() }
     }
 }
 
@@ -415,8 +438,14 @@ impl Config {
         if !RATES_WINDOW.contains(&self.rates.window) {
             return Err("rates.window must be from 2s to 1h: leases are parts of it, and everything in it is remembered");
         }
-        if self.rates.purges > PURGES_MAX {
-            return Err("rates.purges must be at most 10000, because each is remembered by itself; 0 is no limit");
+        if !ncore_model::is_host_name(&self.zones.suffix) || self.zones.suffix.len() > ZONES_SUFFIX_MAX {
+            return Err("zones.suffix must be a host name in lower case with a dot in it, of at most 200 bytes");
+        }
+        if self.rates.purges.max(self.rates.v1_purges) > PURGES_MAX {
+            return Err("rates.purges and rates.v1_purges must be at most 10000, because each is remembered by itself; 0 is no limit");
+        }
+        if self.rates.v1_reads.max(self.rates.v1_writes) > PURGES_MAX {
+            return Err("rates.v1_reads and rates.v1_writes must be at most 10000, because each is remembered by itself; 0 is no limit");
         }
         if self.access_log.keep > ACCESS_KEEP_MAX {
             return Err("access_log.keep must be at most 100000: they are in memory, and looked through for each question");
@@ -444,6 +473,9 @@ const STOP_DELAY_MAX: Duration = Duration::from_secs(20);
 
 /// For `rates.window`.
 const RATES_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3_600);
+
+/// What is left of a host name for the part before it.
+const ZONES_SUFFIX_MAX: usize = 200;
 
 /// Purges of one token that are remembered at once.
 const PURGES_MAX: u32 = 10_000;

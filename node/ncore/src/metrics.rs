@@ -350,6 +350,7 @@ impl Source for LimitFigures {
             (Class::Default.as_str(), load(&metrics.refused_default)),
             (Class::Purge.as_str(), load(&metrics.refused_purge)),
             (Class::Anonymous.as_str(), load(&metrics.refused_anonymous)),
+            ("v1", load(&metrics.refused_v1)),
         ];
         figures.counters("rate_limited", "Requests that were refused because a limit was reached", "class", &refused)?;
         figures.counter(

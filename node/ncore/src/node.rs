@@ -408,6 +408,7 @@ fn domain_settings(config: &Config) -> Settings {
     settings.max_upload_bytes = config.limits.max_upload.as_u64();
     settings.upload_lifetime = config.limits.upload_expires;
     settings.request_deadline = config.cluster.request_deadline;
+    settings.zone_suffix.clone_from(&config.zones.suffix);
     settings
 }
 
@@ -439,8 +440,8 @@ fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
 }
 
 fn limit_settings(config: &Config) -> LimitSettings {
-    let config::RatesConfig { per_token, purges, anonymous, window } = config.rates;
-    LimitSettings { per_token, purges, anonymous, window }
+    let config::RatesConfig { per_token, purges, anonymous, v1_reads, v1_writes, v1_purges, window } = config.rates;
+    LimitSettings { per_token, purges, anonymous, v1_reads, v1_writes, v1_purges, window }
 }
 
 fn listener_settings(config: &Config) -> ListenerSettings {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ZoneBypass, ZoneFence, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneStale};
+use super::{ZoneBypass, ZoneFence, ZoneOrigin, ZonePurgeTarget, ZoneSettings};
 use crate::id::{ClientId, ZoneId};
 
 /// See [`Command::CreateZone`](crate::Command::CreateZone). Its id and its host name follow from the request id.
@@ -65,8 +65,10 @@ pub struct ZoneSettingsPatch {
     pub bypass: Option<ZoneBypass>,
     /// See [`ZoneSettings::negative_ttl_s`].
     pub negative_ttl_s: Option<Option<u32>>,
-    /// See [`ZoneSettings::stale`].
-    pub stale: Option<ZoneStale>,
+    /// See [`ZoneSettings::stale_on_error_s`].
+    pub stale_on_error_s: Option<Option<u32>>,
+    /// See [`ZoneSettings::stale_while_revalidate_s`].
+    pub stale_while_revalidate_s: Option<Option<u32>>,
     /// See [`ZoneSettings::fence`].
     pub fence: Option<ZoneFence>,
     /// See [`ZoneSettings::tiers`].

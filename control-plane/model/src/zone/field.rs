@@ -22,7 +22,9 @@ pub enum ZoneField {
     /// How long errors are kept.
     NegativeTtl,
     /// How long content is given out after its time when the origin fails.
-    Stale,
+    StaleOnError,
+    /// How long content is given out after its time while it is asked for anew.
+    StaleWhileRevalidate,
     /// What goes past the cache.
     Bypass,
     /// What a purge is about.
@@ -41,7 +43,8 @@ impl ZoneField {
             Self::Domains => "custom_domains",
             Self::CacheTtl => "cache_ttl",
             Self::NegativeTtl => "negative_ttl",
-            Self::Stale => "stale_on_error",
+            Self::StaleOnError => "stale_on_error",
+            Self::StaleWhileRevalidate => "stale_while_revalidate",
             Self::Bypass => "bypass",
             Self::Paths => "paths",
         }
@@ -61,7 +64,7 @@ impl ZoneField {
             Self::Domains => "there are at most 100, all different: host names in lower case, with a dot in them, and no addresses",
             Self::CacheTtl => "it is at most 31536000 seconds",
             Self::NegativeTtl => "it is at most 86400 seconds",
-            Self::Stale => "it is at most 604800 seconds",
+            Self::StaleOnError | Self::StaleWhileRevalidate => "it is at most 604800 seconds",
             Self::Bypass => "there are at most 100 paths, which begin with a slash, and at most 100 names of cookies",
             Self::Paths => "there are 1 to 100, each of which begins with a slash and has at most 1024 bytes",
         }

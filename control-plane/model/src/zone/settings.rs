@@ -26,8 +26,12 @@ pub struct ZoneSettings {
     pub bypass: ZoneBypass,
     /// How long errors are kept of which the origin does not say how long, in seconds. `None`: by the book alone.
     pub negative_ttl_s: Option<u32>,
-    /// When content is given out after its time.
-    pub stale: ZoneStale,
+    /// How long content is given out after its time when its origin cannot be reached or fails, in seconds, where no header says how long.
+    /// `None`: as headers have it.
+    pub stale_on_error_s: Option<u32>,
+    /// How long content is given out after its time while it is asked for anew, in seconds, where no header says how long. `None`: as headers
+    /// have it.
+    pub stale_while_revalidate_s: Option<u32>,
     /// What a node does with content of the zone while its view of the cluster may be too old.
     pub fence: ZoneFence,
     /// Whether a miss asks other nodes before the origin.
@@ -47,7 +51,8 @@ impl Default for ZoneSettings {
             cache_query_strings: true,
             bypass: ZoneBypass::default(),
             negative_ttl_s: None,
-            stale: ZoneStale::Headers,
+            stale_on_error_s: None,
+            stale_while_revalidate_s: None,
             fence: ZoneFence::Revalidate,
             tiers: true,
             cache_set_cookie: false,
@@ -66,15 +71,6 @@ pub struct ZoneBypass {
     pub prefixes: Vec<String>,
     /// Requests that show a cookie of one of these names.
     pub cookies: Vec<String>,
-}
-
-/// When a zone gives content out after its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ZoneStale {
-    /// When the headers of request and response allow it.
-    Headers,
-    /// Also when the origin cannot be reached or fails, for so many seconds.
-    OnErrors(u32),
 }
 
 /// What a node does with content of a zone while its view of the cluster may be too old.
@@ -120,7 +116,8 @@ impl ZoneSettings {
             cache_query_strings: patch.cache_query_strings.unwrap_or(self.cache_query_strings),
             bypass: patch.bypass.clone().unwrap_or_else(|| self.bypass.clone()),
             negative_ttl_s: patch.negative_ttl_s.unwrap_or(self.negative_ttl_s),
-            stale: patch.stale.unwrap_or(self.stale),
+            stale_on_error_s: patch.stale_on_error_s.unwrap_or(self.stale_on_error_s),
+            stale_while_revalidate_s: patch.stale_while_revalidate_s.unwrap_or(self.stale_while_revalidate_s),
             fence: patch.fence.unwrap_or(self.fence),
             tiers: patch.tiers.unwrap_or(self.tiers),
             cache_set_cookie: patch.cache_set_cookie.unwrap_or(self.cache_set_cookie),
@@ -140,8 +137,10 @@ impl ZoneSettings {
             Some(ZoneField::CacheTtl)
         } else if self.negative_ttl_s.is_some_and(|ttl| ttl > MAX_NEGATIVE_TTL_S) {
             Some(ZoneField::NegativeTtl)
-        } else if matches!(self.stale, ZoneStale::OnErrors(seconds) if seconds > MAX_STALE_S) {
-            Some(ZoneField::Stale)
+        } else if self.stale_on_error_s.is_some_and(|seconds| seconds > MAX_STALE_S) {
+            Some(ZoneField::StaleOnError)
+        } else if self.stale_while_revalidate_s.is_some_and(|seconds| seconds > MAX_STALE_S) {
+            Some(ZoneField::StaleWhileRevalidate)
         } else if !is_bypass {
             Some(ZoneField::Bypass)
         } else {

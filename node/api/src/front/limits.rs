@@ -53,8 +53,16 @@ impl Turnstile {
         self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, Class::Default).await)?;
         match scope {
             Some(Scope::CachePurge) => self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, Class::Purge).await),
-            Some(Scope::AssetsRead | Scope::AssetsWrite | Scope::MetricsRead) | None => Ok(()),
+            Some(Scope::AssetsRead | Scope::AssetsWrite | Scope::MetricsRead | Scope::ZonesRead | Scope::ZonesWrite) | None => Ok(()),
         }
+    }
+
+    /// Counts a request with a good token for one limit alone.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) async fn pass_as(&self, principal: &Principal, class: Class) -> Result<(), Problem> {
+        self.decided(self.limiter.take(principal.client.as_str(), &principal.token_id, class).await)
     }
 
     /// The limit that the log holds purges with this token to. Nodes count in memory, and what one of them knew is lost with it; the log
@@ -133,6 +141,9 @@ fn refusal(standing: &Standing) -> Problem {
         Class::Default => "requests with this token",
         Class::Purge => "purges with this token",
         Class::Anonymous => "requests without a token from this address",
+        Class::V1Reads => "requests of version 1 with this token that read",
+        Class::V1Writes => "requests of version 1 with this token that change something",
+        Class::V1Purges => "purges of version 1 with this token",
     };
     let (limit, span_s, after_s) = (policy.limit, seconds(policy.span_ms), seconds(*frees_in_ms));
     let detail = format!("there were {limit} {whose} within {span_s} seconds, which is the limit; there will be more in {after_s} seconds");

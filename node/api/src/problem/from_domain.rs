@@ -66,6 +66,8 @@ pub(crate) fn kind_of(rejection: &Rejection) -> Option<Kind> {
         Rejection::KeyReused => Kind::KeyReused,
         Rejection::StorageQuota { .. } => Kind::StorageQuota,
         Rejection::ClientHasAssets => Kind::ClientHasAssets,
+        Rejection::ClientHasZones => Kind::ClientHasZones,
+        Rejection::HostTaken { .. } => Kind::HostTaken,
         Rejection::TooManyRefreshTokens => Kind::TooManyRefreshTokens,
         Rejection::FieldTooLong => Kind::InvalidField,
         Rejection::SchemaTooLow { .. } => Kind::SchemaTooLow,

@@ -43,7 +43,7 @@ pub(super) async fn still(domain: &Domain, head: &Parts, scope: Scope) -> Result
 }
 
 /// The client whose token is shown. A request with one that is not good counts for the address that it comes from.
-async fn known(domain: &Domain, head: &Parts) -> Result<Principal, Problem> {
+pub(crate) async fn known(domain: &Domain, head: &Parts) -> Result<Principal, Problem> {
     let shown = match bearer(&head.headers, &head.uri) {
         Ok(token) => domain.tokens().verify(token, &called_from::of(head)).await.map_err(not_valid),
         Err(problem) => Err(problem),

@@ -1,9 +1,9 @@
-//! Parts of HTTP messages, as version 2 reads and writes them.
+//! Parts of HTTP messages, as version 2 reads and writes them, and version 1 where it does the same.
 
-pub(super) mod ack;
+pub(crate) mod ack;
 pub(super) mod etag;
-pub(super) mod form;
-pub(super) mod headers;
+pub(crate) mod form;
+pub(crate) mod headers;
 pub(super) mod incoming;
-pub(super) mod json;
+pub(crate) mod json;
 pub(super) mod multipart;

@@ -24,7 +24,7 @@ macro_rules! tag {
 /// A scope.
 macro_rules! scope {
     () => {
-        "(?:assets:read|assets:write|cache:purge|metrics:read)"
+        "(?:assets:read|assets:write|cache:purge|metrics:read|zones:read|zones:write)"
     };
 }
 

@@ -69,6 +69,14 @@ impl Registration {
         Self { name, scopes: Scope::ALL.to_vec(), domains, status: ClientStatus::Active, plan: Plan::default(), ip_ranges, since_ms: None }
     }
 
+    /// Who is given every scope is given those that the cluster has by now.
+    fn within(mut self, schema_level: u32) -> Self {
+        if self.scopes == Scope::ALL {
+            self.scopes.retain(|scope| scope.schema_level() <= schema_level);
+        }
+        self
+    }
+
     /// Whether a cluster that has no accounts yet can keep it.
     fn needs_account(&self) -> bool {
         self.status != ClientStatus::Active || self.plan != Plan::default() || !self.ip_ranges.is_empty() || self.since_ms.is_some()
@@ -131,7 +139,9 @@ impl Clients {
         let once = once.map(|(who, key)| key.within(&ClientId::from_text(who), "register", &wanted.payload()));
         let cluster =
             self.cluster.read(|view| view.cluster()).await.map_err(|error| AddClientError::Change(ChangeError::Unreadable(error)))?;
-        let has_accounts = cluster.value.is_some_and(|cluster| cluster.schema_level >= ACCOUNTS_LEVEL);
+        let schema_level = cluster.value.map_or(0, |cluster| cluster.schema_level);
+        let has_accounts = schema_level >= ACCOUNTS_LEVEL;
+        let wanted = wanted.within(schema_level);
         let (secret, secret_hash) = self.new_secret().await?;
         let (command, refresh_token) = if has_accounts || wanted.needs_account() {
             let first = refresh::fresh(&wanted.scopes).map_err(|_| AddClientError::Entropy)?;

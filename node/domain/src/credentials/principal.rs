@@ -27,8 +27,8 @@ impl Principal {
             return Err(Denied::Scope(scope));
         }
         let writes = match scope {
-            Scope::AssetsWrite | Scope::CachePurge => true,
-            Scope::AssetsRead | Scope::MetricsRead => false,
+            Scope::AssetsWrite | Scope::CachePurge | Scope::ZonesWrite => true,
+            Scope::AssetsRead | Scope::MetricsRead | Scope::ZonesRead => false,
         };
         if writes && self.under_review {
             return Err(Denied::UnderReview);

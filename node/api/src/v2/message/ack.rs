@@ -12,7 +12,7 @@ const X_NCORE_ACK_EXCEPT: HeaderName = HeaderName::from_static("x-ncore-ack-exce
 
 /// What the caller prefers. Preferences that are not known, or not understood, are ignored, as the RFC has it; of several the first
 /// counts.
-pub(in crate::v2) fn level(headers: &HeaderMap, otherwise: AckLevel) -> AckLevel {
+pub(crate) fn level(headers: &HeaderMap, otherwise: AckLevel) -> AckLevel {
     let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
     let preferences = values.flat_map(|value| value.split(',')).map(|preference| preference.split(';').next().unwrap_or(preference));
     let mut levels = preferences.filter_map(|preference| {
@@ -30,7 +30,7 @@ pub(in crate::v2) fn level(headers: &HeaderMap, otherwise: AckLevel) -> AckLevel
 }
 
 /// Says in a response what was reached, and which nodes are the exception, by their ids.
-pub(in crate::v2) fn say(acknowledged: &Acknowledged, response: impl IntoResponse) -> Response {
+pub(crate) fn say(acknowledged: &Acknowledged, response: impl IntoResponse) -> Response {
     let mut response = response.into_response();
     let headers = response.headers_mut();
     headers.insert(X_NCORE_ACK, HeaderValue::from_static(acknowledged.as_str()));

@@ -4,13 +4,13 @@ use ncore_domain::percent;
 
 /// Names and values, in order.
 #[derive(Debug, Default)]
-pub(in crate::v2) struct Form {
+pub(crate) struct Form {
     pairs: Vec<(String, String)>,
 }
 
 /// What is wrong with a form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::v2) enum FormError {
+pub(crate) enum FormError {
     /// An escape that is none, or bytes that are not UTF-8.
     #[error("it is not correctly encoded")]
     Encoding,
@@ -30,7 +30,7 @@ fn decoded(text: &str) -> Result<String, FormError> {
 }
 
 /// Parses a form.
-pub(in crate::v2) fn parse(text: &str) -> Result<Form, FormError> {
+pub(crate) fn parse(text: &str) -> Result<Form, FormError> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decoded(name)?, decoded(value)?))
@@ -45,7 +45,7 @@ impl Form {
     }
 
     /// The value of what may come once. What is sent without a value counts as not sent (RFC 6749, section 3.2).
-    pub(in crate::v2) fn one(&self, name: &'static str) -> Result<Option<&str>, FormError> {
+    pub(crate) fn one(&self, name: &'static str) -> Result<Option<&str>, FormError> {
         let mut found = self.pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         let first = found.next();
         if found.next().is_some() {
@@ -55,7 +55,7 @@ impl Form {
     }
 
     /// A whole number that may come once. One that is too large to be counted with is the largest.
-    pub(in crate::v2) fn number(&self, name: &'static str) -> Result<Option<u64>, FormError> {
+    pub(crate) fn number(&self, name: &'static str) -> Result<Option<u64>, FormError> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(FormError::Number(name));

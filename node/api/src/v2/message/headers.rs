@@ -13,7 +13,7 @@ use crate::problem::{Kind, Problem};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The caller's key for "this once": a string of structured fields (RFC 9651), or the bare text that most clients send.
-pub(in crate::v2) fn idempotency_key(headers: &HeaderMap) -> Result<Option<OnceKey>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<OnceKey>, Problem> {
     let Some(text) = one(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     let bad = |detail: String| Problem::new(Kind::InvalidHeader, detail);
     let key = if text.starts_with('"') || text.ends_with('"') {

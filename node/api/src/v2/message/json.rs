@@ -23,7 +23,7 @@ pub(in crate::v2) const BODY_BYTES_MAX: usize = 64 << 10;
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Reads a body to its end.
-pub(in crate::v2) async fn read(body: Body) -> Result<Bytes, Problem> {
+pub(crate) async fn read(body: Body) -> Result<Bytes, Problem> {
     read_up_to(body, BODY_BYTES_MAX).await
 }
 
@@ -54,7 +54,7 @@ pub(in crate::v2) async fn parse_up_to<T: DeserializeOwned>(headers: &HeaderMap,
 }
 
 /// Whether a body says that it is JSON.
-pub(in crate::v2) fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     media_type(headers).is_some_and(|mime| mime == "application/json" || mime.ends_with("+json"))
 }
 
@@ -65,7 +65,7 @@ pub(in crate::v2) fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Renders a JSON document. What a client may see is nothing for caches that others share.
-pub(in crate::v2) fn respond(status: StatusCode, document: &impl Serialize) -> Response {
+pub(crate) fn respond(status: StatusCode, document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
         Ok(text) => respond_text(status, text),
         Err(error) => Problem::internal(&error).into_response(),

@@ -1,0 +1,159 @@
+//! The zones of clients: what their owners, and operators in their place, do with them.
+
+mod purges;
+
+use std::sync::Arc;
+
+use ncore_freshness::FencePolicy;
+use ncore_model::{
+    ClientId, Command, CreateZone, Outcome, Query, RemoveZone, Revision, UpdateZone, Zone, ZoneFence, ZoneId, ZoneOrigin, ZoneSettings,
+};
+
+pub use purges::{PurgedZone, ZonePurgeList, ZonePurgeState};
+
+use crate::{
+    acknowledge::{AckLevel, Acknowledged},
+    cluster::{Cluster, Seen},
+    error::{ChangeError, StateError, ZoneError},
+    once::{OnceKey, Payload},
+};
+
+/// The zones of the cluster.
+pub struct Zones {
+    cluster: Cluster,
+    suffix: Arc<str>,
+}
+
+/// What a new zone is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewZone {
+    /// What to call it.
+    pub name: String,
+    /// Where its content comes from.
+    pub origins: Vec<ZoneOrigin>,
+    /// What origins are asked for as `Host`, in place of the host of their URLs.
+    pub host_header: Option<String>,
+    /// Its custom domains.
+    pub domains: Vec<String>,
+    /// What it keeps.
+    pub settings: ZoneSettings,
+}
+
+/// A page of zones, in the order in which they were made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneList {
+    /// The zones.
+    pub zones: Vec<Zone>,
+    /// How many the client has.
+    pub total: usize,
+}
+
+impl Zones {
+    pub(crate) fn new(cluster: Cluster, suffix: &str) -> Self {
+        Self { cluster, suffix: suffix.into() }
+    }
+
+    /// Up to `limit` zones of a client, after the first `skip`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn list(&self, client: &ClientId, skip: usize, limit: usize) -> Result<Seen<ZoneList>, StateError> {
+        let client = client.clone();
+        let read = self.cluster.read(move |view| {
+            let (total, zones) = view.zones_of(&client, skip, limit)?;
+            Ok(ZoneList { zones, total })
+        });
+        read.await
+    }
+
+    /// Every zone of every client.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn all(&self) -> Result<Seen<Vec<Zone>>, StateError> {
+        self.cluster.read(|view| view.zones()).await
+    }
+
+    /// A zone of a client; whoever's it is, if no client is given.
+    ///
+    /// # Errors
+    /// [`ZoneError`]: a zone of another client is [`ZoneError::Unknown`].
+    pub async fn get(&self, client: Option<&ClientId>, zone: ZoneId) -> Result<Seen<Zone>, ZoneError> {
+        let Seen { revision, value } = self.cluster.read(move |view| view.zone(zone)).await.map_err(ZoneError::State)?;
+        let value = value.filter(|zone| client.is_none_or(|client| zone.client == *client)).ok_or(ZoneError::Unknown)?;
+        Ok(Seen { revision, value })
+    }
+
+    /// Makes a zone. Needs schema level 8.
+    ///
+    /// # Errors
+    /// [`ZoneError`].
+    pub async fn create(&self, client: &ClientId, new: NewZone, once: Option<&OnceKey>) -> Result<Seen<Zone>, ZoneError> {
+        self.is_free(&new.domains)?;
+        let once = once.map(|key| key.within(client, "create zone", &payload(&new)));
+        let NewZone { name, origins, host_header, domains, settings } = new;
+        let cdn_suffix = self.suffix.to_string();
+        let create = CreateZone { client: client.clone(), name, origins, host_header, cdn_suffix, domains, settings };
+        let committed = self.cluster.change(Command::CreateZone(create), once).await.map_err(ZoneError::Change)?;
+        let Outcome::ZoneCreated(id) = committed.outcome else { return Err(ZoneError::Change(ChangeError::Unexpected)) };
+        self.get(Some(client), id).await
+    }
+
+    /// Changes a zone of `update.client`. Gives it as it is then.
+    ///
+    /// # Errors
+    /// [`ZoneError`].
+    pub async fn update(&self, update: UpdateZone, once: Option<&OnceKey>) -> Result<Seen<Zone>, ZoneError> {
+        self.is_free(update.domains.as_deref().unwrap_or_default())?;
+        let (client, zone) = (update.client.clone(), update.zone);
+        let once = once.map(|key| key.within(&client, &format!("update zone {zone}"), &payload(&update)));
+        self.cluster.change(Command::UpdateZone(update), once).await.map_err(ZoneError::Change)?;
+        self.get(Some(&client), zone).await
+    }
+
+    /// Removes a zone of `client`, with all that is kept of it.
+    ///
+    /// # Errors
+    /// [`ZoneError`].
+    pub async fn remove(
+        &self,
+        client: &ClientId,
+        zone: ZoneId,
+        versions: Option<Vec<u64>>,
+        once: Option<&OnceKey>,
+        level: AckLevel,
+    ) -> Result<(Revision, Acknowledged), ZoneError> {
+        let policy = self.fence_policy(client, zone).await?;
+        let once = once.map(|key| key.within(client, &format!("remove zone {zone}"), &payload(&versions)));
+        let remove = RemoveZone { client: client.clone(), zone, versions };
+        let committed = self.cluster.change(Command::RemoveZone(remove), once).await.map_err(ZoneError::Change)?;
+        Ok((committed.revision, self.cluster.acknowledge(committed.revision, level, policy).await))
+    }
+
+    /// What nodes that are fenced do with content of a zone. One that is not there has none.
+    async fn fence_policy(&self, client: &ClientId, zone: ZoneId) -> Result<FencePolicy, ZoneError> {
+        match self.get(Some(client), zone).await {
+            Ok(seen) => Ok(match seen.value.settings.fence {
+                ZoneFence::Serve => FencePolicy::Serve,
+                ZoneFence::Revalidate => FencePolicy::Revalidate,
+                ZoneFence::Refuse => FencePolicy::Refuse,
+            }),
+            // Perhaps it was removed by the same request before; the log knows.
+            Err(ZoneError::Unknown) => Ok(FencePolicy::Refuse),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether none of these names is the cluster's to give.
+    fn is_free(&self, domains: &[String]) -> Result<(), ZoneError> {
+        let is_ours = |host: &&String| host.strip_suffix(&*self.suffix).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+        domains.iter().find(is_ours).map_or(Ok(()), |host| Err(ZoneError::Reserved { host: host.clone() }))
+    }
+}
+
+/// What is compared is what was asked for, and `Debug` of it has all of that.
+fn payload(wanted: &impl std::fmt::Debug) -> Payload {
+    let mut payload = Payload::new();
+    payload.add(format!("{wanted:?}").as_bytes());
+    payload
+}
