@@ -5,6 +5,7 @@ mod backup;
 mod operators;
 mod placement;
 mod status;
+mod zones;
 
 use std::{fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
@@ -320,6 +321,30 @@ impl Admin for AdminService {
 
     async fn list_placements(&self, _: Request<wire::ListPlacementsRequest>) -> Result<Response<wire::ListPlacementsReply>, Status> {
         placement::list(&self.domain).await.map(Response::new)
+    }
+
+    async fn list_zones(&self, request: Request<wire::ListZonesRequest>) -> Result<Response<wire::ListZonesReply>, Status> {
+        zones::list(&self.domain, &request.into_inner().client_id).await.map(Response::new)
+    }
+
+    async fn show_zone(&self, request: Request<wire::ZoneRequest>) -> Result<Response<wire::Zone>, Status> {
+        zones::show(&self.domain, &request.into_inner().uuid).await.map(Response::new)
+    }
+
+    async fn create_zone(&self, request: Request<wire::CreateZoneRequest>) -> Result<Response<wire::Zone>, Status> {
+        zones::create(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_zone(&self, request: Request<wire::UpdateZoneRequest>) -> Result<Response<wire::Zone>, Status> {
+        zones::update(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_zone(&self, request: Request<wire::ZoneRequest>) -> Result<Response<wire::AckReply>, Status> {
+        zones::delete(&self.domain, &request.into_inner().uuid).await.map(Response::new)
+    }
+
+    async fn purge_zone(&self, request: Request<wire::PurgeZoneRequest>) -> Result<Response<wire::PurgeZoneReply>, Status> {
+        zones::purge(&self.domain, request.into_inner()).await.map(Response::new)
     }
 
     type BackupStream = backup::Pieces;

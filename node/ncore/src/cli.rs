@@ -13,6 +13,7 @@ mod output;
 mod placement;
 mod server;
 mod signing_key;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,9 @@ enum Command {
     /// See and change which nodes hold the assets of a client
     #[command(subcommand)]
     Placement(placement::Placement),
+    /// See, change and purge the zones of clients
+    #[command(subcommand)]
+    Zone(Box<zone::Zone>),
     /// Put, get and list assets, over the API
     #[command(subcommand)]
     Asset(asset::Asset),
@@ -81,6 +85,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Administrator(command) => block_on(command.run()),
         Command::SigningKey(command) => block_on(command.run()),
         Command::Placement(command) => block_on(command.run()),
+        Command::Zone(command) => block_on(command.run()),
         Command::Asset(command) => block_on(command.run()),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,305 @@
+//! `ncore zone`: origins with a cache in front of them.
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use ncore_proto::admin::v1::{
+    CreateZoneRequest, ListZonesRequest, PurgeZoneRequest, StringList, UpdateZoneRequest, Zone as Shown, ZoneBypass, ZoneOrigin, ZoneRequest,
+    ZoneSeconds, ZoneSettings,
+};
+use serde_json::{Value, json};
+
+use super::{
+    operator::{Operator, said},
+    output,
+};
+
+#[derive(Subcommand)]
+pub(crate) enum Zone {
+    /// List the zones
+    List {
+        /// Those of this client alone, by its id
+        #[arg(long, value_name = "CLIENT ID", default_value = "")]
+        client: String,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Show a zone with all its settings
+    Show(OneZone),
+    /// Make a zone and print its id and its host name
+    Create(Create),
+    /// Change a zone: what is not given stays
+    Update(Update),
+    /// Remove a zone, and what is cached of it: done once no node serves it any more
+    Delete(OneZone),
+    /// Have what is cached of a zone be good for nothing: done once no node serves it any more
+    Purge(Purge),
+}
+
+#[derive(Args)]
+pub(crate) struct OneZone {
+    /// Which zone, by its id
+    uuid: String,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+#[derive(Args)]
+pub(crate) struct Create {
+    /// Whose zone, by the client's id
+    client_id: String,
+    /// What to call it; the host of its origin if it is not given
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    description: Description,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+#[derive(Args)]
+pub(crate) struct Update {
+    /// Which zone, by its id
+    uuid: String,
+    /// What to call it
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    description: Description,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+#[derive(Args)]
+pub(crate) struct Purge {
+    /// Which zone, by its id
+    uuid: String,
+    /// A path, with a query or without; with * at its end, all that begins so; everything if none is given
+    #[arg(long = "path", value_name = "PATH")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+/// What a zone is.
+#[derive(Args)]
+pub(crate) struct Description {
+    /// The URL of an origin; with =WEIGHT behind it, its share beside others
+    #[arg(long = "origin", value_name = "URL[=WEIGHT]")]
+    origins: Vec<String>,
+    /// The URL of an origin that is asked when none of the others answers
+    #[arg(long = "backup", value_name = "URL", requires = "origins")]
+    backups: Vec<String>,
+    /// What origins are asked for as Host; "" for the host of their URLs
+    #[arg(long, value_name = "HOST")]
+    host_header: Option<String>,
+    /// A host name of the zone's beside the one that it gets; for an update, in place of those that it had
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// How long content is fresh of which the origin does not say it, in seconds, or "book"
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    cache_ttl: Option<ZoneSeconds>,
+    /// The same of errors
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    negative_ttl: Option<ZoneSeconds>,
+    /// How long content is given out after its time when the origin fails and no header says how long, in seconds, or "book"
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    stale_if_error: Option<ZoneSeconds>,
+    /// The same while it is asked for anew
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    stale_while_revalidate: Option<ZoneSeconds>,
+    /// Whether the query is part of the key
+    #[arg(long, value_name = "BOOL")]
+    query_strings: Option<bool>,
+    /// What nodes do that have lost touch with the cluster: revalidate, serve or refuse
+    #[arg(long, value_name = "POLICY")]
+    fence_policy: Option<String>,
+    /// Whether a miss asks other nodes before the origin
+    #[arg(long, value_name = "BOOL")]
+    tiers: Option<bool>,
+    /// Whether responses with Set-Cookie may be kept
+    #[arg(long, value_name = "BOOL")]
+    keep_cookies: Option<bool>,
+    /// Whether responses to requests with Authorization may be kept although the origin does not say so
+    #[arg(long, value_name = "BOOL")]
+    keep_authorized: Option<bool>,
+    /// Whether every site may read it
+    #[arg(long, value_name = "BOOL")]
+    cors: Option<bool>,
+    /// Whether everything goes past the cache; with the next two, what goes past it, in place of what did
+    #[arg(long, value_name = "BOOL")]
+    bypass: Option<bool>,
+    /// Requests whose paths begin so go past the cache
+    #[arg(long = "bypass-path", value_name = "PATH")]
+    bypass_paths: Vec<String>,
+    /// Requests with a cookie of this name go past the cache
+    #[arg(long = "bypass-cookie", value_name = "NAME")]
+    bypass_cookies: Vec<String>,
+}
+
+impl Zone {
+    pub(crate) async fn run(self) -> Result<()> {
+        match self {
+            Self::List { client, operator } => list(client, &operator).await,
+            Self::Show(one) => {
+                let shown = one.operator.connect().await?.show_zone(ZoneRequest { uuid: one.uuid }).await.map_err(said)?;
+                print(&shown.into_inner(), &one.operator)
+            }
+            Self::Create(create) => create.run().await,
+            Self::Update(update) => update.run().await,
+            Self::Delete(one) => {
+                let request = ZoneRequest { uuid: one.uuid.clone() };
+                let level = one.operator.connect().await?.delete_zone(request).await.map_err(said)?.into_inner().level;
+                one.operator.tell(&format!("{} is removed", one.uuid), &level, json!({ "uuid": one.uuid, "removed": true }))
+            }
+            Self::Purge(purge) => purge.run().await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self) -> Result<()> {
+        let Self { client_id, name, description, operator } = self;
+        let origins = description.origins()?;
+        let Some(first) = origins.first() else { bail!("which origin? give --origin") };
+        let name = name.unwrap_or_else(|| first.url.split('/').nth(2).unwrap_or_default().to_owned());
+        let request = CreateZoneRequest {
+            client_id,
+            name,
+            origins,
+            host_header: description.host_header.clone().unwrap_or_default(),
+            domains: description.hosts.clone(),
+            settings: Some(description.settings()),
+        };
+        let zone = operator.connect().await?.create_zone(request).await.map_err(said)?.into_inner();
+        print(&zone, &operator)
+    }
+}
+
+impl Update {
+    async fn run(self) -> Result<()> {
+        let Self { uuid, name, description, operator } = self;
+        let request = UpdateZoneRequest {
+            uuid,
+            name,
+            origins: description.origins()?,
+            host_header: description.host_header.clone(),
+            domains: (!description.hosts.is_empty()).then(|| StringList { values: description.hosts.clone() }),
+            settings: Some(description.settings()),
+        };
+        let zone = operator.connect().await?.update_zone(request).await.map_err(said)?.into_inner();
+        print(&zone, &operator)
+    }
+}
+
+impl Purge {
+    async fn run(self) -> Result<()> {
+        let Self { uuid, paths, operator } = self;
+        let request = PurgeZoneRequest { uuid: uuid.clone(), paths };
+        let reply = operator.connect().await?.purge_zone(request).await.map_err(said)?.into_inner();
+        let document = json!({ "uuid": uuid, "id": reply.id, "revision": reply.revision });
+        operator.tell(&format!("{uuid} is purged ({})", reply.id), &reply.level, document)
+    }
+}
+
+impl Description {
+    fn origins(&self) -> Result<Vec<ZoneOrigin>> {
+        let weighted = |text: &String| {
+            // A URL of an origin has no query, so what is behind the last sign is a weight if it is a number.
+            let parts = text.rsplit_once('=').and_then(|(url, weight)| Some((url, weight.parse().ok()?)));
+            let (url, weight) = parts.unwrap_or((text, 1));
+            ZoneOrigin { url: url.to_owned(), weight, backup: false }
+        };
+        let backup = |url: &String| ZoneOrigin { url: url.clone(), weight: 1, backup: true };
+        Ok(self.origins.iter().map(weighted).chain(self.backups.iter().map(backup)).collect())
+    }
+
+    fn settings(&self) -> ZoneSettings {
+        let says_bypass = self.bypass.is_some() || !self.bypass_paths.is_empty() || !self.bypass_cookies.is_empty();
+        ZoneSettings {
+            cache_ttl: self.cache_ttl,
+            cache_query_strings: self.query_strings,
+            bypass: says_bypass.then(|| ZoneBypass {
+                everything: self.bypass.unwrap_or_default(),
+                paths: self.bypass_paths.clone(),
+                cookies: self.bypass_cookies.clone(),
+            }),
+            negative_ttl: self.negative_ttl,
+            stale_on_error: self.stale_if_error,
+            stale_while_revalidate: self.stale_while_revalidate,
+            fence_policy: self.fence_policy.clone(),
+            tiers: self.tiers,
+            cache_set_cookie: self.keep_cookies,
+            cache_authorization: self.keep_authorized,
+            cors: self.cors,
+        }
+    }
+}
+
+async fn list(client_id: String, operator: &Operator) -> Result<()> {
+    let zones = operator.connect().await?.list_zones(ListZonesRequest { client_id }).await.map_err(said)?.into_inner().zones;
+    if operator.json {
+        return output::json(&zones.iter().map(document).collect::<Vec<_>>());
+    }
+    let rows = zones.into_iter().map(|zone| {
+        let origins = zone.origins.iter().map(|origin| origin.url.as_str()).collect::<Vec<_>>().join(" ");
+        vec![zone.uuid, zone.client_id, zone.name, zone.cdn_hostname, origins]
+    });
+    output::table(&["ZONE", "CLIENT ID", "NAME", "HOST", "ORIGINS"], rows);
+    Ok(())
+}
+
+fn print(zone: &Shown, operator: &Operator) -> Result<()> {
+    let document = document(zone);
+    if operator.json {
+        return output::json(&document);
+    }
+    let Value::Object(members) = document else { return Ok(()) };
+    for (name, value) in members {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Null => "by the book".to_owned(),
+            other => other.to_string(),
+        };
+        output::say!("{name:<24} {text}");
+    }
+    Ok(())
+}
+
+fn document(zone: &Shown) -> Value {
+    let settings = zone.settings.clone().unwrap_or_default();
+    let bypass = settings.bypass.unwrap_or_default();
+    let seconds = |seconds: Option<ZoneSeconds>| seconds.and_then(|seconds| seconds.seconds);
+    let origin = |origin: &ZoneOrigin| json!({ "url": origin.url, "weight": origin.weight, "backup": origin.backup });
+    json!({
+        "uuid": zone.uuid,
+        "number": zone.number,
+        "client_id": zone.client_id,
+        "name": zone.name,
+        "cdn_hostname": zone.cdn_hostname,
+        "domains": zone.domains,
+        "origins": zone.origins.iter().map(origin).collect::<Vec<_>>(),
+        "host_header": zone.host_header,
+        "cache_ttl": seconds(settings.cache_ttl),
+        "negative_ttl": seconds(settings.negative_ttl),
+        "stale_on_error": seconds(settings.stale_on_error),
+        "stale_while_revalidate": seconds(settings.stale_while_revalidate),
+        "cache_query_strings": settings.cache_query_strings,
+        "bypass": { "everything": bypass.everything, "paths": bypass.paths, "cookies": bypass.cookies },
+        "fence_policy": settings.fence_policy,
+        "tiers": settings.tiers,
+        "cache_set_cookie": settings.cache_set_cookie,
+        "cache_authorization": settings.cache_authorization,
+        "cors": settings.cors,
+        "created_at": zone.created_at_s,
+        "updated_at": zone.updated_at_s,
+        "revision": zone.revision,
+    })
+}
+
+/// Seconds, or "book" for none of the zone's own.
+fn seconds(text: &str) -> Result<ZoneSeconds, String> {
+    match text {
+        "book" => Ok(ZoneSeconds { seconds: None }),
+        text => text.parse().map(|seconds| ZoneSeconds { seconds: Some(seconds) }).map_err(|error| format!("{error}; or \"book\"")),
+    }
+}
