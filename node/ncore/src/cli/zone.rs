@@ -159,7 +159,7 @@ impl Zone {
 impl Create {
     async fn run(self) -> Result<()> {
         let Self { client_id, name, description, operator } = self;
-        let origins = description.origins()?;
+        let origins = description.origins();
         let Some(first) = origins.first() else { bail!("which origin? give --origin") };
         let name = name.unwrap_or_else(|| first.url.split('/').nth(2).unwrap_or_default().to_owned());
         let request = CreateZoneRequest {
@@ -181,7 +181,7 @@ impl Update {
         let request = UpdateZoneRequest {
             uuid,
             name,
-            origins: description.origins()?,
+            origins: description.origins(),
             host_header: description.host_header.clone(),
             domains: (!description.hosts.is_empty()).then(|| StringList { values: description.hosts.clone() }),
             settings: Some(description.settings()),
@@ -202,7 +202,7 @@ impl Purge {
 }
 
 impl Description {
-    fn origins(&self) -> Result<Vec<ZoneOrigin>> {
+    fn origins(&self) -> Vec<ZoneOrigin> {
         let weighted = |text: &String| {
             // A URL of an origin has no query, so what is behind the last sign is a weight if it is a number.
             let parts = text.rsplit_once('=').and_then(|(url, weight)| Some((url, weight.parse().ok()?)));
@@ -210,7 +210,7 @@ impl Description {
             ZoneOrigin { url: url.to_owned(), weight, backup: false }
         };
         let backup = |url: &String| ZoneOrigin { url: url.clone(), weight: 1, backup: true };
-        Ok(self.origins.iter().map(weighted).chain(self.backups.iter().map(backup)).collect())
+        self.origins.iter().map(weighted).chain(self.backups.iter().map(backup)).collect()
     }
 
     fn settings(&self) -> ZoneSettings {
