@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ncore_model::{
     Applied, Asset, BeginLineage, BlobHash, Command, CopyState, Founder, IDEMPOTENCY_RETENTION_MS, MemoryTables, Node, NodeReport,
     NodeState, Outcome, Placements, Proposal, Query, REFRESH_MARGIN_MS, REQUEST_RETENTION_MS, ReadTables, Rejection, RequestId, Revision,
-    Row, Stored, Table, Tables, Upload, apply, begin_lineage, decode, state_hash,
+    Row, Stored, Table, Tables, Upload, Zone, ZonePurge, apply, begin_lineage, decode, state_hash,
 };
 use proptest::{
     prelude::*,
@@ -50,6 +50,7 @@ proptest! {
             check_assets(&tables)?;
             check_accounts(&before, &tables, proposal)?;
             check_nodes(&tables)?;
+            check_zones(&before, &tables, index, proposal, &applied)?;
             check_forgetting(&before, &tables)?;
         }
     }
@@ -252,6 +253,10 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::AddRefreshToken(_) | Command::UseRefreshToken(_) | Command::RevokeRefreshToken { .. } => &[Table::RefreshFamilies],
         Command::RemoveSigningKey { .. } => &[Table::SigningKeys],
         Command::AddAdministrator(_) | Command::RemoveAdministrator { .. } => &[Table::Administrators],
+        Command::CreateZone(_) => &[Table::Zones, Table::ClientZones, Table::ZoneHosts],
+        Command::UpdateZone(_) => &[Table::Zones, Table::ZoneHosts],
+        Command::RemoveZone(_) => &[Table::Zones, Table::ClientZones, Table::ZoneHosts, Table::ZonePurges, Table::ZonePurgeMarks],
+        Command::PurgeZone(_) => &[Table::ZonePurges, Table::ZonePurgeMarks],
     };
     for table in [Table::RevokedTokens, Table::PurgeCounts] {
         let is_new = rows(after, table).iter().any(|row| !rows(before, table).contains(row));
@@ -384,6 +389,55 @@ fn check_nodes(tables: &MemoryTables) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Every host of a zone is found and is one zone's alone, each zone is its client's, purges are of zones that there are, and what was purged
+/// stays purged.
+fn check_zones(
+    before: &MemoryTables,
+    after: &MemoryTables,
+    index: u64,
+    proposal: &Proposal,
+    applied: &Applied,
+) -> Result<(), TestCaseError> {
+    let zones = after.zones().expect("reads");
+    let (mut hosts, mut owned) = (Vec::new(), Vec::new());
+    for zone in &zones {
+        prop_assert_eq!(zone.fault(), None);
+        prop_assert!(after.client(&zone.client).expect("reads").is_some(), "a zone of nobody");
+        hosts.extend(zone.hosts().map(|host| (host.as_bytes().to_vec(), zone.id.0.to_vec())));
+        owned.push(([zone.client.as_str().as_bytes(), &[0], &zone.number.to_be_bytes()].concat(), zone.id.0.to_vec()));
+        for client in after.clients().expect("reads") {
+            prop_assert!(!zone.hosts().any(|host| client.domains.iter().any(|domain| domain == host)), "a host of two owners");
+        }
+        prop_assert!(
+            before.zone(zone.id).expect("reads").is_none_or(|was| after_all_purges(before, &was, after, zone)),
+            "a purge is forgotten"
+        );
+    }
+    for (table, mut expected) in [(Table::ZoneHosts, hosts), (Table::ClientZones, owned)] {
+        expected.sort();
+        prop_assert_eq!(rows(after, table), expected, "{}", table.as_str());
+    }
+    for table in [Table::ZonePurges, Table::ZonePurgeMarks] {
+        for (key, _) in rows(after, table) {
+            prop_assert!(zones.iter().any(|zone| key.starts_with(&zone.number.to_be_bytes())), "{} of no zone", table.as_str());
+        }
+    }
+    if let (Command::PurgeZone(purge), Outcome::Purged, true) = (&proposal.command, &applied.outcome, applied.index == index) {
+        let zone = after.zone(purge.zone).expect("reads").expect("is there");
+        prop_assert_eq!(after.zone_purge(zone.number, index).expect("reads").map(|kept| kept.targets), Some(purge.targets.clone()));
+    }
+    Ok(())
+}
+
+/// Whether each purge that was kept still is, or falls under the floor.
+fn after_all_purges(before: &MemoryTables, was: &Zone, after: &MemoryTables, is: &Zone) -> bool {
+    let mark = after.zone_purge_mark(is.number).expect("reads");
+    let kept = before.zone_purges_from(was.number, 0).expect("reads");
+    let lost = |(index, _): &&(u64, ZonePurge)| after.zone_purge(is.number, *index).expect("reads").is_none();
+    let was = before.zone_purge_mark(was.number).expect("reads");
+    was.zone_at <= mark.zone_at && was.floor <= mark.floor && kept.iter().filter(lost).all(|(index, _)| *index <= mark.floor)
+}
+
 /// Where an asset must be held does not change unless the index of the change stands in the state: what a node reported before
 /// does not count as verified then.
 fn check_placements(before: &MemoryTables, after: &MemoryTables, index: u64) -> Result<(), TestCaseError> {
@@ -476,7 +530,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 40);
+    assert_eq!(carried_out.len(), 44);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

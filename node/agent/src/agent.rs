@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ncore_control::ControlPlane;
 use ncore_freshness::Fences;
+use ncore_replica::Observer;
 use ncore_store::BlobStore;
 use ncore_telemetry::Usage;
 use ncore_transfer::{RepairQueue, Repairs, Transfer};
@@ -25,6 +26,7 @@ use crate::{
     supervisor::{Supervised, Supervisor},
     usage::{Allowances, UsageReporter},
     variants::{self, VariantShelf},
+    zones::{ZonePublisher, ZoneView},
 };
 
 /// Damaged blobs that wait for the replicator.
@@ -55,6 +57,7 @@ pub struct AgentHandle {
     catalog: Arc<AssetCatalog>,
     slices: Arc<AssetSlices>,
     variants: Arc<VariantShelf>,
+    zones: Arc<ZoneView>,
     metrics: Arc<AgentMetrics>,
     holdings: watch::Receiver<Option<Holdings>>,
     tasks: Supervised,
@@ -80,6 +83,11 @@ impl Agent {
             versions: Arc::clone(&versions),
         };
         replica.observe(Arc::new(watcher));
+        // Observed first and read then: what changes meanwhile is published after what was read before it.
+        let publisher = Arc::new(ZonePublisher::new(Arc::clone(&replica)));
+        replica.observe(Arc::clone(&publisher) as Arc<dyn Observer>);
+        publisher.publish_all();
+        let zones = Arc::new(ZoneView::new(Arc::clone(&control), &publisher));
         let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), store.clone(), bell, Arc::clone(&metrics));
         tasks.spawn("purger", |stop| purger.run(stop));
 
@@ -124,6 +132,7 @@ impl Agent {
 
         AgentHandle {
             variants: Arc::new(shelf),
+            zones,
             catalog,
             slices: Arc::new(AssetSlices::new(store, transfer, repairs)),
             metrics,
@@ -151,6 +160,12 @@ impl AgentHandle {
     #[must_use]
     pub fn variants(&self) -> Arc<VariantShelf> {
         Arc::clone(&self.variants)
+    }
+
+    /// The zones and their purges, for serving.
+    #[must_use]
+    pub fn zones(&self) -> Arc<ZoneView> {
+        Arc::clone(&self.zones)
     }
 
     /// What is counted.

@@ -14,6 +14,8 @@
 //! any time. Signals only make it look sooner; time makes it look anyway. So boot, restart and steady state are one path, and a
 //! node that was away for a week is a node with more to do.
 //!
+//! The publisher of zones gives serving the zones and what was purged of them, with each change of the replica.
+//!
 //! Beside that the reporter of usage tells the cluster what clients used here, as serving and the API counted it.
 //!
 //! # What holds
@@ -46,6 +48,7 @@ mod supervisor;
 mod surplus;
 mod usage;
 mod variants;
+mod zones;
 
 pub use agent::{Agent, AgentHandle};
 pub use catalog::AssetCatalog;
@@ -55,3 +58,4 @@ pub use replicate::Holdings;
 pub use settings::{AgentSettings, CollectionSettings, ReplicationSettings, ReportSettings, ScrubSettings, UsageSettings, VariantSettings};
 pub use slices::AssetSlices;
 pub use variants::VariantShelf;
+pub use zones::ZoneView;

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, BlobHash, ClientStatus, Command,
-    CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState,
+    CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState,
     HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset,
-    PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PutAsset, PutAssetAs, RegisterClient, RevokeToken,
-    RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UsageCounts, UsageReport, UseRefreshToken,
-    Visibility,
+    PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs, RegisterClient, RemoveZone, RevokeToken,
+    RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UpdateZone, UsageCounts, UsageReport, UseRefreshToken,
+    Visibility, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
 };
 
-use super::{Golden, administrator, asset_id, client, record, request, upload, upload_id};
+use super::{Golden, administrator, asset_id, client, record, request, upload, upload_id, zone, zone_id};
 
 /// How many commands there are.
-const COMMANDS: usize = 40;
+const COMMANDS: usize = 44;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -59,6 +59,10 @@ fn number(command: &Command) -> usize {
         Command::EndUpload(_) => 37,
         Command::DeleteAssets(_) => 38,
         Command::PurgeWithin(_) => 39,
+        Command::CreateZone(_) => 40,
+        Command::UpdateZone(_) => 41,
+        Command::RemoveZone(_) => 42,
+        Command::PurgeZone(_) => 43,
     }
 }
 
@@ -73,7 +77,7 @@ pub(super) fn all() -> Vec<Golden> {
 }
 
 fn cases() -> impl Iterator<Item = (&'static str, Command)> {
-    of_the_cluster().into_iter().chain(of_clients()).chain(of_accounts()).chain(of_uploads())
+    of_the_cluster().into_iter().chain(of_clients()).chain(of_accounts()).chain(of_uploads()).chain(of_zones())
 }
 
 fn proposal(command: Command) -> Proposal {
@@ -307,6 +311,65 @@ fn of_uploads() -> Vec<(&'static str, Command)> {
                 assets: vec![AssetRef::Id(asset_id()), AssetRef::Path("bilder/übersicht.webp".into())],
             }),
         ),
+    ]
+}
+
+fn of_zones() -> Vec<(&'static str, Command)> {
+    let zone = zone();
+    let create = CreateZone {
+        client: client(),
+        name: zone.name.clone(),
+        origins: zone.origins.clone(),
+        host_header: zone.host_header.clone(),
+        cdn_suffix: "cdn.example".into(),
+        domains: zone.domains.clone(),
+        settings: zone.settings.clone(),
+    };
+    let bare = CreateZone { host_header: None, domains: Vec::new(), settings: ZoneSettings::default(), ..create.clone() };
+    let ZoneSettings { bypass, fence, .. } = zone.settings;
+    let update = UpdateZone {
+        client: client(),
+        zone: zone_id(),
+        versions: Some(vec![300, 70_000]),
+        name: Some("Büro".into()),
+        origins: Some(zone.origins),
+        host_header: Some(Some("www.example".into())),
+        domains: Some(zone.domains),
+        settings: ZoneSettingsPatch {
+            cache_ttl_s: Some(Some(3_600)),
+            cache_query_strings: Some(true),
+            bypass: Some(bypass),
+            negative_ttl_s: Some(None),
+            stale_on_error_s: Some(Some(86_400)),
+            stale_while_revalidate_s: Some(Some(60)),
+            fence: Some(fence),
+            tiers: Some(true),
+            cache_set_cookie: Some(true),
+            cache_authorization: Some(false),
+            cors: Some(true),
+        },
+    };
+    let purge = |targets| Command::PurgeZone(PurgeZone { client: client(), zone: zone_id(), targets });
+    vec![
+        ("", Command::CreateZone(create)),
+        ("-bare", Command::CreateZone(bare)),
+        ("", Command::UpdateZone(update)),
+        ("-nothing", Command::UpdateZone(UpdateZone::nothing(client(), zone_id()))),
+        ("", Command::RemoveZone(RemoveZone { client: client(), zone: zone_id(), versions: None })),
+        ("-version", Command::RemoveZone(RemoveZone { client: client(), zone: zone_id(), versions: Some(vec![70_000]) })),
+        ("", purge(vec![ZonePurgeTarget::Url("/a?b=c".into()), ZonePurgeTarget::Prefix("/bilder/".into())])),
+        ("-zone", purge(vec![ZonePurgeTarget::Zone])),
+        ("-zones", {
+            // The scopes of level 8 have their numbers in commands that are older.
+            let token = NewRefreshToken {
+                family: [0x88; 16],
+                secret_hash: [0x99; 32],
+                scopes: vec![Scope::ZonesRead, Scope::ZonesWrite],
+                idle_ms: 1,
+                life_ms: 1,
+            };
+            Command::AddRefreshToken(AddRefreshToken { client: client(), token })
+        }),
     ]
 }
 

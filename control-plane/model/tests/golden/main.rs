@@ -20,7 +20,7 @@ use std::{
 
 use ncore_model::{
     AdministratorId, AssetId, BlobHash, ClientId, NodeId, Precondition, Record, RequestId, Upload, UploadId, UploadPart, UploadTarget,
-    Visibility, decode, encode,
+    Visibility, Zone, ZoneBypass, ZoneFence, ZoneId, ZoneOrigin, ZoneSettings, decode, encode,
 };
 
 /// Set to `1`, files that are missing are written. Files that are there are never changed.
@@ -111,6 +111,47 @@ fn asset_id() -> AssetId {
 
 fn upload_id() -> UploadId {
     UploadId::from_text("up_00000000000000000003")
+}
+
+fn zone_id() -> ZoneId {
+    ZoneId([0xD1; 16])
+}
+
+fn zone() -> Zone {
+    Zone {
+        id: zone_id(),
+        number: 70_000,
+        client: client(),
+        name: "Büro".into(),
+        origins: vec![
+            ZoneOrigin { url: "https://origin.example/base".into(), weight: 300, backup: false },
+            ZoneOrigin { url: "http://[2001:db8::1]:8080".into(), weight: 1, backup: true },
+        ],
+        host_header: Some("www.example".into()),
+        cdn_hostname: "z0123456789ab.cdn.example".into(),
+        domains: vec!["static.example".into()],
+        settings: zone_settings(),
+        created_at_ms: 1_700_000_000_000,
+        updated_at_ms: 1_700_000_360_000,
+        version: 70_001,
+    }
+}
+
+/// None as it is by default.
+fn zone_settings() -> ZoneSettings {
+    ZoneSettings {
+        cache_ttl_s: Some(3_600),
+        cache_query_strings: false,
+        bypass: ZoneBypass { everything: true, prefixes: vec!["/admin/".into()], cookies: vec!["session".into()] },
+        negative_ttl_s: Some(10),
+        stale_on_error_s: Some(86_400),
+        stale_while_revalidate_s: Some(60),
+        fence: ZoneFence::Refuse,
+        tiers: false,
+        cache_set_cookie: true,
+        cache_authorization: true,
+        cors: true,
+    }
 }
 
 fn upload() -> Upload {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ncore_model::{Deletion, NodeId, Outcome, Rejection};
+use ncore_model::{Deletion, NodeId, Outcome, Rejection, ZoneField};
 
-use super::{Golden, administrator, asset, asset_id, client, record, upload};
+use super::{Golden, administrator, asset, asset_id, client, record, upload, zone_id};
 
 /// How many outcomes and rejections there are.
-const OUTCOMES: usize = 15;
-const REJECTIONS: usize = 41;
+const OUTCOMES: usize = 16;
+const REJECTIONS: usize = 46;
 
 pub(super) fn all() -> Vec<Golden> {
     let outcomes = outcomes().into_iter().map(|outcome| record(&format!("outcome.{}", describe(&outcome).1), &outcome));
@@ -35,6 +35,7 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::UploadCreated(upload()),
         Outcome::UploadAppended { offset: 70_000, expires_at_ms: 1_700_086_400_000 },
         Outcome::AssetsDeleted(vec![Deletion::Deleted(asset_id()), Deletion::Rejected(Rejection::AssetUnknown)]),
+        Outcome::ZoneCreated(zone_id()),
     ]
 }
 
@@ -81,6 +82,11 @@ fn rejections() -> Vec<Rejection> {
         Rejection::TooManyUploads,
         Rejection::TooManyParts,
         Rejection::TooManyPurges { after_ms: 59_999 },
+        Rejection::ZoneUnknown,
+        Rejection::HostTaken { host: "cdn.example".into() },
+        Rejection::ZoneInvalid { field: ZoneField::Paths },
+        Rejection::TooManyZones { quota: 5 },
+        Rejection::ClientHasZones,
     ]
 }
 
@@ -102,6 +108,7 @@ fn describe(outcome: &Outcome) -> (usize, &'static str) {
         Outcome::UploadCreated(_) => (12, "upload_created"),
         Outcome::UploadAppended { .. } => (13, "upload_appended"),
         Outcome::AssetsDeleted(_) => (14, "assets_deleted"),
+        Outcome::ZoneCreated(_) => (15, "zone_created"),
     }
 }
 
@@ -149,6 +156,11 @@ fn describe_rejection(rejection: &Rejection) -> (usize, &'static str) {
         Rejection::TooManyUploads => (38, "too_many_uploads"),
         Rejection::TooManyParts => (39, "too_many_parts"),
         Rejection::TooManyPurges { .. } => (40, "too_many_purges"),
+        Rejection::ZoneUnknown => (41, "zone_unknown"),
+        Rejection::HostTaken { .. } => (42, "host_taken"),
+        Rejection::ZoneInvalid { .. } => (43, "zone_invalid"),
+        Rejection::TooManyZones { .. } => (44, "too_many_zones"),
+        Rejection::ClientHasZones => (45, "client_has_zones"),
     }
 }
 
@@ -173,4 +185,26 @@ fn every_rejection_has_its_number_and_a_case() {
         numbers.insert(number);
     }
     assert_eq!(numbers, (0..REJECTIONS).collect());
+}
+
+/// Each part of a zone that a rejection may name has its number for ever.
+#[test]
+fn every_field_of_a_zone_has_its_number() {
+    let fields = [
+        ZoneField::Name,
+        ZoneField::Origins,
+        ZoneField::HostHeader,
+        ZoneField::CdnHostname,
+        ZoneField::Domains,
+        ZoneField::CacheTtl,
+        ZoneField::NegativeTtl,
+        ZoneField::StaleOnError,
+        ZoneField::StaleWhileRevalidate,
+        ZoneField::Bypass,
+        ZoneField::Paths,
+    ];
+    for (number, field) in fields.into_iter().enumerate() {
+        let bytes = ncore_model::encode(&Outcome::Rejected(Rejection::ZoneInvalid { field })).expect("encodes");
+        assert_eq!((bytes[11], usize::from(bytes[12])), (43, number));
+    }
 }

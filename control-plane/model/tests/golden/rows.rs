@@ -3,10 +3,11 @@
 use ncore_model::{
     Account, Administrator, Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts,
     JoinToken, JoinTokenId, Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Plan, Purge,
-    PurgeCount, RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, Upload, UsageCounts, UsageMark, UsageReport,
+    PurgeCount, RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, Upload, UsageCounts, UsageMark, UsageReport, Zone,
+    ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget, ZoneSettings,
 };
 
-use super::{Golden, administrator, asset, asset_id, client, record, upload};
+use super::{Golden, administrator, asset, asset_id, client, record, upload, zone};
 
 pub(super) fn all() -> Vec<Golden> {
     vec![
@@ -94,6 +95,21 @@ pub(super) fn all() -> Vec<Golden> {
         ),
         record("row.purge_count", &PurgeCount { at_ms: vec![1_700_000_000_000, 1_700_000_000_001], until_ms: 1_700_000_060_001 }),
         record("row.purge", &Purge { client: client(), pattern: "bilder/*".into(), at_ms: 1_700_000_000_000 }),
+        record("row.zone", &zone()),
+        record("row.zone-bare", &Zone { host_header: None, domains: Vec::new(), settings: ZoneSettings::default(), ..zone() }),
+        record("row.zone-serve", &Zone { settings: ZoneSettings { fence: ZoneFence::Serve, ..ZoneSettings::default() }, ..zone() }),
+        record(
+            "row.zone_purge",
+            &ZonePurge {
+                targets: vec![
+                    ZonePurgeTarget::Zone,
+                    ZonePurgeTarget::Url("/a?b=c".into()),
+                    ZonePurgeTarget::Prefix("/bilder/".into()),
+                ],
+                at_ms: 1_700_000_000_000,
+            },
+        ),
+        record("row.zone_purge_mark", &ZonePurgeMark { zone_at: 70_000, floor: 300, weight: 9_999 }),
         record(
             "row.node_report",
             &NodeReport {

@@ -11,6 +11,7 @@ mod placement;
 mod upload;
 mod usage;
 mod world;
+mod zone;
 
 use std::collections::BTreeSet;
 
@@ -53,6 +54,7 @@ fn every_rejection_is_reached() {
         usage::cases(),
         account::cases(),
         upload::cases(),
+        zone::cases(),
     ];
     let reached: BTreeSet<usize> = tables
         .into_iter()
@@ -67,7 +69,7 @@ fn every_rejection_is_reached() {
 }
 
 /// How many rejections there are.
-const REJECTIONS: usize = 41;
+const REJECTIONS: usize = 46;
 
 /// Each rejection's number. A new one does not compile until it stands here, and then needs a case.
 fn number(rejection: &Rejection) -> usize {
@@ -113,5 +115,10 @@ fn number(rejection: &Rejection) -> usize {
         Rejection::TooManyUploads => 38,
         Rejection::TooManyParts => 39,
         Rejection::TooManyPurges { .. } => 40,
+        Rejection::ZoneUnknown => 41,
+        Rejection::HostTaken { .. } => 42,
+        Rejection::ZoneInvalid { .. } => 43,
+        Rejection::TooManyZones { .. } => 44,
+        Rejection::ClientHasZones => 45,
     }
 }

@@ -6,12 +6,12 @@
 
 use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AppendUpload, AssetId, AssetRef, BlobHash,
-    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload,
+    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload,
     Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
     NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit,
-    PurgeWithin, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RequestId, RevokeToken, RotateSecret,
-    SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, Upload, UploadId, UploadPart, UploadTarget,
-    UsageCounts, UsageReport, UseRefreshToken, Visibility, apply,
+    PurgeWithin, PurgeZone, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RemoveZone, RequestId, RevokeToken, RotateSecret,
+    SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, UpdateZone, Upload, UploadId, UploadPart, UploadTarget,
+    UsageCounts, UsageReport, UseRefreshToken, Visibility, ZoneId, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, apply,
 };
 use proptest::prelude::*;
 
@@ -121,6 +121,10 @@ enum Action {
     RemoveKey { number: u8 },
     AddAdministrator { number: u8 },
     RemoveAdministrator { which: u8 },
+    CreateZone { client: u8, host: Option<u8>, blank: bool },
+    UpdateZone { client: u8, zone: u8, host: Option<u8>, ttl_s: Option<u32>, stale: bool },
+    RemoveZone { client: u8, zone: u8, stale: bool },
+    PurgeZone { client: u8, zone: u8, whole: bool, paths: usize },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -205,6 +209,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(client, prefix, region, copies)| Action::Place { client, prefix, region, copies }),
         4 => (any_client(), any::<u8>()).prop_map(|(client, rule)| Action::Unplace { client, rule }),
         32 => actions_of_accounts(),
+        20 => actions_of_zones(),
     ]
 }
 
@@ -225,6 +230,19 @@ fn actions_of_accounts() -> impl Strategy<Value = Action> {
         8 => (0u8..2).prop_map(|number| Action::RemoveKey { number }),
         2 => (0u8..3).prop_map(|number| Action::AddAdministrator { number }),
         4 => any::<u8>().prop_map(|which| Action::RemoveAdministrator { which }),
+    ]
+}
+
+fn actions_of_zones() -> impl Strategy<Value = Action> {
+    let any_client = || 0u8..3;
+    let hosts = || prop::option::of(0u8..4);
+    prop_oneof![
+        6 => (any_client(), hosts(), prop::bool::weighted(0.1)).prop_map(|(client, host, blank)| Action::CreateZone { client, host, blank }),
+        3 => (any_client(), any::<u8>(), hosts(), prop::option::of(0u32..100), prop::bool::weighted(0.2))
+            .prop_map(|(client, zone, host, ttl_s, stale)| Action::UpdateZone { client, zone, host, ttl_s, stale }),
+        2 => (any_client(), any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(client, zone, stale)| Action::RemoveZone { client, zone, stale }),
+        6 => (any_client(), any::<u8>(), prop::bool::weighted(0.2), 0usize..4)
+            .prop_map(|(client, zone, whole, paths)| Action::PurgeZone { client, zone, whole, paths }),
     ]
 }
 
@@ -548,8 +566,46 @@ impl Script {
                 let upload = self.upload(*upload);
                 Command::EndUpload(EndUpload { client: upload.client, upload: upload.id })
             }
-            other => unreachable!("{other:?} is no command of an upload"),
+            other => self.command_of_a_zone(other),
         }
+    }
+
+    fn command_of_a_zone(&self, action: &Action) -> Command {
+        // Some of them are domains of clients.
+        let domains = |host: &Option<u8>| host.iter().map(|host| ["a.test", "b.test", "shop.test", "c.a.test"][usize::from(*host)].into()).collect();
+        let versions = |stale: bool| stale.then(|| vec![1]);
+        match action {
+            Action::CreateZone { client, host, blank } => Command::CreateZone(CreateZone {
+                client: self.client(*client),
+                name: if *blank { " ".into() } else { "zone".into() },
+                origins: vec![ZoneOrigin::new("https://origin.test")],
+                host_header: None,
+                cdn_suffix: "cdn.test".into(),
+                domains: domains(host),
+                settings: ZoneSettings::default(),
+            }),
+            Action::UpdateZone { client, zone, host, ttl_s, stale } => Command::UpdateZone(UpdateZone {
+                versions: versions(*stale),
+                domains: host.is_some().then(|| domains(host)),
+                settings: ZoneSettingsPatch { cache_ttl_s: Some(*ttl_s), ..ZoneSettingsPatch::default() },
+                ..UpdateZone::nothing(self.client(*client), self.zone(*zone))
+            }),
+            Action::RemoveZone { client, zone, stale } => {
+                Command::RemoveZone(RemoveZone { client: self.client(*client), zone: self.zone(*zone), versions: versions(*stale) })
+            }
+            Action::PurgeZone { client, zone, whole, paths } => Command::PurgeZone(PurgeZone {
+                client: self.client(*client),
+                zone: self.zone(*zone),
+                targets: if *whole { vec![ZonePurgeTarget::Zone] } else { vec![ZonePurgeTarget::Url("/a".into()); *paths] },
+            }),
+            other => unreachable!("{other:?} is no command of a zone"),
+        }
+    }
+
+    /// One of the zones; sometimes one that never was.
+    fn zone(&self, which: u8) -> ZoneId {
+        let zones = self.tables.zones().expect("reads");
+        pick(&zones, which).filter(|_| which < 250).map_or(ZoneId([9; 16]), |zone| zone.id)
     }
 
     /// One of the uploads; sometimes one that never was.
