@@ -42,7 +42,7 @@ impl Node {
             let router = router(site::parts(&rig, limits));
             let id = rig.bare_client();
             let client = rig.plane.replica().client(&id).expect("a state").expect("a client");
-            let token = rig.domain.tokens().issue(&client, Some(&Scope::ALL)).await.expect("a token").token;
+            let token = rig.domain.tokens().issue(&client, None).await.expect("a token").token;
             (rig, router, id, token)
         });
         Self { runtime, router, rig, client, token }

@@ -17,3 +17,4 @@ mod rig;
 mod site;
 mod token;
 mod uploads;
+mod zones;

@@ -35,7 +35,7 @@ impl Site {
         let rig = Rig::with(plan);
         let router = router(parts(&rig, LimitSettings::default()));
         let client = rig.bare_client();
-        let token = token_of(&rig, &client, &Scope::ALL).await;
+        let token = token_of(&rig, &client, &rig.scopes()).await;
         Self { rig, router, client, token }
     }
 
@@ -45,7 +45,16 @@ impl Site {
 
     /// Another client, and a token of it.
     pub(crate) async fn another_client(&self) -> String {
-        token_of(&self.rig, &self.rig.bare_client(), &Scope::ALL).await
+        token_of(&self.rig, &self.rig.bare_client(), &self.rig.scopes()).await
+    }
+
+    /// A client that came when the cluster was at its highest level, in place of the first.
+    pub(crate) async fn at_the_highest_level() -> Self {
+        let mut site = Self::new().await;
+        site.rig.raise_schema();
+        site.client = site.rig.bare_client();
+        site.token = token_of(&site.rig, &site.client, &Scope::ALL).await;
+        site
     }
 
     /// A request with the token.

@@ -20,7 +20,7 @@ use ncore_domain::{Clock, Domain, DomainParts, NewClient, Settings, SystemClock}
 use ncore_freshness::{FencePolicies, Fences};
 use ncore_identity::ClusterKey;
 use ncore_model::{
-    AddNode, ClientId, Command, CreateJoinToken, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, Outcome, RequestId, SchemaRange,
+    AddNode, ClientId, Command, CreateJoinToken, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, Outcome, Query, RequestId, SchemaRange,
     Scope, UpdateNode,
 };
 use ncore_store::{BlobStore, StoreConfig};
@@ -103,12 +103,18 @@ impl Rig {
         self.domain.clients().add("a client".to_owned(), scopes.to_vec(), Vec::new()).await.expect("a client")
     }
 
+    /// Every scope that the state has by now.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        let level = self.plane.replica().cluster().expect("a state").expect("a cluster").schema_level;
+        Scope::ALL.into_iter().filter(|scope| scope.schema_level() <= level).collect()
+    }
+
     /// A client that only the state knows: adding it does not cost the hashing of a secret.
     pub(crate) fn bare_client(&self) -> ClientId {
         let add = ncore_model::AddClient {
             name: "bare".to_owned(),
             secret_hash: String::new(),
-            scopes: Scope::ALL.to_vec(),
+            scopes: self.scopes(),
             domains: Vec::new(),
         };
         match self.plane.apply(Command::AddClient(add)) {
