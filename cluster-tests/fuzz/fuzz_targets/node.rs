@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use ncore_api::router;
 use ncore_control::ControlPlane;
 use ncore_domain::Domain;
-use ncore_model::{ClientId, Query, Scope};
+use ncore_model::{ClientId, Query};
 use ncore_limits::LimitSettings;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
