@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use ncore_model::SCHEMA_MAX;
 use ncore_proto::admin::v1::{CreateJoinTokenRequest, StatusRequest};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -89,7 +90,7 @@ impl Dev {
             node.wait_ready(READY_DEADLINE).await?;
             output::say!("  {:8} {}", node.region, node.url);
         }
-        wait_for_voters(&configs[0].1).await?;
+        wait_for_all(&configs[0].1).await?;
         let credentials = Credentials::find_or_make(&dir, &configs[0].1).await?;
         samples::push(&nodes[0].url, &credentials).await?;
         self.greet(nodes, &credentials);
@@ -145,15 +146,18 @@ async fn join_token(config: &Config) -> Result<String> {
     Ok(client.create_join_token(request).await.map_err(said)?.into_inner().token)
 }
 
-async fn wait_for_voters(config: &Config) -> Result<()> {
+/// Waits until all three vote and the cluster has all that this build can: the client that is made then is allowed all of it.
+async fn wait_for_all(config: &Config) -> Result<()> {
     let end = Instant::now() + READY_DEADLINE;
     while Instant::now() < end {
         let mut client = connect(config.admin_socket()).await?;
         let status = client.status(StatusRequest { state_hash: false }).await.map_err(said)?.into_inner();
-        if status.leader != 0 && status.nodes.iter().filter(|node| node.voter && node.reachable).count() >= REGIONS.len() {
+        let level = config.cluster.schema_level_max.map_or(SCHEMA_MAX, |level| level.min(SCHEMA_MAX));
+        let voters = status.nodes.iter().filter(|node| node.voter && node.reachable).count();
+        if status.leader != 0 && voters >= REGIONS.len() && status.schema_level >= level {
             return Ok(());
         }
         sleep(POLL).await;
     }
-    bail!("not all three nodes vote yet; see the logs in the data directory");
+    bail!("not all three nodes vote yet, or the schema level is not raised; see the logs in the data directory");
 }
