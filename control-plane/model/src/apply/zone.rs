@@ -45,7 +45,7 @@ pub(super) fn create(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Req
     if rows.get_raw(Table::Zones, &zone.id.0)?.is_some() {
         return Ok(Err(Rejection::HostTaken { host: zone.cdn_hostname }));
     }
-    if let Some(host) = taken(rows, &zone, zone.hosts().collect())? {
+    if let Some(host) = taken(rows, &zone, &zone.hosts().collect())? {
         return Ok(Err(Rejection::HostTaken { host }));
     }
     for host in zone.hosts() {
@@ -76,7 +76,7 @@ pub(super) fn update(rows: &mut Rows<'_, impl Tables>, now: Moment, update: &Upd
     }
     let had: BTreeSet<&str> = before.hosts().collect();
     let has: BTreeSet<&str> = zone.hosts().collect();
-    if let Some(host) = taken(rows, &zone, has.difference(&had).copied().collect())? {
+    if let Some(host) = taken(rows, &zone, &has.difference(&had).copied().collect())? {
         return Ok(Err(Rejection::HostTaken { host }));
     }
     for gone in had.difference(&has) {
@@ -161,11 +161,11 @@ pub(super) fn has_domain(rows: &Rows<'_, impl Tables>, domains: &[String]) -> Re
 }
 
 /// The first of the host names that `zone` would get which is another zone's, a client's or a node's.
-fn taken(rows: &Rows<'_, impl Tables>, zone: &Zone, new: BTreeSet<&str>) -> Result<Option<String>, ApplyError> {
+fn taken(rows: &Rows<'_, impl Tables>, zone: &Zone, new: &BTreeSet<&str>) -> Result<Option<String>, ApplyError> {
     if new.is_empty() {
         return Ok(None);
     }
-    for host in &new {
+    for host in new {
         if rows.get_raw(Table::ZoneHosts, host.as_bytes())?.is_some() {
             return Ok(Some((*host).to_owned()));
         }

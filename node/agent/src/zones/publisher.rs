@@ -116,7 +116,7 @@ impl ZonePublisher {
             }
             for id in &touched.zones {
                 let zone = view.zone(*id)?;
-                known.zones.retain(|_, (known, ..)| known != id);
+                known.zones.retain(|_, (known, ..)| *known != *id);
                 if let Some(zone) = zone.as_ref().and_then(served) {
                     known.zones.insert(zone.2.id, zone);
                 }

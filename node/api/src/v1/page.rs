@@ -36,7 +36,7 @@ impl Page {
     /// 422.
     pub(super) fn of(query: &Form) -> Result<Self, Refusal> {
         let mut invalid = Invalid::default();
-        let mut number = |name, otherwise, most| match query.number(name) {
+        let mut number = |name: &'static str, otherwise: u64, most: u64| match query.number(name) {
             Ok(found) if (1..=most).contains(&found.unwrap_or(otherwise)) => found.unwrap_or(otherwise),
             _ => {
                 invalid.add(name, format!("The {} must be a whole number from 1 to {most}.", name.replace('_', " ")));

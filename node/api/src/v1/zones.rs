@@ -9,7 +9,7 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ETAG, IF_MATCH, LOCATION},
 };
-use ncore_domain::{AckLevel, Domain, Seen, ZoneError};
+use ncore_domain::{AckLevel, Domain, Seen};
 use ncore_model::{Scope, Zone, ZoneId};
 use serde_json::json;
 
@@ -117,5 +117,5 @@ fn versions(headers: &HeaderMap) -> Option<Vec<u64>> {
 
 /// The zone of the caller's that a purge is about.
 async fn zone(domain: &Domain, client: &ncore_model::ClientId, id: ZoneId) -> Result<Seen<Zone>, Refusal> {
-    domain.zones().get(Some(client), id).await.map_err(ZoneError::into)
+    domain.zones().get(Some(client), id).await.map_err(Refusal::from)
 }

@@ -34,7 +34,7 @@ impl Nodes for Others {
 }
 
 fn limiter(channel: Option<Channel>) -> Limiter {
-    let settings = LimitSettings { per_token: 30, purges: 6, anonymous: 4, window: Duration::from_secs(60) };
+    let settings = LimitSettings { per_token: 30, purges: 6, anonymous: 4, window: Duration::from_secs(60), ..LimitSettings::default() };
     Limiter::new(LimiterParts { own: NODES[0], incarnation: 1, settings, nodes: Arc::new(Others { channel }), metrics: Arc::default() })
 }
 

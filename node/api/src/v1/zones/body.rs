@@ -6,9 +6,9 @@ use ncore_domain::NewZone;
 use ncore_model::{ClientId, UpdateZone, ZoneBypass, ZoneId, ZoneOrigin, ZoneSettings, ZoneSettingsPatch};
 use serde_json::{Map, Value};
 
-use super::super::refusal::{Invalid, Refusal};
 use crate::{
     problem::{Kind, Problem},
+    v1::refusal::{Invalid, Refusal},
     v2::json,
 };
 

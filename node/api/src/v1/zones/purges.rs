@@ -6,16 +6,14 @@ use ncore_domain::AckLevel;
 use ncore_model::{MAX_PURGE_TARGETS, Scope, ZonePurgeTarget};
 use serde_json::{Value, json};
 
-use super::{
-    super::{
+use super::{body, named, shape, zone};
+use crate::{
+    front::Shared,
+    v1::{
         auth::authorize,
         page::{Page, query},
         refusal::{Answer, Invalid, answer, not_found},
     },
-    body, named, shape, zone,
-};
-use crate::{
-    front::Shared,
     v2::{ack, idempotency_key},
 };
 
