@@ -20,14 +20,16 @@ async fn a_zone_is_at_every_node_and_its_owner_s_alone() -> Result<()> {
 }
 
 async fn zones(run: Run) -> Result<()> {
-    let site = Site::of(Cluster::builder().seed(run.seed()).edges("eu-ams", 1).setting("zones", "suffix", "edge.test").start().await?).await?;
+    let site =
+        Site::of(Cluster::builder().seed(run.seed()).edges("eu-ams", 1).setting("zones", "suffix", "edge.test").start().await?).await?;
     wait::until(SETTLE, "the schema level of zones", || async {
         let level = site.cluster.status().await?.schema_level;
         ensure!(level >= LEVEL, "it is {level}");
         Ok(())
     })
     .await?;
-    let register = |name: &str| json!({ "name": name, "scopes": SCOPES.split(' ').collect::<Vec<_>>(), "plan": { "name": "small", "zones": 1 } });
+    let register =
+        |name: &str| json!({ "name": name, "scopes": SCOPES.split(' ').collect::<Vec<_>>(), "plan": { "name": "small", "zones": 1 } });
     let (owner, other) = (site.register(&register("owner")).await?, site.register(&register("other")).await?);
     let (mine, theirs) = (site.token(&owner, SCOPES).await?, site.token(&other, SCOPES).await?);
 
@@ -44,7 +46,8 @@ async fn zones(run: Run) -> Result<()> {
     // A name is one zone's in the cluster, and a plan is kept.
     let refused = ask(&site, Method::POST, ZONES, &theirs, &wanted).await?.expect(422, "the host of another")?;
     ensure!(refused.json()["errors"]["custom_domains"].is_array(), "{refused:?}");
-    let refused = ask(&site, Method::POST, ZONES, &mine, &json!({ "origin_url": "https://origin.test" })).await?.expect(422, "one too many")?;
+    let refused =
+        ask(&site, Method::POST, ZONES, &mine, &json!({ "origin_url": "https://origin.test" })).await?.expect(422, "one too many")?;
     ensure!(refused.json()["errors"]["zones"].is_array(), "{refused:?}");
 
     let purge = site.ask(Method::POST, &format!("{path}/purge"), &mine).header("Prefer", "ack=all");

@@ -88,9 +88,8 @@ impl Zone {
         let is_own = |domain: &String| is_host_name(domain) && *domain != self.cdn_hostname;
         let mut sorted: Vec<&String> = self.domains.iter().collect();
         sorted.sort_unstable();
-        let has_domains = self.domains.len() <= MAX_ZONE_DOMAINS
-            && self.domains.iter().all(is_own)
-            && sorted.windows(2).all(|pair| pair[0] != pair[1]);
+        let has_domains =
+            self.domains.len() <= MAX_ZONE_DOMAINS && self.domains.iter().all(is_own) && sorted.windows(2).all(|pair| pair[0] != pair[1]);
         if !is_name {
             Some(ZoneField::Name)
         } else if !has_origins {

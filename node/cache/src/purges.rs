@@ -199,7 +199,10 @@ const fn is_unreserved(byte: u8) -> bool {
 /// Whether a byte is written as it is.
 const fn stands_for_itself(byte: u8) -> bool {
     is_unreserved(byte)
-        || matches!(byte, b'/' | b'?' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'[' | b']')
+        || matches!(
+            byte,
+            b'/' | b'?' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'[' | b']'
+        )
 }
 
 #[cfg(test)]

@@ -180,8 +180,9 @@ fn taken(rows: &Rows<'_, impl Tables>, zone: &Zone, new: &BTreeSet<&str>) -> Res
         for domain in &client.domains {
             let name = as_host(domain);
             // What a client has below `*.` is not for others to take; the cluster gives out what it gives out.
-            let is_below =
-                |host: &&&str| client.id != zone.client && **host != zone.cdn_hostname && name.strip_prefix('*').is_some_and(|end| host.ends_with(end));
+            let is_below = |host: &&&str| {
+                client.id != zone.client && **host != zone.cdn_hostname && name.strip_prefix('*').is_some_and(|end| host.ends_with(end))
+            };
             if let Some(host) = new.get(name.as_str()).or_else(|| new.iter().find(is_below)) {
                 return Ok(Some((*host).to_owned()));
             }

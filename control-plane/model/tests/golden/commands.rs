@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, BlobHash, ClientStatus, Command,
-    CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState,
-    HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset,
-    PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs, RegisterClient, RemoveZone, RevokeToken,
-    RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode, UpdateZone, UsageCounts, UsageReport, UseRefreshToken,
-    Visibility, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
+    CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception,
+    ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState,
+    PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs,
+    RegisterClient, RemoveZone, RevokeToken, RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode,
+    UpdateZone, UsageCounts, UsageReport, UseRefreshToken, Visibility, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
 };
 
 use super::{Golden, administrator, asset_id, client, record, request, upload, upload_id, zone, zone_id};

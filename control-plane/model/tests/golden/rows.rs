@@ -101,11 +101,7 @@ pub(super) fn all() -> Vec<Golden> {
         record(
             "row.zone_purge",
             &ZonePurge {
-                targets: vec![
-                    ZonePurgeTarget::Zone,
-                    ZonePurgeTarget::Url("/a?b=c".into()),
-                    ZonePurgeTarget::Prefix("/bilder/".into()),
-                ],
+                targets: vec![ZonePurgeTarget::Zone, ZonePurgeTarget::Url("/a?b=c".into()), ZonePurgeTarget::Prefix("/bilder/".into())],
                 at_ms: 1_700_000_000_000,
             },
         ),

@@ -75,12 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("a zone", &world, Command::CreateZone(create(&client)), Outcome::ZoneCreated(id)),
         Case::rejected("of nobody", &world, Command::CreateZone(create(&nobody())), Rejection::ClientUnknown),
-        Case::rejected(
-            "too early",
-            &level_1.0,
-            Command::CreateZone(create(&level_1.1)),
-            Rejection::SchemaTooLow { needed: 8, level: 1 },
-        ),
+        Case::rejected("too early", &level_1.0, Command::CreateZone(create(&level_1.1)), Rejection::SchemaTooLow { needed: 8, level: 1 }),
         Case::rejected("one too many", &poor, Command::CreateZone(create(&client)), Rejection::TooManyZones { quota: 1 }),
         Case::rejected("the host of a zone", &world, with_domains(&client, &["own.test"]), taken("own.test")),
         Case::rejected("the host of a client", &world, with_domains(&client, &["shop.test"]), taken("shop.test")),
@@ -98,7 +93,12 @@ pub(crate) fn cases() -> Vec<Case> {
             taken("own.test"),
         ),
         Case::rejected("an owner of zones", &world, Command::DeleteClient { client: client.clone() }, Rejection::ClientHasZones),
-        Case::new("an update", &world, Command::UpdateZone(UpdateZone { versions: Some(vec![zone.version]), ..update(&zone) }), Outcome::Done),
+        Case::new(
+            "an update",
+            &world,
+            Command::UpdateZone(UpdateZone { versions: Some(vec![zone.version]), ..update(&zone) }),
+            Outcome::Done,
+        ),
         Case::rejected(
             "an update of another version",
             &world,

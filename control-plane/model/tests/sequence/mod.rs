@@ -6,12 +6,13 @@
 
 use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AppendUpload, AssetId, AssetRef, BlobHash,
-    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload,
-    Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables, MoveAsset,
-    NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit,
-    PurgeWithin, PurgeZone, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RemoveZone, RequestId, RevokeToken, RotateSecret,
-    SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode, UpdateZone, Upload, UploadId, UploadPart, UploadTarget,
-    UsageCounts, UsageReport, UseRefreshToken, Visibility, ZoneId, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, apply,
+    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset,
+    EndUpload, Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables,
+    MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets,
+    PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RemoveZone,
+    RequestId, RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode,
+    UpdateZone, Upload, UploadId, UploadPart, UploadTarget, UsageCounts, UsageReport, UseRefreshToken, Visibility, ZoneId, ZoneOrigin,
+    ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, apply,
 };
 use proptest::prelude::*;
 
@@ -572,7 +573,8 @@ impl Script {
 
     fn command_of_a_zone(&self, action: &Action) -> Command {
         // Some of them are domains of clients.
-        let domains = |host: &Option<u8>| host.iter().map(|host| ["a.test", "b.test", "shop.test", "c.a.test"][usize::from(*host)].into()).collect();
+        let domains =
+            |host: &Option<u8>| host.iter().map(|host| ["a.test", "b.test", "shop.test", "c.a.test"][usize::from(*host)].into()).collect();
         let versions = |stale: bool| stale.then(|| vec![1]);
         match action {
             Action::CreateZone { client, host, blank } => Command::CreateZone(CreateZone {

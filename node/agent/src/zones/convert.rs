@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use ncore_cache::{
-    purges::ZonePurges,
-    reuse::ReusePolicy,
-    storable::Cookies,
-};
+use ncore_cache::{purges::ZonePurges, reuse::ReusePolicy, storable::Cookies};
 use ncore_model::{Zone, ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget};
 use ncore_serving::zones::{self, Authorised, BadOrigin, Bypass, FencedZone, KeySettings, OriginSet, QueryKey, TtlSettings};
 use uuid::Uuid;

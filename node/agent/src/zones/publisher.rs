@@ -123,7 +123,11 @@ impl ZonePublisher {
             }
             for id in &touched.clients {
                 let is_suspended = view.client(id)?.is_some_and(|client| client.status == ClientStatus::Suspended);
-                if is_suspended { known.suspended.insert(id.clone()) } else { known.suspended.remove(id) };
+                if is_suspended {
+                    known.suspended.insert(id.clone())
+                } else {
+                    known.suspended.remove(id)
+                };
             }
             Ok(())
         })

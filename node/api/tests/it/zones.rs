@@ -97,7 +97,10 @@ async fn lists_come_in_pages() {
     let members: Vec<&str> = list["data"][0].as_object().expect("a row").keys().map(String::as_str).collect();
     assert_eq!(members, ["cache_ttl", "cdn_hostname", "created_at", "name", "origin_url", "uuid", "zone_type"]);
     let meta = &list["meta"];
-    assert_eq!((&meta["current_page"], &meta["total"], &meta["per_page"], &meta["last_page"]), (&json!(2), &json!(3), &json!(2), &json!(2)));
+    assert_eq!(
+        (&meta["current_page"], &meta["total"], &meta["per_page"], &meta["last_page"]),
+        (&json!(2), &json!(3), &json!(2), &json!(2))
+    );
     assert_eq!(list["links"]["prev"], format!("{BASE}{ZONES}?page=1&per_page=2"));
     assert_eq!(site.get(ZONES).await.ok(200).json()["meta"]["per_page"], 15);
     assert_eq!(site.get(&format!("{ZONES}?type=accelerator")).await.ok(200).json()["meta"]["total"], 0);

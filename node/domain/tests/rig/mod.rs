@@ -20,8 +20,8 @@ use ncore_domain::{Clock, Domain, DomainParts, NewClient, Settings, SystemClock}
 use ncore_freshness::{FencePolicies, Fences};
 use ncore_identity::ClusterKey;
 use ncore_model::{
-    AddNode, ClientId, Command, CreateJoinToken, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, Outcome, Query, RequestId, SchemaRange,
-    Scope, UpdateNode,
+    AddNode, ClientId, Command, CreateJoinToken, InitCluster, JoinTokenId, NodeId, NodeReport, NodeState, Outcome, Query, RequestId,
+    SchemaRange, Scope, UpdateNode,
 };
 use ncore_store::{BlobStore, StoreConfig};
 use tempfile::TempDir;
@@ -111,12 +111,8 @@ impl Rig {
 
     /// A client that only the state knows: adding it does not cost the hashing of a secret.
     pub(crate) fn bare_client(&self) -> ClientId {
-        let add = ncore_model::AddClient {
-            name: "bare".to_owned(),
-            secret_hash: String::new(),
-            scopes: self.scopes(),
-            domains: Vec::new(),
-        };
+        let add =
+            ncore_model::AddClient { name: "bare".to_owned(), secret_hash: String::new(), scopes: self.scopes(), domains: Vec::new() };
         match self.plane.apply(Command::AddClient(add)) {
             Outcome::ClientAdded(id) => id,
             other => panic!("{other:?}"),

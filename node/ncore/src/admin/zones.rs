@@ -95,11 +95,7 @@ fn patch_of(settings: wire::ZoneSettings) -> Result<ZoneSettingsPatch, Status> {
     Ok(ZoneSettingsPatch {
         cache_ttl_s: settings.cache_ttl.map(|ttl| ttl.seconds),
         cache_query_strings: settings.cache_query_strings,
-        bypass: settings.bypass.map(|bypass| ZoneBypass {
-            everything: bypass.everything,
-            prefixes: bypass.paths,
-            cookies: bypass.cookies,
-        }),
+        bypass: settings.bypass.map(|bypass| ZoneBypass { everything: bypass.everything, prefixes: bypass.paths, cookies: bypass.cookies }),
         negative_ttl_s: settings.negative_ttl.map(|ttl| ttl.seconds),
         stale_on_error_s: settings.stale_on_error.map(|ttl| ttl.seconds),
         stale_while_revalidate_s: settings.stale_while_revalidate.map(|ttl| ttl.seconds),

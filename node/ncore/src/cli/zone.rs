@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use ncore_proto::admin::v1::{
-    CreateZoneRequest, ListZonesRequest, PurgeZoneRequest, StringList, UpdateZoneRequest, Zone as Shown, ZoneBypass, ZoneOrigin, ZoneRequest,
-    ZoneSeconds, ZoneSettings,
+    CreateZoneRequest, ListZonesRequest, PurgeZoneRequest, StringList, UpdateZoneRequest, Zone as Shown, ZoneBypass, ZoneOrigin,
+    ZoneRequest, ZoneSeconds, ZoneSettings,
 };
 use serde_json::{Value, json};
 

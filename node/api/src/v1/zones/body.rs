@@ -51,9 +51,9 @@ impl Wanted {
             negative_ttl_s: fields.seconds("negative_ttl"),
             stale_on_error_s: fields.seconds("stale_on_error"),
             stale_while_revalidate_s: fields.seconds("stale_while_revalidate"),
-            fence: fields.text("fence_policy").and_then(|policy| {
-                policy.parse().map_err(|()| fields.wrong("fence_policy", "must be revalidate, serve or refuse")).ok()
-            }),
+            fence: fields
+                .text("fence_policy")
+                .and_then(|policy| policy.parse().map_err(|()| fields.wrong("fence_policy", "must be revalidate, serve or refuse")).ok()),
             tiers: fields.switch("tiers"),
             cache_set_cookie: fields.switch("cache_set_cookie"),
             cache_authorization: fields.switch("cache_authorization"),
@@ -230,7 +230,10 @@ mod tests {
         assert_eq!(parse(&json!({ "unknown": 1 })), Some(Wanted::default()));
         let wanted = parse(&json!({ "cache_ttl": null, "origin_host_header": null, "fence_policy": "serve", "waf_enabled": false }));
         let wanted = wanted.expect("is valid");
-        assert_eq!((wanted.settings.cache_ttl_s, wanted.host_header, wanted.settings.fence), (Some(None), Some(None), Some(ZoneFence::Serve)));
+        assert_eq!(
+            (wanted.settings.cache_ttl_s, wanted.host_header, wanted.settings.fence),
+            (Some(None), Some(None), Some(ZoneFence::Serve))
+        );
     }
 
     #[test]
