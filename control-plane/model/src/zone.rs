@@ -84,6 +84,7 @@ impl Zone {
         let is_name = !self.name.trim().is_empty() && self.name.len() <= MAX_ZONE_NAME_BYTES && !self.name.chars().any(char::is_control);
         let has_origins = (1..=MAX_ZONE_ORIGINS).contains(&self.origins.len())
             && self.origins.iter().all(ZoneOrigin::is_valid)
+            && self.origins.iter().all(|origin| origin.path() == self.origins[0].path())
             && self.origins.iter().any(|origin| !origin.backup);
         let is_own = |domain: &String| is_host_name(domain) && *domain != self.cdn_hostname;
         let mut sorted: Vec<&String> = self.domains.iter().collect();

@@ -57,7 +57,7 @@ impl ZoneField {
             Self::Name => "a name has 1 to 256 bytes, and no control characters",
             Self::Origins => {
                 "there are 1 to 16 origins, not all of them backups: each an http or https URL of at most 2048 bytes without user, query or \
-                 fragment, with a weight of 1 to 1000"
+                 fragment, with a weight of 1 to 1000, and all with the same path"
             }
             Self::HostHeader => "it is a host name or an address, with a port or without",
             Self::CdnHostname => "the suffix that this node is configured with gives no host name",

@@ -31,6 +31,14 @@ impl ZoneOrigin {
         Self { url: url.into(), weight: 1, backup: false }
     }
 
+    /// What stands before the paths that are asked for, without the slash at its end.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let authority = self.url.find("://").map_or(0, |scheme| scheme + 3);
+        let path = self.url[authority..].find('/').map_or("", |path| &self.url[authority + path..]);
+        path.trim_end_matches('/')
+    }
+
     /// Whether a zone may have it.
     #[must_use]
     pub fn is_valid(&self) -> bool {
