@@ -125,7 +125,7 @@ fn zone() -> Zone {
         name: "Büro".into(),
         origins: vec![
             ZoneOrigin { url: "https://origin.example/base".into(), weight: 300, backup: false },
-            ZoneOrigin { url: "http://[2001:db8::1]:8080".into(), weight: 1, backup: true },
+            ZoneOrigin { url: "http://[2001:db8::1]:8080/base".into(), weight: 1, backup: true },
         ],
         host_header: Some("www.example".into()),
         cdn_hostname: "z0123456789ab.cdn.example".into(),

@@ -107,7 +107,7 @@ impl From<ClientDetails> for Client {
 pub(in crate::v2) struct Wanted {
     #[schemars(regex(pattern = written::NOT_BLANK), length(max = FIELD_MAX))]
     name: String,
-    #[schemars(length(max = LIST_MAX), extend("items" = { "type": "string", "enum": ["assets:read", "assets:write", "cache:purge", "metrics:read"] }))]
+    #[schemars(length(max = LIST_MAX), extend("items" = { "type": "string", "enum": ["assets:read", "assets:write", "cache:purge", "metrics:read", "zones:read", "zones:write"] }))]
     scopes: Option<Vec<String>>,
     #[schemars(length(max = LIST_MAX), inner(regex(pattern = written::HOST), length(max = 253)))]
     domains: Option<Vec<String>>,
@@ -127,7 +127,7 @@ pub(in crate::v2) struct Wanted {
 pub(in crate::v2) struct Changes {
     #[schemars(regex(pattern = written::NOT_BLANK), length(max = FIELD_MAX))]
     name: Option<String>,
-    #[schemars(length(max = LIST_MAX), extend("items" = { "type": "string", "enum": ["assets:read", "assets:write", "cache:purge", "metrics:read"] }))]
+    #[schemars(length(max = LIST_MAX), extend("items" = { "type": "string", "enum": ["assets:read", "assets:write", "cache:purge", "metrics:read", "zones:read", "zones:write"] }))]
     scopes: Option<Vec<String>>,
     #[schemars(length(max = LIST_MAX), inner(regex(pattern = written::HOST), length(max = 253)))]
     domains: Option<Vec<String>>,
