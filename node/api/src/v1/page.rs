@@ -59,7 +59,7 @@ impl Page {
     }
 
     /// The document of these rows of `total`. `filter` is the rest of the query, which its links keep.
-    pub(super) fn document(self, url: &str, filter: &str, total: usize, rows: Vec<Value>) -> Value {
+    pub(super) fn document(self, url: &str, filter: &str, total: usize, rows: &[Value]) -> Value {
         let Self { number, per_page } = self;
         let last = (total as u64).div_ceil(per_page).max(1);
         let link = |page: u64| format!("{url}?{filter}page={page}&per_page={per_page}");
@@ -105,10 +105,10 @@ mod tests {
     #[test]
     fn links_and_numbers() {
         let page = Page { number: 2, per_page: 2 };
-        let document = page.document("/zones", "type=cdn&", 5, vec![1.into(), 2.into()]);
+        let document = page.document("/zones", "type=cdn&", 5, &[1.into(), 2.into()]);
         assert_eq!((document["meta"]["from"].as_u64(), document["meta"]["to"].as_u64()), (Some(3), Some(4)));
         assert_eq!(document["links"]["next"], "/zones?type=cdn&page=3&per_page=2");
-        let empty = Page { number: 1, per_page: 2 }.document("/zones", "", 0, Vec::new());
+        let empty = Page { number: 1, per_page: 2 }.document("/zones", "", 0, &[]);
         assert_eq!((empty["meta"]["last_page"].as_u64(), empty["meta"]["from"].is_null()), (Some(1), true));
         assert!(empty["links"]["next"].is_null() && empty["links"]["prev"].is_null());
     }

@@ -37,11 +37,11 @@ pub(super) async fn list(State(domain): Shared, request: Request) -> Answer {
     match kind {
         None | Some("cdn") => {
             let seen = domain.zones().list(&caller.client, page.skip(), page.limit()).await.map_err(Problem::from)?;
-            let rows = seen.value.zones.iter().map(shape::listed).collect();
-            Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, &filter, seen.value.total, rows)))
+            let rows: Vec<_> = seen.value.zones.iter().map(shape::listed).collect();
+            Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, &filter, seen.value.total, &rows)))
         }
         // There are none of these yet.
-        Some("accelerator") => Ok(answer(domain.revision(), StatusCode::OK, &page.document(&url, &filter, 0, Vec::new()))),
+        Some("accelerator") => Ok(answer(domain.revision(), StatusCode::OK, &page.document(&url, &filter, 0, &[]))),
         Some(_) => Err(Invalid::one("type", "The selected type is invalid.").into()),
     }
 }
@@ -73,7 +73,7 @@ pub(super) async fn update(State(domain): Shared, id: Result<Path<String>, PathR
     let id = named(id)?;
     let once = idempotency_key(&head.headers)?;
     domain.zones().get(Some(&caller.client), id).await?;
-    let mut update = Wanted::read(&head.headers, body).await?.update(caller.client, id)?;
+    let mut update = Wanted::read(&head.headers, body).await?.update(caller.client, id);
     update.versions = versions(&head.headers);
     let seen = domain.zones().update(update, once.as_ref()).await?;
     Ok(shown(StatusCode::OK, &seen))

@@ -96,9 +96,9 @@ impl Wanted {
     }
 
     /// A change of a zone.
-    pub(super) fn update(self, client: ClientId, zone: ZoneId) -> Result<UpdateZone, Invalid> {
+    pub(super) fn update(self, client: ClientId, zone: ZoneId) -> UpdateZone {
         let Self { name, origins, host_header, domains, settings } = self;
-        Ok(UpdateZone { name, origins, host_header, domains, settings, ..UpdateZone::nothing(client, zone) })
+        UpdateZone { name, origins, host_header, domains, settings, ..UpdateZone::nothing(client, zone) }
     }
 }
 

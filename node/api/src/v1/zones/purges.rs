@@ -46,14 +46,14 @@ pub(crate) async fn list(State(domain): Shared, id: Result<Path<String>, PathRej
     let url = format!("{}/api/v1/zones/{id}/purge", domain.public_url());
     let Some(status) = status else {
         let seen = domain.zones().purges(&caller.client, id, page.skip(), page.limit()).await?;
-        let rows = seen.value.purges.iter().map(shape::purge).collect();
-        return Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, "", seen.value.total, rows)));
+        let rows: Vec<Value> = seen.value.purges.iter().map(shape::purge).collect();
+        return Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, "", seen.value.total, &rows)));
     };
     let seen = domain.zones().purges(&caller.client, id, 0, usize::MAX).await?;
     let rows: Vec<Value> = seen.value.purges.iter().filter(|state| shape::status(state) == status).map(shape::purge).collect();
     let total = rows.len();
-    let rows = rows.into_iter().skip(page.skip()).take(page.limit()).collect();
-    Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, &format!("status={status}&"), total, rows)))
+    let rows: Vec<Value> = rows.into_iter().skip(page.skip()).take(page.limit()).collect();
+    Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, &format!("status={status}&"), total, &rows)))
 }
 
 pub(crate) async fn show(State(domain): Shared, ids: Result<Path<(String, String)>, PathRejection>, request: Request) -> Answer {
