@@ -88,6 +88,9 @@ pub enum StoreError {
     /// A record of the index does not decode: damage, or a newer version of this program.
     #[error("a record of the index does not decode")]
     Record(#[source] RecordError),
+    /// A cached entry was removed, and the index cannot be written: a restart may bring it back. It is tried again.
+    #[error("the entry is removed, but could not be struck out of the index on disk")]
+    NotStruck,
     /// The directory was written by a version with another layout.
     #[error("the directory has layout {found}, this version reads {supported}")]
     Layout {

@@ -6,9 +6,8 @@
 //! a blob, which node holds a copy and when to fetch one is decided above, and told to the store by
 //! pins, by the recheck of [`BlobStore::collect`], and by what is committed.
 //!
-//! It is not the cache of zones. That one evicts, is keyed by request and not by content, and will
-//! stand beside [`BlobStore`] in this crate with files and an index of its own; the two share only
-//! the memory tier.
+//! It is not the cache of zones. That one evicts, is keyed by request and not by content, and
+//! stands beside [`BlobStore`] in [`cached`], with files, an index and memory of its own.
 //!
 //! # On disk
 //!
@@ -65,6 +64,7 @@
 //! a commit whose caller went away completes, holding the blob's lock until it has.
 
 mod blob_store;
+pub mod cached;
 mod check;
 mod collect;
 mod core;

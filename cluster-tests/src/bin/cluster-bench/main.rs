@@ -3,6 +3,7 @@
 //! compared and what the figures do not say.
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
+mod cached;
 mod clients;
 mod data_plane;
 mod etcd;
@@ -36,6 +37,8 @@ enum What {
     Writes(writes::Writes),
     /// The rate of writes that 50 followers of a hub leave, beside that which 50 learners of Raft leave
     Followers(followers::Followers),
+    /// The store of cached entries: memory for each, puts and lookups a second
+    Cached(cached::CachedEntries),
     /// One node with very many small assets: memory, listing, restart, checkpoint
     Million(million::Million),
 }
@@ -46,6 +49,7 @@ async fn main() -> Result<()> {
         What::DataPlane(bench) => data_plane::run(&bench).await,
         What::Writes(bench) => writes::run(&bench).await,
         What::Followers(bench) => followers::run(&bench).await,
+        What::Cached(bench) => bench.run(),
         What::Million(bench) => bench.run().await,
     }
 }
