@@ -109,7 +109,7 @@ impl Index {
     pub(super) fn commit(&self, mut changes: Changes) -> Result<Totals, StoreError> {
         #[cfg(test)]
         if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(failed("write")(rocksdb::Error::new("broken by a test".to_owned())));
+            return Err(broken_by_a_test());
         }
         let db = self.db().ok_or(StoreError::ShuttingDown)?;
         changes.batch.put(TOTALS_KEY, encode_totals(&changes.totals));
@@ -145,7 +145,7 @@ impl Index {
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         #[cfg(test)]
         if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(failed("open")(rocksdb::Error::new("broken by a test".to_owned())));
+            return Err(broken_by_a_test());
         }
         self.close();
         let db = open(&self.path, &self.cache).map_err(Refused::into_error)?;
@@ -279,6 +279,11 @@ fn options(cache: &Cache) -> Options {
 
 fn failed(op: &'static str) -> impl FnOnce(rocksdb::Error) -> StoreError {
     move |source| StoreError::Index { op, source }
+}
+
+#[cfg(test)]
+fn broken_by_a_test() -> StoreError {
+    StoreError::Io { op: "write the index", source: std::io::Error::other("broken by a test") }
 }
 
 fn entry_key(key: &EntryKey) -> [u8; 17] {
