@@ -20,7 +20,7 @@ async fn what_was_held_is_there_after_a_kill_and_what_was_gone_is_not() {
     let mut newest: HashMap<u64, Told> = HashMap::new();
     let (mut from, mut kept, mut expected) = (1, 0, 0);
     for round in 0..KILLS {
-        let told = run_and_kill(dir.path(), from, 2_000 + 700 * round);
+        let told = run_and_kill(dir.path(), from, 500 + 300 * round);
         from = told.iter().map(|(_, told)| told.version).max().unwrap() + 1_000_000;
         newest.extend(told);
         let cached = open(dir.path(), &settings());

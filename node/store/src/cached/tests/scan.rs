@@ -26,7 +26,7 @@ const TRACES: [Trace; 3] = [
 #[tokio::test]
 async fn a_scan_does_not_drive_out_the_hot_set() {
     for trace in TRACES {
-        let requests: Vec<u64> = requests(&trace, 40_000).collect();
+        let requests: Vec<u64> = requests(&trace, 24_000).collect();
         let ours = ours(&requests).await;
         let fifo = fifo(&requests);
         let row = format!("{}: {ours} % against {fifo} % of plain FIFO", trace.name);
