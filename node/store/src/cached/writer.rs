@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::disk::{Disk, Failure, Step};
-use super::entry::EntryKey;
+use super::entry::{Entry, EntryKey, MAX_ENTRY_BYTES};
 use super::evict::Keep;
 use super::jobs::Work;
+use super::record;
 use super::shared::{Shared, State};
 use crate::error::StoreError;
 
@@ -31,6 +32,16 @@ pub(super) struct Writer {
     retry_at: Instant,
     failing_since: Option<Instant>,
     done: watch::Sender<Ended>,
+}
+
+/// What one step writes.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<(EntryKey, Entry)>,
+    epochs: Vec<u64>,
+    bytes: u64,
+    /// How many keys this is of, with those of which there is nothing to write.
+    taken: usize,
 }
 
 /// Whether the thread has ended.
@@ -105,26 +116,18 @@ impl Writer {
 
     /// Writes what still is to be written, as much as makes a step; the rest goes back into the queue.
     fn write(&mut self, keys: &[EntryKey]) {
+        // What the disk tier takes at all is not longer than this.
         let limit = STEP_BYTES.min(self.shared.settings.segment_bytes());
-        let (mut entries, mut epochs, mut bytes, mut taken) = (Vec::new(), Vec::new(), 0, 0);
-        let mut seen = HashSet::new();
-        for key in keys {
-            if bytes >= limit {
-                break;
-            }
-            taken += 1;
-            if let Some((epoch, entry)) = self.shared.to_write(key).filter(|_| seen.insert(*key)) {
-                bytes += entry.bytes.len() as u64 + RECORD_OVERHEAD;
-                epochs.push(epoch);
-                entries.push((*key, entry));
-            }
-        }
+        let paused = self.paused_until.is_some_and(|until| Instant::now() < until);
+        let room = self.gather(keys, limit).bytes;
+        let open = !paused && self.make_room(room) && self.shared.state() == State::On;
+        // Anew, since strikes were made meanwhile: what was removed since must not be written. From here to the index nothing is struck.
+        let Batch { entries, epochs, taken, .. } = self.gather(keys, room);
         self.shared.jobs.put_back(keys[taken..].iter().copied());
         if entries.is_empty() {
             return;
         }
-        let paused = self.paused_until.is_some_and(|until| Instant::now() < until);
-        let written = !paused && self.make_room(bytes) && self.shared.state() == State::On && {
+        let written = open && {
             self.paused_until = None;
             self.disk.write(&entries).map_err(|failure| self.failed(failure)).is_ok()
         };
@@ -135,6 +138,25 @@ impl Writer {
         for ((key, _), epoch) in entries.iter().zip(epochs) {
             self.shared.written(key, epoch);
         }
+    }
+
+    /// What is to be written of these keys, as far as it fits into so many bytes.
+    fn gather(&self, keys: &[EntryKey], limit: u64) -> Batch {
+        let mut batch = Batch::default();
+        let mut seen = HashSet::new();
+        for key in keys {
+            if let Some((epoch, entry)) = self.shared.to_write(key).filter(|_| seen.insert(*key)) {
+                let bytes = record::HEADER_BYTES as u64 + entry.bytes.len() as u64;
+                if batch.bytes + bytes > limit {
+                    break;
+                }
+                batch.bytes += bytes;
+                batch.epochs.push(epoch);
+                batch.entries.push((*key, entry));
+            }
+            batch.taken += 1;
+        }
+        batch
     }
 
     /// Evicts until so many bytes fit, with the strikes that come meanwhile. False if that failed.
@@ -266,5 +288,5 @@ impl Drop for Writer {
 /// How long the index may stay unwritable before the tier is given up.
 const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
 const RETRY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
-const STEP_BYTES: u64 = 1 << 20;
-const RECORD_OVERHEAD: u64 = super::record::HEADER_BYTES as u64;
+/// Bytes that one step writes: one entry of the greatest length, or many short ones.
+const STEP_BYTES: u64 = (record::HEADER_BYTES + MAX_ENTRY_BYTES) as u64;
