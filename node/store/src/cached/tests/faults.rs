@@ -191,3 +191,41 @@ async fn what_a_damaged_header_hides_leaves_the_index_all_the_same() {
     let held = || cached.figures().disk_bytes / 1036;
     until("the index names nothing that is gone", || cached.figures().disk_entries <= held()).await;
 }
+
+#[tokio::test]
+async fn a_torn_tail_costs_its_own_entries_only() {
+    let torn: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes.truncate(bytes.len() - 1),
+        |bytes| bytes.truncate(bytes.len() - 1000),
+        |bytes| bytes.truncate(bytes.len() - 1036),
+        |bytes| {
+            let len = bytes.len();
+            bytes[len - 500..].fill(0);
+        },
+    ];
+    for (at, tear) in torn.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let cached = open(dir.path(), &disk_only());
+        for n in 0..20 {
+            cached.put(key(n), entry(n, 1, 1000));
+        }
+        cached.close().await;
+        let last = segments(dir.path()).pop().unwrap();
+        let mut bytes = std::fs::read(&last).unwrap();
+        tear(&mut bytes);
+        std::fs::write(&last, bytes).unwrap();
+
+        let cached = open(dir.path(), &disk_only());
+        let mut lost = 0;
+        for n in 0..20 {
+            match cached.get(&key(n)).await.unwrap() {
+                Some(found) => assert_eq!(found, entry(n, 1, 1000)),
+                None => lost += 1,
+            }
+        }
+        assert_eq!((lost, cached.figures().damaged), (1, 1), "tear {at}");
+        cached.put(key(30), entry(30, 1, 1000));
+        settle(&cached).await;
+        assert_eq!(cached.get(&key(30)).await.unwrap(), Some(entry(30, 1, 1000)));
+    }
+}
