@@ -16,6 +16,8 @@ use ncore_store::cached::{Cached, CachedSettings, Entry, EntryKey};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::runtime::Runtime;
 
+use crate::process::cpu_seconds;
+
 /// Fill the store of cached entries, and measure it.
 #[derive(Args)]
 pub(crate) struct CachedEntries {
@@ -69,7 +71,7 @@ impl CachedEntries {
         println!("{} entries of {} bytes, {} tasks, memory tier of {} bytes", self.entries, self.size, self.tasks, self.memory);
         let before = resident()?;
         let cached = Cached::open(dir.path(), settings.clone())?;
-        self.fill(&cached);
+        self.fill(&cached)?;
         self.say_memory("filled", before)?;
         runtime.block_on(cached.close());
         drop(cached);
@@ -90,8 +92,8 @@ impl CachedEntries {
     }
 
     /// As fast as the queue to the disk takes them, so that none is dropped.
-    fn fill(&self, cached: &Cached) {
-        let began = Instant::now();
+    fn fill(&self, cached: &Cached) -> Result<()> {
+        let (began, cpu) = (Instant::now(), cpu()?);
         let room = CachedSettings::default().queue_bytes / 2;
         for n in 0..self.entries {
             while cached.figures().queued_bytes > room {
@@ -102,12 +104,11 @@ impl CachedEntries {
         while cached.figures().queued_bytes > 0 {
             std::thread::sleep(Duration::from_micros(100));
         }
-        let elapsed = began.elapsed();
-        println!("{:.0} puts/s to the disk", self.entries as f64 / elapsed.as_secs_f64());
+        say_rate("puts to the disk", self.entries, began, cpu)
     }
 
     fn look_up(&self, runtime: &Runtime, cached: &Cached, what: &str, range: std::ops::Range<u64>, found: Found) -> Result<()> {
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), cpu()?);
         let each = self.lookups / self.tasks;
         let tasks: Vec<_> = (0..self.tasks)
             .map(|task| {
@@ -133,8 +134,7 @@ impl CachedEntries {
         }
         let expected = if found == Found::All { each * self.tasks } else { 0 };
         ensure!(hits == expected, "{hits} of {expected} were found");
-        println!("{:.0} lookups/s {what}", (each * self.tasks) as f64 / began.elapsed().as_secs_f64());
-        Ok(())
+        say_rate(&format!("lookups {what}"), each * self.tasks, began, cpu)
     }
 
     fn entry(&self, n: u64) -> Entry {
@@ -148,6 +148,18 @@ impl CachedEntries {
         println!("{when}: {:.1} MB resident, {:.0} bytes an entry", now as f64 / 1e6, now as f64 / self.entries as f64);
         Ok(())
     }
+}
+
+/// With the processor time of each, which says more where the machine does other things as well.
+fn say_rate(what: &str, count: u64, began: Instant, before: f64) -> Result<()> {
+    let each = (cpu()? - before) * 1e6 / count as f64;
+    println!("{:.0} {what} a second, {each:.1} us of processor time each", count as f64 / began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Processor time of this process in seconds.
+fn cpu() -> Result<f64> {
+    cpu_seconds(&[std::process::id()])
 }
 
 fn key(n: u64) -> EntryKey {

@@ -21,6 +21,10 @@ mod writes;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+/// The allocator of `ncore`, for what is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measure beside other programs
 #[derive(Parser)]
 #[command(name = "cluster-bench", max_term_width = 100)]

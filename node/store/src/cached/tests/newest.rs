@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 
 const KEYS: u64 = 24;
-const ROUNDS: u64 = 1_500;
+const ROUNDS: u64 = 600;
 
 /// Of each key the newest version that a put or remove has returned for.
 type Published = Arc<Vec<AtomicU64>>;
@@ -28,7 +28,7 @@ async fn nobody_sees_what_was_replaced_or_removed_before_they_asked() {
         found += reader.await.unwrap();
     }
     let figures = cached.figures();
-    assert!(found > 1_000 && figures.hits_disk > 100, "{found} found: {figures:?}");
+    assert!(found > 300 && figures.hits_disk > 30, "{found} found: {figures:?}");
     assert_eq!((figures.damaged, figures.read_errors), (0, 0));
 }
 
