@@ -51,7 +51,7 @@ async fn child() {
     loop {
         version += 1;
         let n = version * 7 % KEYS;
-        let removed = version % 11 == 0;
+        let removed = version.is_multiple_of(11);
         if removed {
             cached.remove(&key(n)).await.unwrap();
         } else {
