@@ -21,7 +21,8 @@ fn websocket() -> Request<()> {
 #[tokio::test]
 async fn a_connection_is_handed_over_both_ways() {
     let origin = RawOrigin::start(|_, mut stream, heads| async move {
-        heads.lock().extend(read_head(&mut stream).await);
+        let head = read_head(&mut stream).await;
+        heads.lock().extend(head);
         // The first bytes of the other protocol come with the head.
         let answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nconnection: upgrade, x-own\r\n\
             sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nx-own: 1\r\n\r\nhello";

@@ -22,24 +22,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 /// Longer than anything takes that is meant to happen, on a machine that is busy.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// How long what is meant to time out is given.
-pub const SHORT: Duration = Duration::from_millis(300);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
 /// An origin that speaks by a script.
-pub struct RawOrigin {
+pub(crate) struct RawOrigin {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
     /// The heads of the requests that it read by [`read_head`], if its script notes them.
-    pub heads: Arc<Mutex<Vec<String>>>,
+    pub(crate) heads: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
 }
 
 impl RawOrigin {
     /// An origin that does this with each connection, counted from 0.
-    pub async fn start<F, S>(script: F) -> Self
+    pub(crate) async fn start<F, S>(script: F) -> Self
     where
         F: Fn(usize, TcpStream, Arc<Mutex<Vec<String>>>) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
@@ -58,7 +58,7 @@ impl RawOrigin {
     }
 
     /// An origin that answers each request with these bytes, and keeps the connection.
-    pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer: Arc<[u8]> = answer.into().into();
         Self::start(move |_, mut stream, heads| {
             let answer = Arc::clone(&answer);
@@ -75,7 +75,7 @@ impl RawOrigin {
     }
 
     /// An origin that answers the first request of each connection with these bytes, then stands still and keeps it open.
-    pub async fn stalling_after(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn stalling_after(answer: impl Into<Vec<u8>>) -> Self {
         let answer: Arc<[u8]> = answer.into().into();
         Self::start(move |_, mut stream, _| {
             let answer = Arc::clone(&answer);
@@ -89,7 +89,7 @@ impl RawOrigin {
     }
 
     /// An origin that answers the first request of each connection with these bytes, and ends the connection.
-    pub async fn closing_after(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn closing_after(answer: impl Into<Vec<u8>>) -> Self {
         let answer: Arc<[u8]> = answer.into().into();
         Self::start(move |_, mut stream, _| {
             let answer = Arc::clone(&answer);
@@ -103,12 +103,12 @@ impl RawOrigin {
     }
 
     /// How many connections came so far.
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
     /// Its URL.
-    pub fn url(&self) -> OriginUrl {
+    pub(crate) fn url(&self) -> OriginUrl {
         format!("http://{}", self.address).parse().expect("a URL")
     }
 }
@@ -120,7 +120,7 @@ impl Drop for RawOrigin {
 }
 
 /// The head of the next request, or nothing if the connection ends before.
-pub async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
+pub(crate) async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -129,24 +129,24 @@ pub async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
 }
 
 /// Reads until the other side ends the connection.
-pub async fn read_to_end<S: AsyncRead + Unpin>(stream: &mut S) {
+pub(crate) async fn read_to_end<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut sink = Vec::new();
     let _ = stream.read_to_end(&mut sink).await;
 }
 
 /// Ends a connection with a reset rather than an orderly end.
-pub fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     stream.set_zero_linger().expect("the option");
     drop(stream);
 }
 
 /// Names and their addresses, as a test has them.
 #[derive(Default)]
-pub struct Names(pub Mutex<HashMap<String, Vec<IpAddr>>>);
+pub(crate) struct Names(pub(crate) Mutex<HashMap<String, Vec<IpAddr>>>);
 
 impl Names {
     /// From now on a name has these addresses.
-    pub fn set(&self, name: &str, addresses: &[&str]) {
+    pub(crate) fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
         self.0.lock().insert(name.to_owned(), addresses);
     }
@@ -160,7 +160,7 @@ impl Resolve for Names {
 }
 
 /// Settings of this machine: nothing but loopback may be dialled beside the internet, and no authority is trusted.
-pub fn settings(names: &Arc<Names>) -> OriginsSettings {
+pub(crate) fn settings(names: &Arc<Names>) -> OriginsSettings {
     OriginsSettings {
         connections: 64,
         addresses: AddressPolicy::allowing(["127.0.0.1/32".parse().expect("a network")]),
@@ -170,29 +170,29 @@ pub fn settings(names: &Arc<Names>) -> OriginsSettings {
 }
 
 /// Origins with no names.
-pub fn origins() -> Origins {
+pub(crate) fn origins() -> Origins {
     Origins::new(settings(&Arc::default()))
 }
 
 /// Settings of a set in which nothing times out by itself.
-pub fn patient(url: OriginUrl) -> SetSettings {
+pub(crate) fn patient(url: OriginUrl) -> SetSettings {
     let mut settings = SetSettings::of(url);
     settings.timeouts = Timeouts { connect: LONG, tls: LONG, head: LONG, idle: LONG, queue: LONG, keep: LONG };
     settings
 }
 
 /// A request for a path.
-pub fn get(path: &str) -> Request<RequestBody> {
+pub(crate) fn get(path: &str) -> Request<RequestBody> {
     Request::builder().uri(path).body(RequestBody::empty()).expect("a request")
 }
 
 /// The whole body of a response.
-pub async fn whole(response: Response<OriginBody>) -> Result<Bytes, OriginError> {
+pub(crate) async fn whole(response: Response<OriginBody>) -> Result<Bytes, OriginError> {
     response.into_body().collect().await.map(http_body_util::Collected::to_bytes)
 }
 
 /// Waits until something is so.
-pub async fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let waited = tokio::time::timeout(LONG, async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
