@@ -1,13 +1,12 @@
 //! Health checks: a request that is made again and again for as long as anybody has the origin in a set.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::error::Fault;
 use crate::exchange::{Answer, exchange};
 use crate::link::Driver;
 use crate::origin::{Origin, Ticket};
@@ -34,22 +33,28 @@ impl Watched {
 
 async fn run(origin: Arc<Origin>, check: ActiveCheck) {
     loop {
-        let passed = timeout(check.timeout, passes(&origin, &check.path)).await.unwrap_or(false);
-        origin.checked(passed);
+        if let Some(passed) = timeout(check.timeout, passes(&origin, &check)).await.unwrap_or(Some(false)) {
+            origin.checked(passed);
+        }
         // Not all nodes at the same moment.
         let more = check.interval.mul_f64(rand::random_range(0.0..0.1));
-        sleep(check.interval + more.max(Duration::from_millis(1))).await;
+        sleep(check.interval + more).await;
     }
 }
 
-async fn passes(origin: &Arc<Origin>, path: &str) -> bool {
-    let request = Request::builder().uri(path).header(header::USER_AGENT, "ncore-health-check").body(RequestBody::from(Bytes::new()));
-    let Ok(Ok(mut outgoing)) = request.map(|request| Outgoing::new(request, Purpose::Exchange)) else { return false };
-    match exchange(origin, &mut outgoing, Wanted::Any, Ticket::silent(origin)).await {
+/// Whether an origin answers as it should. Nothing, if this node has no turn or no connection for the question: that is no fault of the
+/// origin, and comes out before the question times out.
+async fn passes(origin: &Arc<Origin>, check: &ActiveCheck) -> Option<bool> {
+    let request = Request::builder().uri(&check.path).header(header::USER_AGENT, "ncore-health-check").body(RequestBody::empty()).ok()?;
+    let mut outgoing = Outgoing::new(request, Purpose::Exchange).ok()?;
+    let until = Instant::now() + check.timeout / 2;
+    match exchange(origin, &mut outgoing, Wanted::Any, Ticket::silent(origin), until).await {
         Ok(Answer::Response(response)) => {
             let well = matches!(response.status().as_u16(), 200..=399);
-            well && Limited::new(response.into_body(), LONGEST_BODY).collect().await.is_ok()
+            Some(well && Limited::new(response.into_body(), LONGEST_BODY).collect().await.is_ok())
         }
-        Ok(Answer::Switched(_)) | Err(_) => false,
+        Ok(Answer::Switched(_)) => Some(false),
+        Err(error) if error.fault() == Fault::Here => None,
+        Err(_) => Some(false),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) fn head_error(error: &hyper::Error, circumstances: Circumstances) -> 
                 | Reason::HTTP_1_1_REQUIRED
                 | Reason::ENHANCE_YOUR_CALM,
             ) => return ErrorKind::Malformed,
+            // The origin ended this one request, rather than the connection: it has seen it.
+            _ if h2.is_reset() => return ErrorKind::Reset,
             _ => {}
         }
     }

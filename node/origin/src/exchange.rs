@@ -44,19 +44,21 @@ pub struct Answered {
     pub retries: u32,
 }
 
-/// Sends a request to an origin. What becomes of it is known to the origin's health afterwards, and counted.
+/// Sends a request to an origin, waiting for a turn and a connection until then. What becomes of it is known to the origin's health
+/// afterwards, and counted.
 pub(crate) async fn exchange(
     origin: &Arc<Origin>,
     outgoing: &mut Outgoing,
     wanted: Wanted,
     mut ticket: Ticket,
+    until: Instant,
 ) -> Result<Answer, OriginError> {
     let fail = |mut ticket: Ticket, error: OriginError| {
         ticket.failed(error.kind());
         origin.figures().count_error(error.kind());
         Err(error.at(origin.name()))
     };
-    let (response, held, turn, reused) = match attempt(origin, outgoing, wanted).await {
+    let (response, held, turn, reused) = match attempt(origin, outgoing, wanted, until).await {
         Ok(answer) => answer,
         Err(error) => return fail(ticket, error),
     };
@@ -81,8 +83,8 @@ async fn attempt(
     origin: &Arc<Origin>,
     outgoing: &mut Outgoing,
     wanted: Wanted,
+    until: Instant,
 ) -> Result<(Response<Incoming>, Held, Turn, bool), OriginError> {
-    let until = Instant::now() + origin.timeouts().queue;
     let turn = origin.gate().enter(until).await?;
     let mut held = origin.pool().take(wanted, until).await?;
     let (response, reused) = match &mut held {

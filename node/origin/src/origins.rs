@@ -9,7 +9,7 @@ use http::header::UPGRADE;
 use http::{Request, Response};
 use parking_lot::Mutex;
 use rustls::RootCertStore;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::address::AddressPolicy;
 use crate::body::OriginBody;
@@ -19,7 +19,7 @@ use crate::exchange::{Answer, Answered, exchange};
 use crate::figures::{Figures, add};
 use crate::link::Driver;
 use crate::node::Node;
-use crate::origin::{Origin, OriginKey};
+use crate::origin::{Origin, OriginKey, Ticket};
 use crate::pool::Wanted;
 use crate::request::{Outgoing, Purpose, RequestBody};
 use crate::resolve::{Resolve, SystemResolver};
@@ -181,14 +181,15 @@ impl Origins {
         let mut retries = 0;
         loop {
             let Some(((origin, ticket), wanted_now)) = next else { return Err(OriginError::new(ErrorKind::Unreachable)) };
-            let error = match exchange(&origin, &mut outgoing, wanted_now, ticket).await {
+            let until = Instant::now() + origin.timeouts().queue;
+            let error = match exchange(&origin, &mut outgoing, wanted_now, ticket, until).await {
                 Ok(answer) => return Ok(with_retries(answer, retries)),
                 Err(error) => error,
             };
             next = match plan(&error, &outgoing) {
                 Plan::GiveUp => None,
                 Plan::SameOrigin => {
-                    let ticket = crate::origin::Ticket::new(&origin);
+                    let ticket = Ticket::new(&origin);
                     let wanted_new = if wanted == Wanted::Upgrade { wanted } else { Wanted::New };
                     Some(((origin, ticket), wanted_new))
                 }

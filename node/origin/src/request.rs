@@ -238,10 +238,14 @@ impl Outgoing {
         Ok(self.request(uri, Version::HTTP_2, headers))
     }
 
-    fn request(&mut self, uri: Uri, version: Version, headers: HeaderMap) -> (Request<SentBody>, Arc<Progress>) {
+    fn request(&mut self, uri: Uri, version: Version, mut headers: HeaderMap) -> (Request<SentBody>, Arc<Progress>) {
         let body = match std::mem::replace(&mut self.body, BodyState::Begun) {
             BodyState::None => {
                 self.body = BodyState::None;
+                if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+                    // Where a body is looked for, that there is none is said (RFC 9110 §8.6).
+                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                }
                 RequestBody::empty()
             }
             BodyState::Whole(body) => body,

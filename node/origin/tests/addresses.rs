@@ -2,11 +2,13 @@
 
 mod harness;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use harness::{Names, RawOrigin, get, origins, patient, settings, whole};
+use futures_util::future::BoxFuture;
+use harness::{Names, RawOrigin, SHORT, get, origins, patient, settings, whole};
 use http::StatusCode;
-use ncore_origin::{ErrorKind, Fault, OriginUrl, Origins, OriginsSettings};
+use ncore_origin::{ErrorKind, Fault, OriginUrl, Origins, OriginsSettings, Resolve, ResolveError};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
 
@@ -80,4 +82,25 @@ async fn names_without_an_address_are_an_error() {
     assert_eq!(refusal(&origins, "http://nobody.example").await, ErrorKind::Unresolved);
     names.set("empty.example", &[]);
     assert_eq!(refusal(&origins, "http://empty.example").await, ErrorKind::Unresolved);
+}
+
+/// Never answers.
+struct Silent;
+
+impl Resolve for Silent {
+    fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn looking_for_an_address_is_part_of_connecting_and_ends_with_it() {
+    let names = Arc::<Names>::default();
+    let origins = Origins::new(OriginsSettings { resolver: Arc::new(Silent), ..settings(&names) });
+    let mut of_set = patient("http://origin.example".parse().expect("a URL"));
+    of_set.timeouts.connect = SHORT;
+    let set = origins.set(&of_set).expect("a set");
+    let error = origins.send(&set, get("/")).await.expect_err("no address");
+    assert_eq!((error.kind(), error.status()), (ErrorKind::ConnectTimeout, StatusCode::GATEWAY_TIMEOUT));
+    assert_eq!(origins.connections(), 0);
 }

@@ -97,6 +97,20 @@ async fn the_host_is_what_the_set_says() {
 }
 
 #[tokio::test]
+async fn a_request_that_has_no_body_says_so_where_one_is_looked_for() {
+    for (method, length) in [(Method::POST, true), (Method::PUT, true), (Method::GET, false), (Method::HEAD, false)] {
+        let request = Request::builder().method(&method).uri("/").body(RequestBody::empty()).expect("a request");
+        let origin = RawOrigin::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+        let origins = origins();
+        let set = origins.set(&patient(origin.url())).expect("a set");
+        whole(origins.send(&set, request).await.expect("a response")).await.expect("a body");
+        let head = origin.heads.lock()[0].clone();
+        assert_eq!(head.contains("content-length: 0\r\n"), length, "{head}");
+        assert!(!head.contains("transfer-encoding"), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_request_to_an_origin_is_not_sent() {
     let origin = RawOrigin::answering(ANSWER).await;
     let origins = origins();

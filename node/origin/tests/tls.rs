@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use harness::{Names, SHORT, get, patient, settings, whole};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
@@ -118,15 +118,30 @@ impl Drop for TlsOrigin {
 
 type Streamed = StreamBody<futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 
-async fn answer(noted: Arc<Mutex<Vec<Asked>>>, request: Request<Incoming>) -> Result<Response<Streamed>, Infallible> {
+async fn answer(noted: Arc<Mutex<Vec<Asked>>>, request: Request<Incoming>) -> Result<Response<Streamed>, std::io::Error> {
     let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
     noted.lock().push(Asked { version: head.version, authority: head.uri.authority().map(ToString::to_string), headers: head.headers });
+    if path == "/reset" {
+        // Over HTTP/2 the end of this stream alone.
+        return Err(std::io::Error::other("not this one"));
+    }
     let sent = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let frames = [Frame::data(Bytes::from("ok")), Frame::data(sent), Frame::trailers(trailers)].map(Ok);
     let body: Streamed = StreamBody::new(Box::pin(futures_util::stream::iter(frames)));
-    Ok(Response::new(body))
+    let mut response = Response::new(body);
+    if path == "/many" {
+        for field in 0..200 {
+            let name = HeaderName::from_bytes(format!("x-{field}").as_bytes()).expect("a name");
+            response.headers_mut().insert(name, HeaderValue::from_static("1"));
+        }
+    }
+    if path == "/large" {
+        response.headers_mut().insert("x-large", HeaderValue::try_from("v".repeat(100_000)).expect("a value"));
+    }
+    Ok(response)
 }
 
 /// Origins that know `origin.example`, and a set for it that trusts an authority.
@@ -262,4 +277,24 @@ async fn a_thousand_requests_to_an_origin_that_does_not_answer_dial_it_once() {
     assert!(all.into_iter().all(|kind| kind.expect("a task") == ErrorKind::TlsTimeout));
     // A machine that is slow may have some of them come after the first dial failed.
     assert!(silent.accepted() < 20, "{}", silent.accepted());
+}
+
+#[tokio::test]
+async fn a_stream_that_the_origin_ends_is_not_asked_for_again_and_heads_are_bounded_over_http2_as_well() {
+    let authority = Authority::new();
+    let origin = TlsOrigin::start(authority.sign("origin.example", (-1, 1)), &["h2"]).await;
+    let (origins, of_set) = trusting(&authority, origin.address.port());
+    let set = origins.set(&of_set).expect("a set");
+    for _ in 0..3 {
+        whole(origins.send(&set, get("/")).await.expect("a response")).await.expect("a body");
+    }
+    let before = origin.asked.lock().len();
+    let error = origins.send(&set, get("/reset")).await.expect_err("no response");
+    assert_eq!(error.kind(), ErrorKind::Reset, "{error:?}");
+    assert_eq!(origin.asked.lock().len(), before + 1);
+    let error = origins.send(&set, get("/many")).await.expect_err("too many fields");
+    assert_eq!(error.kind(), ErrorKind::HeadTooLarge, "{error:?}");
+    let error = origins.send(&set, get("/large")).await.expect_err("too long a head");
+    assert_eq!(error.status(), StatusCode::BAD_GATEWAY, "{error:?}");
+    whole(origins.send(&set, get("/")).await.expect("a response")).await.expect("a body");
 }

@@ -1,6 +1,8 @@
 //! The table of special addresses, by the registries of IANA, at their edges.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::{AddressClass, AddressPolicy};
 
@@ -142,5 +144,28 @@ fn the_operator_allows_networks_and_nothing_beside_them() {
     }
     for text in ["10.2.0.1", "::ffff:10.2.0.1", "127.0.0.1", "fd00:2::5", "169.254.169.254", "64:ff9b::10.1.2.3"] {
         assert!(policy.check(address(text)).is_err(), "{text} was let through");
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_ipv4_address_is_judged_alike_in_every_form(bits in any::<u32>()) {
+        let policy = AddressPolicy::default();
+        let plain = Ipv4Addr::from_bits(bits);
+        let class = |address: IpAddr| policy.check(address).map_err(|refused| refused.class);
+        let mapped = IpAddr::V6(plain.to_ipv6_mapped());
+        let [a, b, c, d] = plain.octets();
+        let nat64 = address(&format!("64:ff9b::{a}.{b}.{c}.{d}"));
+        prop_assert_eq!(class(plain.into()), class(mapped));
+        prop_assert_eq!(class(plain.into()), class(nat64));
+        prop_assert!(class(IpAddr::V6(plain.to_ipv6_compatible())).is_err());
+    }
+
+    #[test]
+    fn nothing_outside_global_unicast_is_dialled_that_carries_no_ipv4_address(bits in any::<u128>()) {
+        let address = Ipv6Addr::from_bits(bits);
+        let carries = matches!(address.segments(), [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..]);
+        let outside = bits >> 125 != 1;
+        prop_assert!(carries || !outside || AddressPolicy::default().check(address.into()).is_err());
     }
 }
