@@ -72,4 +72,4 @@ pub use settings::{
 pub use tls::system_authorities;
 pub use tunnel::{Switched, Tunnel, UpgradeAnswer};
 pub use url::{OriginHost, OriginUrl, OriginUrlError, Scheme};
-pub use viewer::{Chain, OnInformational, ViewerInfo};
+pub use viewer::{Chain, OnInformational, TakesInformational, ViewerInfo};

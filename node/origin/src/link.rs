@@ -18,7 +18,7 @@ use crate::wire::{Traffic, Wire};
 pub(crate) const MOST_FIELDS: usize = 128;
 
 /// The longest head of a response, in bytes.
-const LONGEST_HEAD: usize = 64 * 1024;
+const LONGEST_HEAD: u32 = 64 * 1024;
 
 /// What is read ahead of one connection, at most.
 const READ_AHEAD: usize = 256 * 1024;
@@ -106,7 +106,7 @@ pub(crate) async fn speak_http1(wire: Wire, slot: Slot) -> Result<Fresh, OriginE
     let traffic = wire.traffic();
     let (sender, connection) = http1::Builder::new()
         .max_headers(MOST_FIELDS)
-        .max_header_size(LONGEST_HEAD)
+        .max_header_size(LONGEST_HEAD as usize)
         .max_buf_size(READ_AHEAD)
         .handshake(TokioIo::new(wire))
         .await
@@ -122,7 +122,7 @@ pub(crate) async fn speak_http1(wire: Wire, slot: Slot) -> Result<Fresh, OriginE
 pub(crate) async fn speak_http2(wire: Wire, slot: Slot) -> Result<Fresh, OriginError> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_header_list_size(LONGEST_HEAD as u32)
+        .max_header_list_size(LONGEST_HEAD)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .keep_alive_interval(Duration::from_secs(20))
@@ -153,8 +153,7 @@ impl Single {
 
 impl Multi {
     pub(crate) fn is_fit(&self, now: Instant, keep: Duration) -> bool {
-        let idle = self.active.load(Ordering::Acquire) == 0;
-        !self.sender.is_closed() && !(idle && now.duration_since(*self.idle_since.lock()) >= keep)
+        !self.sender.is_closed() && (!self.is_idle() || now.duration_since(*self.idle_since.lock()) < keep)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

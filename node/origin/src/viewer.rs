@@ -35,7 +35,10 @@ pub enum Chain {
 /// What is called for each informational response (1xx other than 101) of an origin that speaks HTTP/1.1, as it comes; without the fields
 /// that are for one connection only. Put into the extensions of a request. It is called from within the connection, so it must not wait.
 #[derive(Clone)]
-pub struct OnInformational(pub Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>);
+pub struct OnInformational(pub Arc<TakesInformational>);
+
+/// What takes an informational response: its status, and its fields.
+pub type TakesInformational = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 impl std::fmt::Debug for OnInformational {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

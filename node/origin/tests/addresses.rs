@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use harness::{Names, RawOrigin, SHORT, get, origins, patient, settings, whole};
 use http::StatusCode;
-use ncore_origin::{ErrorKind, Fault, OriginUrl, Origins, OriginsSettings, Resolve, ResolveError};
+use ncore_origin::{ErrorKind, Fault, OriginUrl, Origins, OriginsSettings, Resolve, ResolveError, SystemResolver};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
 
@@ -103,4 +103,14 @@ async fn looking_for_an_address_is_part_of_connecting_and_ends_with_it() {
     let error = origins.send(&set, get("/")).await.expect_err("no address");
     assert_eq!((error.kind(), error.status()), (ErrorKind::ConnectTimeout, StatusCode::GATEWAY_TIMEOUT));
     assert_eq!(origins.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_resolver_of_the_system_answers() {
+    match SystemResolver::new().resolve("localhost").await {
+        Ok(addresses) => assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{addresses:?}"),
+        // A machine that knows no name server.
+        Err(ResolveError::NoServers) => {}
+        Err(error) => panic!("{error:?}"),
+    }
 }

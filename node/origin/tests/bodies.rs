@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use harness::{RawOrigin, SHORT, get, origins, patient, read_head, reset, until, whole};
+use harness::{RawOrigin, SHORT, get, origins, patient, read_head, reset, tasks, until, whole};
 use http::{Request, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
@@ -14,8 +14,9 @@ use ncore_origin::{ErrorKind, OriginError, RequestBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-/// The error that ends the body of a response, and how many bytes came before; afterwards no connection is left.
+/// The error that ends the body of a response, and how many bytes came before; afterwards neither a connection nor a task is left.
 async fn error_of(origin: &RawOrigin, idle: Option<Duration>) -> (OriginError, usize) {
+    let before = tasks();
     let origins = origins();
     let mut settings = patient(origin.url());
     if let Some(idle) = idle {
@@ -37,6 +38,8 @@ async fn error_of(origin: &RawOrigin, idle: Option<Duration>) -> (OriginError, u
     assert!(body.frame().await.is_none());
     until("no connection is left", || origins.connections() == 0).await;
     assert_eq!(origins.figures().errors(error.kind()), 1);
+    drop((origins, set));
+    until("no task is left", || tasks() <= before).await;
     (error, came)
 }
 

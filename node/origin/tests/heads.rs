@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use harness::{RawOrigin, SHORT, get, origins, patient, read_head, read_to_end, reset, until, whole};
+use harness::{RawOrigin, SHORT, get, origins, patient, read_head, read_to_end, reset, tasks, until, whole};
 use http::{HeaderMap, Method, Request, StatusCode};
 use ncore_origin::{ErrorKind, Fault, OnInformational, OriginError, RequestBody};
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
-/// The error that an origin gives in place of a response; afterwards no connection to it is left.
+/// The error that an origin gives in place of a response; afterwards neither a connection to it nor a task is left.
 async fn error_of(origin: &RawOrigin, head: Option<Duration>) -> OriginError {
+    let before = tasks();
     let origins = origins();
     let mut settings = patient(origin.url());
     if let Some(head) = head {
@@ -26,6 +27,8 @@ async fn error_of(origin: &RawOrigin, head: Option<Duration>) -> OriginError {
     };
     until("no connection is left", || origins.connections() == 0).await;
     assert_eq!(origins.figures().errors(error.kind()), 1);
+    drop((origins, set));
+    until("no task is left", || tasks() <= before).await;
     error
 }
 

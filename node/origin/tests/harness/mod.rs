@@ -200,3 +200,8 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     });
     assert!(waited.await.is_ok(), "it never came about that {what}");
 }
+
+/// How many tasks there are.
+pub(crate) fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
