@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ncore_control::ControlPlane;
 use ncore_freshness::Fences;
+use ncore_origin::Origins;
 use ncore_replica::Observer;
 use ncore_store::BlobStore;
 use ncore_telemetry::Usage;
@@ -48,6 +49,8 @@ pub struct Agent {
     pub repair_queue: RepairQueue,
     /// What clients use, as it is counted here.
     pub usage: Arc<Usage>,
+    /// The way to the origins of zones.
+    pub origins: Origins,
     /// Where it is kept until it is reported.
     pub data_dir: PathBuf,
 }
@@ -68,7 +71,7 @@ impl Agent {
     /// Starts the tasks on the present runtime.
     #[must_use]
     pub fn start(self, settings: AgentSettings) -> AgentHandle {
-        let Self { control, fences, store, transfer, repairs, repair_queue, usage, data_dir } = self;
+        let Self { control, fences, store, transfer, repairs, repair_queue, usage, origins, data_dir } = self;
         let metrics = Arc::new(AgentMetrics::default());
         let replica = Arc::clone(control.replica());
         let mut tasks = Supervisor::new();
@@ -84,10 +87,10 @@ impl Agent {
         };
         replica.observe(Arc::new(watcher));
         // Observed first and read then: what changes meanwhile is published after what was read before it.
-        let publisher = Arc::new(ZonePublisher::new(Arc::clone(&replica)));
+        let publisher = Arc::new(ZonePublisher::new(Arc::clone(&replica), origins));
         replica.observe(Arc::clone(&publisher) as Arc<dyn Observer>);
         publisher.publish_all();
-        let zones = Arc::new(ZoneView::new(Arc::clone(&control), &publisher));
+        let zones = Arc::new(ZoneView::new(Arc::clone(&control), Arc::clone(&fences), &publisher));
         let purger = Purger::new(Arc::clone(&replica), Arc::clone(&entries), store.clone(), bell, Arc::clone(&metrics));
         tasks.spawn("purger", |stop| purger.run(stop));
 

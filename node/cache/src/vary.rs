@@ -65,6 +65,17 @@ impl VariantKey {
     pub fn fields(&self) -> impl Iterator<Item = &HeaderName> {
         self.0.iter().map(|(field, _)| field)
     }
+
+    /// The fields with what was in them, in their normal form: what has to be kept for [`from_parts`](Self::from_parts).
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = (&HeaderName, Option<&[u8]>)> {
+        self.0.iter().map(|(field, value)| (field, value.as_deref()))
+    }
+
+    /// What [`parts`](Self::parts) gave.
+    #[must_use]
+    pub fn from_parts(parts: Vec<(HeaderName, Option<Vec<u8>>)>) -> Self {
+        Self(parts)
+    }
 }
 
 /// A field of a request in its normal form; `None` if it is not there, which is another thing than empty.

@@ -18,7 +18,7 @@ pub(crate) enum BadHead {
     Switch,
     #[error("it says twice where its body ends")]
     Framing,
-    #[error("its transfer coding is not chunked")]
+    #[error("its transfer coding is one that cannot be taken off")]
     Coding,
     #[error("its length is no number")]
     Length,
@@ -43,11 +43,22 @@ pub(crate) fn check_no_switch(status: StatusCode) -> Result<(), OriginError> {
     if status == StatusCode::SWITCHING_PROTOCOLS { Err(OriginError::because(ErrorKind::Malformed, BadHead::Switch)) } else { Ok(()) }
 }
 
+/// Whether a body in this transfer coding is the content as soon as its framing is off. It is chunked, or the word means nothing: then the
+/// body ends with the connection (RFC 9112 §6.3). A compressed one would be handed on as what it is not.
+fn may_pass(coding: &HeaderValue) -> bool {
+    let coding = coding.as_bytes().trim_ascii();
+    let is_one = !coding.is_empty() && !coding.contains(&b',') && !coding.contains(&b';');
+    is_one && !COMPRESSED.iter().any(|known| coding.eq_ignore_ascii_case(known))
+}
+
+/// The transfer codings there are beside chunked (RFC 9112 §7).
+const COMPRESSED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"compress", b"x-compress", b"deflate"];
+
 /// Two lengths, or a length and a coding, are how responses are split (RFC 9112 §6.1, §6.3): whoever is behind might read it otherwise.
 fn check_framing(headers: &mut HeaderMap) -> Result<(), BadHead> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        if codings.next().is_some() || !may_pass(coding) {
             return Err(BadHead::Coding);
         }
         if headers.contains_key(CONTENT_LENGTH) {
@@ -93,6 +104,7 @@ mod tests {
         assert_eq!(framing(&[("content-length", "5")]), Ok(vec!["5".to_owned()]));
         assert_eq!(framing(&[("content-length", "5, 5"), ("content-length", "05")]), Ok(vec!["5".to_owned()]));
         assert_eq!(framing(&[("transfer-encoding", "Chunked")]), Ok(vec![]));
+        assert_eq!(framing(&[("transfer-encoding", "identity")]), Ok(vec![]), "up to the end of the connection");
         for (fields, bad) in [
             (&[("content-length", "5"), ("content-length", "6")][..], BadHead::Framing),
             (&[("content-length", "5,6")], BadHead::Framing),
@@ -103,7 +115,9 @@ mod tests {
             (&[("content-length", "5,")], BadHead::Length),
             (&[("content-length", "99999999999999999999")], BadHead::Length),
             (&[("transfer-encoding", "gzip, chunked")], BadHead::Coding),
-            (&[("transfer-encoding", "identity")], BadHead::Coding),
+            (&[("transfer-encoding", "gzip")], BadHead::Coding),
+            (&[("transfer-encoding", "")], BadHead::Coding),
+            (&[("content-length", "5"), ("transfer-encoding", "identity")], BadHead::Framing),
             (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], BadHead::Coding),
         ] {
             assert_eq!(framing(fields), Err(bad), "{fields:?}");

@@ -112,7 +112,7 @@ async fn what_is_no_http_is_malformed() {
         "HTTP/1.1 200 OK\r\ncontent-length: five\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: deflate\r\n\r\nhello",
         "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 304 Not Modified\r\ncontent-length: -1\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",

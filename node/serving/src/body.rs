@@ -37,7 +37,8 @@ pub(crate) struct ResponseBody {
 /// Where the bytes of an asset are counted: for the node, and for the client that has the asset.
 pub(crate) struct BodyMeter {
     pub(crate) metrics: Arc<ServingMetrics>,
-    pub(crate) client: Tally,
+    /// `None` for what is no client's.
+    pub(crate) client: Option<Tally>,
 }
 
 enum Source {
@@ -46,6 +47,13 @@ enum Source {
     Once(Bytes),
     Slices(Box<SliceBody>),
     Api(ApiBody),
+    /// Of a zone, as it comes.
+    Zone {
+        body: ApiBody,
+        /// Bytes that are left of it, if its length is known.
+        left: Option<u64>,
+        ended: bool,
+    },
 }
 
 /// Why a body broke off. The connection, or on HTTP/2 the stream, is cut, so that the client knows.
@@ -57,6 +65,9 @@ pub(crate) enum BodyError {
     /// The body of the API broke off.
     #[error("the body of the answer broke off")]
     Api(#[source] BoxError),
+    /// The content of a zone cannot be had to its end.
+    #[error("the content cannot be had to its end")]
+    Zone(#[source] BoxError),
 }
 
 impl ResponseBody {
@@ -82,6 +93,24 @@ impl ResponseBody {
 
     pub(crate) fn api(body: ApiBody) -> Self {
         Self::of(Source::Api(body), None)
+    }
+
+    /// Content of a zone, all of it here.
+    pub(crate) fn here(bytes: Bytes) -> Self {
+        Self::of(Source::Once(bytes), None)
+    }
+
+    /// Content of a zone, as it comes.
+    pub(crate) fn streamed(body: ApiBody) -> Self {
+        Self::of(Source::Zone { body, left: None, ended: false }, None)
+    }
+
+    /// Counts its bytes, of which there are `length` if that is known.
+    pub(crate) fn meter(&mut self, metrics: Arc<ServingMetrics>, length: Option<u64>) {
+        self.meter = Some(BodyMeter { metrics, client: None });
+        if let Source::Zone { left, .. } = &mut self.source {
+            *left = length;
+        }
     }
 
     fn of(source: Source, meter: Option<BodyMeter>) -> Self {
@@ -112,6 +141,18 @@ impl ResponseBody {
                 slices.poll_bytes(cx, bytes_max).map(|polled| polled.map(|bytes| bytes.map(Frame::data).map_err(BodyError::Slice)))
             }
             Source::Api(body) => Pin::new(body).poll_frame(cx).map(|polled| polled.map(|frame| frame.map_err(BodyError::Api))),
+            Source::Zone { body, left, ended } => {
+                let polled = Pin::new(body).poll_frame(cx);
+                match &polled {
+                    Poll::Ready(None) => *ended = true,
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                        *left = left.map(|left| left.saturating_sub(bytes));
+                    }
+                    _ => {}
+                }
+                polled.map(|polled| polled.map(|frame| frame.map_err(BodyError::Zone)))
+            }
         }
     }
 
@@ -124,7 +165,9 @@ impl ResponseBody {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 add(&metrics.bytes_out, bytes);
-                client.sent(bytes);
+                if let Some(client) = client {
+                    client.sent(bytes);
+                }
             }
             Some(Err(error)) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "response broken off");
@@ -157,6 +200,7 @@ impl Body for ResponseBody {
             Source::Once(bytes) => bytes.is_empty(),
             Source::Slices(slices) => slices.remaining() == 0,
             Source::Api(body) => body.is_end_stream(),
+            Source::Zone { body, left, ended } => *ended || *left == Some(0) || body.is_end_stream(),
         }
     }
 
@@ -165,7 +209,7 @@ impl Body for ResponseBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Once(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Slices(slices) => SizeHint::with_exact(slices.remaining()),
-            Source::Api(body) => body.size_hint(),
+            Source::Api(body) | Source::Zone { body, .. } => body.size_hint(),
         }
     }
 }

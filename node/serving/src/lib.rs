@@ -4,11 +4,12 @@
 //!  listener ──► router ──┬─ assets ──► serve ──┬─► Catalog    (which asset is it?)
 //!  (TLS, h1, h2,         │  (see place)        ├─► Admission  (may they have it? where it is not for everybody)
 //!   limits, drain)       │                     └─► Slices     (its verified bytes)
+//!                        ├─ zones ───► ZoneServer   (its cache, or its origins: see zones)
 //!                        └─ the rest ──► ApiService
 //! ```
 //!
 //! # What is not here
-//! The control plane, and storage. What this crate has to know of an asset comes through [`Catalog`], [`Admission`] and
+//! The control plane, and the storage of assets. What this crate has to know of an asset comes through [`Catalog`], [`Admission`] and
 //! [`Slices`], traits of its own, and everything that is not an asset goes out through [`ApiService`]. So nothing here can wait for
 //! the cluster, and an asset in memory is served without leaving the task of its connection.
 //!

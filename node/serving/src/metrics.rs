@@ -9,6 +9,8 @@ use std::{
 use http::{Method, StatusCode};
 use ncore_telemetry::Latency;
 
+use crate::zones::CacheUsed;
+
 /// How a request ended, as far as its head goes. The names are the same in metrics, logs and problem documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(usize)]
@@ -71,13 +73,25 @@ pub enum Outcome {
     Internal,
     /// 500: a handler panicked.
     Panicked,
+    /// Answered for a zone, whatever the status.
+    Zone,
+    /// 508: a request for a zone that has been through it before.
+    LoopDetected,
+    /// 504: a request for a zone that wants nothing but what is stored, and nothing is.
+    NotStored,
+    /// 502: the origin of a zone cannot be reached, or its answer cannot be understood.
+    OriginFailed,
+    /// 504: the origin of a zone did not answer in time.
+    OriginLate,
+    /// 503: the origin of a zone is asked as much as it may be.
+    OriginBusy,
     /// Answered by the [`ApiService`](crate::ApiService), whatever the status.
     Api,
 }
 
 impl Outcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::Whole,
         Self::Range,
         Self::Ranges,
@@ -107,6 +121,12 @@ impl Outcome {
         Self::BandwidthSpent,
         Self::Internal,
         Self::Panicked,
+        Self::Zone,
+        Self::LoopDetected,
+        Self::NotStored,
+        Self::OriginFailed,
+        Self::OriginLate,
+        Self::OriginBusy,
         Self::Api,
     ];
 
@@ -143,6 +163,12 @@ impl Outcome {
             Self::BandwidthSpent => "bandwidth_quota_exceeded",
             Self::Internal => "internal",
             Self::Panicked => "panicked",
+            Self::Zone => "zone",
+            Self::LoopDetected => "loop_detected",
+            Self::NotStored => "not_stored",
+            Self::OriginFailed => "origin_failed",
+            Self::OriginLate => "origin_late",
+            Self::OriginBusy => "origin_busy",
             Self::Api => "api",
         }
     }
@@ -151,8 +177,9 @@ impl Outcome {
 /// The counters. All but `connections_active` only grow.
 #[derive(Debug, Default)]
 pub struct ServingMetrics {
-    requests: [AtomicU64; Outcome::ALL.len()],
+    requests: Counters<{ Outcome::ALL.len() }>,
     statuses: [AtomicU64; 5],
+    zones: [AtomicU64; CacheUsed::ALL.len()],
     /// How long it took to the head of a response. Of GET and HEAD alone: the others wait for what the client sends.
     pub latency: Latency,
     /// Asset responses whose first byte was on this node: `X-Cache: HIT`.
@@ -187,17 +214,38 @@ pub struct ServingMetrics {
     pub accept_errors: AtomicU64,
 }
 
+/// Counters that begin at nothing, however many there are.
+#[derive(Debug)]
+struct Counters<const N: usize>([AtomicU64; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; N])
+    }
+}
+
 impl ServingMetrics {
     /// How many requests had `outcome`.
     #[must_use]
     pub fn requests(&self, outcome: Outcome) -> u64 {
-        self.requests[outcome as usize].load(Ordering::Relaxed)
+        self.requests.0[outcome as usize].load(Ordering::Relaxed)
     }
 
     /// Responses by the hundreds of their status, from 1xx to 5xx.
     #[must_use]
     pub fn statuses(&self) -> [u64; 5] {
         std::array::from_fn(|at| self.statuses[at].load(Ordering::Relaxed))
+    }
+
+    /// How many requests for zones the cache did this for.
+    #[must_use]
+    pub fn zones(&self, used: CacheUsed) -> u64 {
+        self.zones[used as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a request for a zone.
+    pub(crate) fn used(&self, used: CacheUsed) {
+        add(&self.zones[used as usize], 1);
     }
 
     /// Counts a response by its status, and how long its head took.
@@ -210,7 +258,7 @@ impl ServingMetrics {
     }
 
     pub(crate) fn record(&self, outcome: Outcome) {
-        add(&self.requests[outcome as usize], 1);
+        add(&self.requests.0[outcome as usize], 1);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     request_body::RequestBody,
     request_id::{RequestId, X_REQUEST_ID},
     serve::{AssetRequest, AssetServer, Readers},
+    zones::{Zone, ZoneServer},
 };
 
 /// A request as it comes to an [`ApiService`]. Its [`RequestId`] is in its extensions.
@@ -49,6 +50,7 @@ pub struct PeerInfo {
 pub struct Router {
     assets: AssetServer,
     api: Arc<dyn ApiService>,
+    zones: Option<ZoneServer>,
     log: Option<Arc<AccessLog>>,
 }
 
@@ -56,7 +58,13 @@ impl Router {
     /// A router over both planes. It counts where `assets` does.
     #[must_use]
     pub fn new(assets: AssetServer, api: Arc<dyn ApiService>) -> Self {
-        Self { assets, api, log: None }
+        Self { assets, api, zones: None, log: None }
+    }
+
+    /// The router, with requests for the hosts of zones answered by `zones`.
+    #[must_use]
+    pub fn serving(self, zones: ZoneServer) -> Self {
+        Self { zones: Some(zones), ..self }
     }
 
     /// The router, with every request that it answers recorded.
@@ -98,7 +106,8 @@ impl Router {
         );
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, request_id.into_header());
-        headers.insert(SERVER, HeaderValue::from_static("ncore"));
+        // The origin of a zone may have said what it is.
+        headers.entry(SERVER).or_insert(const { HeaderValue::from_static("ncore") });
         let Some(mut record) = record else { return response };
         record.answered(response.status().as_u16(), response.headers());
         response.body_mut().keep(record);
@@ -114,6 +123,12 @@ impl Router {
     ) -> Response<ResponseBody> {
         if !names_one_host(&request) {
             return self.refuse_host(&request, request_id);
+        }
+        if let Some((zones, zone)) = self.zone(&request) {
+            if let Some(record) = record {
+                record.asset(Some(Arc::clone(&zone.client)), false);
+            }
+            return zones.serve(&zone, request, peer, request_id).await;
         }
         let path = request.uri().path();
         let host_owner = place::host(&request).and_then(|host| self.assets.host_owner(host));
@@ -135,6 +150,12 @@ impl Router {
         }
         self.metrics().record(Outcome::Api);
         response.map(ResponseBody::api)
+    }
+
+    /// The zone that a request is for: its host is nobody else's, and the whole of it is the zone's.
+    fn zone(&self, request: &ApiRequest) -> Option<(&ZoneServer, Arc<Zone>)> {
+        let zones = self.zones.as_ref()?;
+        Some((zones, zones.zone(place::host(request)?)?))
     }
 
     fn refuse_host(&self, request: &ApiRequest, request_id: &RequestId) -> Response<ResponseBody> {

@@ -1,11 +1,39 @@
 //! Zones: content that is pulled from origins, and kept as RFC 9111 says.
+//!
+//! [`engine`] walks a request through it all, and draws the walk. What stands beneath:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`zone`], [`table`] | what a zone is, and which host is of which |
+//! | [`view`] | what is asked of this node's view of the cluster |
+//! | [`key`] | which requests are for the same content |
+//! | [`variant`], [`record`], [`shelf`] | what is kept of a response, as bytes, and where |
+//! | [`content`] | the bytes of a response from wherever they are |
+//! | [`flight`], [`filling`], [`ask`] | one request to the origin for all who want the same, and its answer while it comes |
+//! | [`upstream`], [`origin`] | the request for the origin, and the way there |
+//! | [`answer`], [`usage`] | what the viewer gets, and what it is told |
 
+mod answer;
+mod ask;
+mod content;
+mod engine;
+mod filling;
+mod flight;
+mod key;
 mod origin;
+mod record;
+mod shelf;
 mod table;
+mod upstream;
+mod usage;
+mod variant;
+mod view;
 mod zone;
 
 pub use self::{
-    origin::{BadOrigin, OriginBody, OriginError, OriginSet, Origins},
+    engine::{ZoneParts, ZoneServer},
     table::{ZoneTable, Zones},
+    usage::CacheUsed,
+    view::View,
     zone::{Authorised, Bypass, FencedZone, KeySettings, QueryKey, TtlSettings, Zone},
 };

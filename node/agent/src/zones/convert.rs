@@ -5,20 +5,23 @@ use std::sync::Arc;
 use http::HeaderValue;
 use ncore_cache::{purges::ZonePurges, reuse::ReusePolicy, storable::Cookies};
 use ncore_model::{Zone, ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget};
-use ncore_serving::zones::{self, Authorised, BadOrigin, Bypass, FencedZone, KeySettings, OriginSet, QueryKey, TtlSettings};
+use ncore_origin::{FixedHost, HostField, OriginSet, OriginSettings, OriginUrlError, Origins, SetSettings, SettingsError};
+use ncore_serving::zones::{self, Authorised, Bypass, FencedZone, KeySettings, QueryKey, TtlSettings};
 use uuid::Uuid;
 
 /// The zone for serving.
 ///
 /// # Errors
-/// [`BadOrigin`]: its origins are none that this build can ask.
-pub(super) fn zone(zone: &Zone) -> Result<zones::Zone, BadOrigin> {
+/// [`BadOrigins`]: its origins are none that this build can ask.
+pub(super) fn zone(zone: &Zone, origins: &Origins) -> Result<zones::Zone, BadOrigins> {
+    let (set, prefix) = origins_of(zone, origins)?;
     let settings = &zone.settings;
     let hosts = zone.hosts().map(Into::into).collect();
     let everything = settings.bypass.everything.then(|| Bypass::Prefix("/".into()));
     let prefixes = settings.bypass.prefixes.iter().map(|path| Bypass::Prefix(path.as_str().into()));
     let cookies = settings.bypass.cookies.iter().map(|name| Bypass::Cookie(name.as_str().into()));
     Ok(zones::Zone {
+        prefix: prefix.into(),
         key: KeySettings { query: if settings.cache_query_strings { QueryKey::All } else { QueryKey::Nothing }, ..KeySettings::default() },
         ttl: TtlSettings {
             default_s: settings.cache_ttl_s.map(u64::from),
@@ -39,14 +42,52 @@ pub(super) fn zone(zone: &Zone) -> Result<zones::Zone, BadOrigin> {
         cookies: if settings.cache_set_cookie { Cookies::Keep } else { Cookies::Refuse },
         authorised: if settings.cache_authorization { Authorised::Keep } else { Authorised::ByTheBook },
         cors: settings.cors.then(|| HeaderValue::from_static("*")),
-        ..zones::Zone::new(zone.number, Uuid::from_bytes(zone.id.0), zone.client.as_str().into(), hosts, Arc::new(origins(zone)?))
+        ..zones::Zone::new(zone.number, Uuid::from_bytes(zone.id.0), zone.client.as_str().into(), hosts, set)
     })
 }
 
-/// Where its content comes from.
-fn origins(zone: &Zone) -> Result<OriginSet, BadOrigin> {
-    let first = zone.origins.iter().find(|origin| !origin.backup).ok_or(BadOrigin)?;
-    OriginSet::plain(&first.url)
+/// Where its content comes from, and what stands before the paths there.
+fn origins_of<'a>(zone: &'a Zone, origins: &Origins) -> Result<(Arc<OriginSet>, &'a str), BadOrigins> {
+    let mut members = Vec::with_capacity(zone.origins.len());
+    let mut prefixes = Vec::with_capacity(zone.origins.len());
+    for origin in &zone.origins {
+        let (base, prefix) = split(&origin.url);
+        let url = base.parse().map_err(BadOrigins::Url)?;
+        members.push(OriginSettings { weight: origin.weight.into(), backup: origin.backup, ..OriginSettings::new(url) });
+        prefixes.push(prefix);
+    }
+    let first = members.first().ok_or(BadOrigins::Settings(SettingsError::Origins))?;
+    let mut settings = SetSettings::of(first.url.clone());
+    settings.origins = members;
+    if let Some(host) = &zone.host_header {
+        settings.host = HostField::Fixed(FixedHost::new(host).map_err(BadOrigins::Url)?);
+    }
+    let prefix = prefixes[0];
+    if prefixes.iter().any(|other| *other != prefix) {
+        return Err(BadOrigins::Prefixes);
+    }
+    Ok((origins.set(&settings).map_err(BadOrigins::Settings)?, prefix))
+}
+
+/// The URL of an origin without its path, and the path without the slash at its end.
+fn split(url: &str) -> (&str, &str) {
+    let authority = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[authority..].find('/').map_or(url.len(), |path| authority + path);
+    (&url[..end], url[end..].trim_end_matches('/'))
+}
+
+/// Why the origins of a zone cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadOrigins {
+    /// One has a URL that is none of an origin, or is to be asked for a host that is none.
+    #[error("an origin has no address")]
+    Url(#[source] OriginUrlError),
+    /// They do not go together.
+    #[error("the origins make no sense together")]
+    Settings(#[source] SettingsError),
+    /// The paths in their URLs differ.
+    #[error("the origins have different paths")]
+    Prefixes,
 }
 
 /// The purges of a zone for serving.

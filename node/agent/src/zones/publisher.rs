@@ -9,15 +9,20 @@ use arc_swap::ArcSwap;
 use ncore_cache::purges::PurgeIndex;
 use ncore_control::rebuild::beginning_after;
 use ncore_model::{ClientId, ClientStatus, Query, Revision, Table, TableError, ZoneId};
+use ncore_origin::Origins;
 use ncore_replica::{Change, Observer, Replica, ReplicaError, View};
 use ncore_serving::zones::{Zone, ZoneTable, Zones};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 use super::convert;
 
 /// The publisher. It observes the replica.
 pub(crate) struct ZonePublisher {
     replica: Arc<Replica>,
+    origins: Origins,
+    /// Where the health of origins is looked after: changes come on a thread that is of no runtime.
+    runtime: Handle,
     zones: Zones,
     purges: Arc<ArcSwap<PurgeIndex>>,
     known: Mutex<Known>,
@@ -52,8 +57,9 @@ struct Touched {
 }
 
 impl ZonePublisher {
-    pub(crate) fn new(replica: Arc<Replica>) -> Self {
-        Self { replica, zones: Zones::default(), purges: Arc::default(), known: Mutex::default() }
+    pub(crate) fn new(replica: Arc<Replica>, origins: Origins) -> Self {
+        let runtime = Handle::current();
+        Self { replica, origins, runtime, zones: Zones::default(), purges: Arc::default(), known: Mutex::default() }
     }
 
     /// The zones by host, as they are now at any time.
@@ -85,7 +91,7 @@ impl ZonePublisher {
         match read {
             Ok((index, zones, suspended)) => {
                 self.purges.store(Arc::new(index));
-                let zones = zones.iter().filter_map(served).map(|zone| (zone.2.id, zone)).collect();
+                let zones = zones.iter().filter_map(|zone| self.served(zone)).map(|zone| (zone.2.id, zone)).collect();
                 *known = Known { zones, suspended, is_damaged: false };
                 self.publish(known);
             }
@@ -98,6 +104,18 @@ impl ZonePublisher {
         tracing::error!(error = error as &dyn std::error::Error, "zones cannot be read: what is cached of them counts as purged");
         known.is_damaged = true;
         self.purges.store(Arc::new(PurgeIndex::new(u64::MAX)));
+    }
+
+    /// A zone for serving; `None` for one that this build cannot serve.
+    fn served(&self, zone: &ncore_model::Zone) -> Option<(ZoneId, ClientId, Arc<Zone>)> {
+        let _inside = self.runtime.enter();
+        match convert::zone(zone, &self.origins) {
+            Ok(served) => Some((zone.id, zone.client.clone(), Arc::new(served))),
+            Err(error) => {
+                tracing::error!(zone = %zone.id, error = &error as &dyn std::error::Error, "a zone cannot be served");
+                None
+            }
+        }
     }
 
     fn publish(&self, known: &Known) {
@@ -117,7 +135,7 @@ impl ZonePublisher {
             for id in &touched.zones {
                 let zone = view.zone(*id)?;
                 known.zones.retain(|_, (known, ..)| *known != *id);
-                if let Some(zone) = zone.as_ref().and_then(served) {
+                if let Some(zone) = zone.as_ref().and_then(|zone| self.served(zone)) {
                     known.zones.insert(zone.2.id, zone);
                 }
             }
@@ -169,17 +187,6 @@ impl Touched {
             }
         }
         touched
-    }
-}
-
-/// A zone for serving; `None` for one that this build cannot serve.
-fn served(zone: &ncore_model::Zone) -> Option<(ZoneId, ClientId, Arc<Zone>)> {
-    match convert::zone(zone) {
-        Ok(served) => Some((zone.id, zone.client.clone(), Arc::new(served))),
-        Err(error) => {
-            tracing::error!(zone = %zone.id, error = &error as &dyn std::error::Error, "a zone cannot be served");
-            None
-        }
     }
 }
 

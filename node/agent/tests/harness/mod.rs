@@ -23,6 +23,7 @@ use ncore_model::{
     AddClient, AddNode, Asset, ClientId, Command, CopyState, CreateJoinToken, InitCluster, JoinTokenId, NodeId, Outcome, Precondition,
     Proposal, PutAsset, Query, RequestId, Revision, SchemaRange, UpdateNode, copy_state, encode,
 };
+use ncore_origin::{Origins, OriginsSettings};
 use ncore_replica::{Entry, Replica};
 use ncore_store::{BlobStatus, BlobStore, PinId, StoreConfig, WriteOptions};
 use ncore_telemetry::Usage;
@@ -324,7 +325,18 @@ impl Machine {
         let control: Arc<dyn ControlPlane> = Arc::clone(&self.plane) as _;
         let transfer = Arc::clone(&self.transfer);
         let data_dir = self.dir.path().to_owned();
-        Agent { control, fences, store: self.store.clone(), transfer, repairs, repair_queue: queue, usage, data_dir }.start(settings)
+        Agent {
+            control,
+            fences,
+            store: self.store.clone(),
+            transfer,
+            repairs,
+            repair_queue: queue,
+            usage,
+            origins: Origins::new(OriginsSettings::of_system()),
+            data_dir,
+        }
+        .start(settings)
     }
 
     /// Stores `content` with this pin.

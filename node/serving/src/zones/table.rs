@@ -50,11 +50,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::{Zone, ZoneTable};
-    use crate::zones::origin::OriginSet;
+    use crate::zones::origin::nowhere;
 
     fn zone(id: u64, hosts: &[&str]) -> Arc<Zone> {
-        let origins = OriginSet::plain("http://127.0.0.1:1").expect("an address");
-        Arc::new(Zone::new(id, Uuid::nil(), "cl".into(), hosts.iter().map(|&host| host.into()).collect(), Arc::new(origins)))
+        Arc::new(Zone::new(id, Uuid::nil(), "cl".into(), hosts.iter().map(|&host| host.into()).collect(), nowhere()))
     }
 
     #[test]

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use ncore_cache::{freshness::Heuristic, reuse::ReusePolicy, storable::Cookies};
+use ncore_origin::OriginSet;
 use uuid::Uuid;
-
-use super::origin::OriginSet;
 
 /// A zone. It never changes: another version of it is another value, published with its [`ZoneTable`](super::ZoneTable).
 #[derive(Debug)]
@@ -22,6 +21,8 @@ pub struct Zone {
     pub hosts: Vec<Box<str>>,
     /// Where its content comes from.
     pub origins: Arc<OriginSet>,
+    /// What stands before every path that the origins are asked for, without a slash at its end; empty for nothing.
+    pub prefix: Box<str>,
     /// Which requests are for the same content.
     pub key: KeySettings,
     /// How long content is fresh that does not say so.
@@ -113,6 +114,7 @@ impl Zone {
             client,
             hosts,
             origins,
+            prefix: "".into(),
             key: KeySettings::default(),
             ttl: TtlSettings::BY_THE_BOOK,
             bypass: Vec::new(),

@@ -1,0 +1,539 @@
+//! The walk of a request for a zone.
+//!
+//! ```text
+//!   RECEIVE ── loop? fenced? ────────────► 508 │ 503
+//!      │
+//!   SORT ───── method, bypass ───────────► straight to the origin; a write ends what is stored of its URL
+//!      │ GET, HEAD
+//!   LOOK ───── key, variant, purge ──────► nothing that may be used: ASK
+//!      │ stored
+//!   JUDGE ──── fresh, or stale and allowed ► ANSWER (and ask in the background, RFC 5861)
+//!      │ to be validated
+//!   ASK ────── alone, as the leader of a flight, or as a follower of one
+//!      │
+//!   ANSWER ─── whole │ 206 │ 304 │ 412 │ 416, with Age, Via, Cache-Status
+//! ```
+//! What is stored is judged anew for every request: nothing of the judgement is kept with it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    header::{CONTENT_LENGTH, COOKIE, HOST, RANGE, TRANSFER_ENCODING},
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use http_body_util::BodyExt;
+use moka::sync::Cache;
+use ncore_cache::{
+    cache_control::{Flag, RequestDirectives},
+    cache_status::{Collapse, Forward, Handling, Kept as IsKept},
+    invalidation,
+    range::{self, ByteRange, RangeRequest},
+    reuse::{OnError, Requests, Reuse, reuse},
+    validation,
+};
+use ncore_origin::{OriginError, Origins};
+use ncore_store::cached::{Cached, EntryKey};
+
+use super::{
+    answer::{Found, Told},
+    ask::{Ask, Asked, is_failure},
+    content::{Content, Place, SLICE_BYTES},
+    flight::{Flights, Seat, State, answer},
+    key::CacheKey,
+    origin::{OriginBody, send},
+    shelf::{SharedShelf, Shelf},
+    table::Zones,
+    upstream::{Asking, Wishes, is_loop},
+    usage::CacheUsed,
+    variant::{Condition, Kept, Variant},
+    view::View,
+    zone::{Bypass, FencedZone, Zone},
+};
+use crate::{
+    body::ResponseBody,
+    metrics::{Outcome, ServingMetrics},
+    problem::{self, About},
+    request_body::RequestBody,
+    request_id::RequestId,
+    router::{ApiRequest, PeerInfo},
+    serve::{ViewAge, X_CACHE},
+};
+
+/// The most requests to origins that others may follow, at once.
+const FLIGHTS_MAX: usize = 16_384;
+/// The most URLs of which it is remembered that their answers are not kept.
+const UNCACHEABLE_MAX: u64 = 65_536;
+/// For how long it is remembered.
+const UNCACHEABLE_FOR: Duration = Duration::from_secs(60);
+/// How often a request looks for an answer before it asks by itself.
+const ROUNDS_MAX: usize = 2;
+
+/// What a zone engine is made of.
+pub struct ZoneParts {
+    /// Which zones there are.
+    pub zones: Zones,
+    /// This node's view of the cluster.
+    pub view: Arc<dyn View>,
+    /// The way to the origins.
+    pub origins: Origins,
+    /// Where what is kept is.
+    pub cached: Cached,
+    /// What is counted.
+    pub metrics: Arc<ServingMetrics>,
+}
+
+/// Serves zones.
+#[derive(Clone)]
+pub struct ZoneServer(Arc<Engine>);
+
+pub(crate) struct Engine {
+    zones: Zones,
+    view: Arc<dyn View>,
+    pub(super) origins: Origins,
+    pub(super) shelf: SharedShelf,
+    pub(super) flights: Flights,
+    /// What is known not to be kept: nobody has to wait for anybody else's answer to it.
+    uncacheable: Cache<EntryKey, ()>,
+    metrics: Arc<ServingMetrics>,
+}
+
+/// A request on its walk.
+struct Walk<'a> {
+    engine: &'a Arc<Engine>,
+    zone: &'a Arc<Zone>,
+    asking: Asking,
+    directives: RequestDirectives,
+    key: CacheKey,
+    age: ViewAge,
+    id: &'a RequestId,
+}
+
+/// What is known of a request beside itself.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    age: ViewAge,
+    id: &'a RequestId,
+}
+
+/// What is to be done for a request.
+enum Plan {
+    /// Answer with what is stored.
+    Answer(Variant, Condition, CacheUsed),
+    /// Answer with what is stored, and ask meanwhile.
+    AnswerAndAsk(Variant, Condition),
+    /// Ask.
+    Ask(Need),
+}
+
+/// Why the origin is asked, and what there is in case that it fails.
+struct Need {
+    why: Forward,
+    stored: Option<Variant>,
+    on_error: OnError,
+}
+
+/// What ends a request without an answer of the origin.
+enum Refusal {
+    Loop,
+    Fenced,
+    NotStored,
+    BadTarget,
+    Origin(OriginError),
+    Vanished,
+}
+
+impl ZoneServer {
+    /// An engine of these parts.
+    #[must_use]
+    pub fn new(parts: ZoneParts) -> Self {
+        let ZoneParts { zones, view, origins, cached, metrics } = parts;
+        let shelf = SharedShelf::new(Shelf::new(cached));
+        let uncacheable = Cache::builder().max_capacity(UNCACHEABLE_MAX).time_to_live(UNCACHEABLE_FOR).build();
+        Self(Arc::new(Engine { zones, view, origins, shelf, flights: Flights::new(FLIGHTS_MAX), uncacheable, metrics }))
+    }
+
+    /// The zone of a host.
+    pub(crate) fn zone(&self, host: &str) -> Option<Arc<Zone>> {
+        self.0.zones.load().get(host).cloned()
+    }
+
+    /// Answers one request for `zone`.
+    pub(crate) async fn serve(&self, zone: &Arc<Zone>, request: ApiRequest, peer: PeerInfo, id: &RequestId) -> Response<ResponseBody> {
+        let engine = &self.0;
+        let age = engine.view.age();
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        let head_only = parts.method == Method::HEAD;
+        let walked = engine.walk(zone, parts, body, peer, Sight { age, id }).await;
+        let (used, outcome, mut response) = match walked {
+            Ok((used, response)) => (used, Outcome::Zone, response),
+            Err(refusal) => {
+                let about = About { instance: Some(&path), request_id: id, head_only };
+                let (outcome, response) = refuse(&refusal, zone, about);
+                (CacheUsed::Error, outcome, response)
+            }
+        };
+        engine.metrics.used(used);
+        engine.metrics.record(outcome);
+        let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        response.body_mut().meter(Arc::clone(&engine.metrics), length);
+        if age == ViewAge::Stale && zone.fenced == FencedZone::Serve {
+            response.headers_mut().insert(X_NCORE_VIEW, http::HeaderValue::from_static("stale"));
+        }
+        response
+    }
+}
+
+type Answer = Result<(CacheUsed, Response<ResponseBody>), Refusal>;
+
+impl Engine {
+    async fn walk(self: &Arc<Self>, zone: &Arc<Zone>, parts: Parts, body: RequestBody, peer: PeerInfo, sight: Sight<'_>) -> Answer {
+        let Sight { age, id } = sight;
+        if is_loop(zone, &parts.headers) {
+            return Err(Refusal::Loop);
+        }
+        if age == ViewAge::Stale && zone.fenced == FencedZone::Refuse {
+            return Err(Refusal::Fenced);
+        }
+        let target = parts.uri.path_and_query().cloned().filter(|target| target.as_str().starts_with('/')).ok_or(Refusal::BadTarget)?;
+        let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
+            || parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let key = CacheKey::of(zone, &target, &parts.headers);
+        let directives = RequestDirectives::of(&parts.headers);
+        let host = parts.headers.get(HOST).cloned().or_else(|| parts.uri.authority()?.as_str().try_into().ok());
+        let asking = Asking {
+            method: parts.method,
+            target,
+            headers: Asking::fields(parts.headers),
+            host,
+            remote: peer.remote.ip(),
+            secure: peer.secure,
+            version: parts.version,
+        };
+        let walk = Walk { engine: self, zone, asking, directives, key, age, id };
+        if !reads {
+            return walk.pass(body, Forward::Method).await;
+        }
+        if has_body || walk.is_bypassed() {
+            return walk.pass(body, Forward::Bypass).await;
+        }
+        walk.answer_or_ask().await
+    }
+}
+
+impl Walk<'_> {
+    async fn answer_or_ask(&self) -> Answer {
+        for round in 1.. {
+            let need = match self.plan().await {
+                Plan::Answer(variant, condition, used) => return Ok(self.stored_answer(&variant, &condition, used, Handling::Hit, None)),
+                Plan::AnswerAndAsk(variant, condition) => {
+                    self.ask_in_background(&variant);
+                    return Ok(self.stored_answer(&variant, &condition, CacheUsed::Stale, Handling::Hit, Some("revalidating")));
+                }
+                Plan::Ask(need) => need,
+            };
+            if self.directives.has(Flag::OnlyIfCached) && self.zone.reuse.requests == Requests::Obey {
+                return Err(Refusal::NotStored);
+            }
+            if let Some(answer) = self.ask(&need, round).await {
+                return answer;
+            }
+        }
+        Err(Refusal::Vanished)
+    }
+
+    /// What is stored for this request, and what is due before it is used.
+    async fn plan(&self) -> Plan {
+        let newest_purge = self.newest_purge();
+        let head = self.engine.shelf.head(&self.key.head).await;
+        let Some(variant) = head.select(&self.asking.headers, newest_purge) else {
+            let why = if head.variants.iter().any(|variant| variant.fill >= newest_purge) { Forward::VaryMiss } else { Forward::UriMiss };
+            return Plan::Ask(Need { why, stored: None, on_error: OnError::Fail });
+        };
+        if self.age == ViewAge::Stale && self.zone.fenced == FencedZone::Revalidate {
+            // It may have been purged, and this node would not know.
+            return Plan::Ask(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail });
+        }
+        let condition = variant.at(self.zone, unix_now_s());
+        let judged = reuse(condition.stored(), &self.directives, self.zone.reuse);
+        if !matches!(judged, Reuse::Validate(_)) && !self.is_at_hand(variant).await {
+            self.engine.shelf.remove(&self.key.head).await;
+            return Plan::Ask(Need { why: Forward::UriMiss, stored: None, on_error: OnError::Fail });
+        }
+        match judged {
+            Reuse::Fresh => Plan::Answer(variant.clone(), condition, CacheUsed::Hit),
+            Reuse::Stale => Plan::Answer(variant.clone(), condition, CacheUsed::Stale),
+            Reuse::StaleWhileRevalidate => Plan::AnswerAndAsk(variant.clone(), condition),
+            Reuse::Validate(on_error) => {
+                let why = if condition.ttl_s() > 0 { Forward::Request } else { Forward::Stale };
+                Plan::Ask(Need { why, stored: Some(variant.clone()), on_error })
+            }
+        }
+    }
+
+    /// Whether the first of the slices that are wanted of a content has not been evicted. With it the others are, as a rule: they were used
+    /// together.
+    async fn is_at_hand(&self, variant: &Variant) -> bool {
+        let Kept::Slices { object, length } = variant.content else { return true };
+        if self.asking.method == Method::HEAD {
+            return true;
+        }
+        let first = match range::resolve(&self.asking.headers, length) {
+            RangeRequest::Single(range) => range.first(),
+            RangeRequest::Multiple(ranges) => ranges.first().map_or(0, ByteRange::first),
+            _ => 0,
+        };
+        self.engine.shelf.slice(object, first / SLICE_BYTES).await.is_some()
+    }
+
+    /// Asks the origin, or waits for who asks it already. `None` if it is best to look again.
+    async fn ask(&self, need: &Need, round: usize) -> Option<Answer> {
+        if self.asking.method == Method::HEAD || self.is_for_itself(need) {
+            // What is stored is validated for everybody; what is not may be asked for as this viewer wants it.
+            let wishes = if need.stored.is_some() && self.asking.method == Method::GET { Wishes::Kept } else { Wishes::Forwarded };
+            return Some(self.ask_alone(need, wishes).await);
+        }
+        let (fill, newest_purge) = (self.engine.view.revision(), self.newest_purge());
+        match self.engine.flights.board(self.key.head, fill, newest_purge) {
+            Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
+            Seat::Leader(flight) => {
+                let asked = self.engine.ask(self.order(need, Wishes::Kept, flight.fill), Some(flight));
+                Some(self.answered(need, asked.await.ok(), Collapse::No))
+            }
+            Seat::Follower(follower) => match answer(follower).await {
+                State::Filling(filling) if self.may_share(&filling.variant) => {
+                    let found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
+                    let handling = forwarded(need.why, None, IsKept::Yes, Collapse::Yes);
+                    Some(Ok(self.tell(found, CacheUsed::Miss, handling, None)))
+                }
+                State::Freshened(variant) if self.may_share(&variant) => {
+                    Some(self.answered(need, Some(Asked::Freshened(variant)), Collapse::Yes))
+                }
+                State::Failed => match self.stale(need) {
+                    Some(answer) => Some(Ok(answer)),
+                    None if round < ROUNDS_MAX => None,
+                    None => Some(self.ask_alone(need, Wishes::Kept).await),
+                },
+                _ => Some(self.ask_alone(need, Wishes::Kept).await),
+            },
+        }
+    }
+
+    async fn ask_alone(&self, need: &Need, wishes: Wishes) -> Answer {
+        let asked = self.engine.ask(self.order(need, wishes, self.engine.view.revision()), None);
+        self.answered(need, asked.await.ok(), Collapse::No)
+    }
+
+    fn ask_in_background(&self, variant: &Variant) {
+        let need = Need { why: Forward::Stale, stored: Some(variant.clone()), on_error: OnError::ServeStale };
+        let fill = self.engine.view.revision();
+        if let Seat::Leader(flight) = self.engine.flights.board(self.key.head, fill, self.newest_purge()) {
+            let mut order = self.order(&need, Wishes::Kept, flight.fill);
+            order.asking.method = Method::GET;
+            drop(self.engine.ask(order, Some(flight)));
+        }
+    }
+
+    fn order(&self, need: &Need, wishes: Wishes, fill: u64) -> Ask {
+        let stored = need.stored.clone().filter(|_| self.asking.method == Method::GET);
+        Ask {
+            zone: Arc::clone(self.zone),
+            key: self.key.head,
+            asking: self.asking.clone(),
+            id: self.id.clone(),
+            wishes,
+            stored,
+            on_error: need.on_error,
+            fill,
+            invalidations: self.engine.flights.invalidations(&self.key.head),
+        }
+    }
+
+    /// The answer to who has asked.
+    fn answered(&self, need: &Need, asked: Option<Asked>, collapse: Collapse) -> Answer {
+        match asked {
+            Some(Asked::Filling(filling)) => {
+                self.engine.uncacheable.invalidate(&self.key.head);
+                let mut found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
+                found.headers = filling.sent.clone();
+                Ok(self.tell(found, CacheUsed::Miss, forwarded(need.why, None, IsKept::Yes, collapse), None))
+            }
+            Some(Asked::Freshened(variant)) => {
+                let condition = variant.at(self.zone, unix_now_s());
+                let handling = forwarded(need.why, Some(StatusCode::NOT_MODIFIED), IsKept::Yes, collapse);
+                Ok(self.stored_answer(&variant, &condition, CacheUsed::Revalidated, handling, None))
+            }
+            Some(Asked::Through(response)) => {
+                if is_failure(response.status())
+                    && let Some(answer) = self.stale(need)
+                {
+                    return Ok(answer);
+                }
+                if self.asking.method == Method::GET && !is_failure(response.status()) && need.why != Forward::Request {
+                    self.engine.uncacheable.insert(self.key.head, ());
+                }
+                Ok(self.through(response, CacheUsed::Miss, need.why))
+            }
+            Some(Asked::Failed(error)) => self.stale(need).ok_or(Refusal::Origin(error)),
+            None => self.stale(need).ok_or(Refusal::Vanished),
+        }
+    }
+
+    /// What is stale, if it may be used when the origin fails.
+    fn stale(&self, need: &Need) -> Option<(CacheUsed, Response<ResponseBody>)> {
+        let variant = need.stored.as_ref().filter(|_| need.on_error == OnError::ServeStale)?;
+        let condition = variant.at(self.zone, unix_now_s());
+        Some(self.stored_answer(variant, &condition, CacheUsed::Stale, Handling::Hit, Some("stale-if-error")))
+    }
+
+    /// Sends the request on as it is, and its answer back.
+    async fn pass(&self, body: RequestBody, why: Forward) -> Answer {
+        let body: OriginBody = body.map_err(Into::into).boxed_unsync();
+        let request: Request<OriginBody> = self.asking.request(self.zone, self.id, Wishes::Forwarded, None, body);
+        let response = send(&self.engine.origins, &self.zone.origins, request).await.map_err(Refusal::Origin)?;
+        for key in self.ended_by(&response) {
+            self.engine.flights.invalidate(&key);
+            self.engine.shelf.remove(&key).await;
+        }
+        Ok(self.through(response, CacheUsed::Bypass, why))
+    }
+
+    /// The keys under which a write ends what is stored (RFC 9111 §4.4).
+    fn ended_by(&self, response: &Response<OriginBody>) -> Vec<EntryKey> {
+        let Some(own) = self.own_uri() else { return Vec::new() };
+        let uris = invalidation::invalidated(&self.asking.method, &own, response.status(), response.headers());
+        let targets = uris.iter().filter_map(Uri::path_and_query);
+        targets.map(|target| CacheKey::of(self.zone, target, &self.asking.headers).head).collect()
+    }
+
+    fn own_uri(&self) -> Option<Uri> {
+        let scheme = if self.asking.secure { Scheme::HTTPS } else { Scheme::HTTP };
+        let authority: Authority = self.asking.host.as_ref()?.to_str().ok()?.parse().ok()?;
+        Uri::builder().scheme(scheme).authority(authority).path_and_query(PathAndQuery::clone(&self.asking.target)).build().ok()
+    }
+
+    fn stored_answer(
+        &self,
+        variant: &Variant,
+        condition: &Condition,
+        used: CacheUsed,
+        handling: Handling,
+        detail: Option<&'static str>,
+    ) -> (CacheUsed, Response<ResponseBody>) {
+        let found = Found {
+            status: variant.status,
+            headers: variant.headers.clone(),
+            age_s: condition.age_s,
+            content: Content::Kept(variant.content.clone()),
+        };
+        let (used, mut response) = self.answer(found, used);
+        Told { used, handling, ttl_s: Some(condition.ttl_s()), detail }.tell(self.zone, &mut response);
+        (used, response)
+    }
+
+    fn found(&self, variant: &Variant, content: Content) -> Found {
+        let age_s = variant.at(self.zone, unix_now_s()).age_s;
+        Found { status: variant.status, headers: variant.headers.clone(), age_s, content }
+    }
+
+    fn tell(&self, found: Found, used: CacheUsed, handling: Handling, detail: Option<&'static str>) -> (CacheUsed, Response<ResponseBody>) {
+        let (used, mut response) = self.answer(found, used);
+        Told { used, handling, ttl_s: None, detail }.tell(self.zone, &mut response);
+        (used, response)
+    }
+
+    fn answer(&self, found: Found, used: CacheUsed) -> (CacheUsed, Response<ResponseBody>) {
+        let place = Place { shelf: SharedShelf::clone(&self.engine.shelf), head: self.key.head };
+        (used, found.answer(&self.asking.method, &self.asking.headers, unix_now_s(), &place))
+    }
+
+    /// An answer of the origin that is nobody else's.
+    fn through(&self, response: Response<OriginBody>, used: CacheUsed, why: Forward) -> (CacheUsed, Response<ResponseBody>) {
+        let mut response = response.map(ResponseBody::streamed);
+        validation::strip_hops(response.headers_mut());
+        Told { used, handling: forwarded(why, None, IsKept::No, Collapse::No), ttl_s: None, detail: None }.tell(self.zone, &mut response);
+        (used, response)
+    }
+
+    /// Whether an answer to somebody else is one to this request: it is for such requests, and would be used if it were stored.
+    fn may_share(&self, variant: &Variant) -> bool {
+        let condition = variant.at(self.zone, unix_now_s());
+        let reusable = reuse(condition.stored(), &self.directives, self.zone.reuse);
+        variant.vary.matches(&self.asking.headers) && matches!(reusable, Reuse::Fresh | Reuse::Stale | Reuse::StaleWhileRevalidate)
+    }
+
+    /// Whether nobody else has anything of what this request is answered with.
+    fn is_for_itself(&self, need: &Need) -> bool {
+        self.directives.has(Flag::NoStore)
+            || self.engine.uncacheable.contains_key(&self.key.head)
+            || (need.stored.is_none() && self.wants_a_part())
+    }
+
+    /// Whether it wants bytes that do not begin where the content does.
+    fn wants_a_part(&self) -> bool {
+        self.asking.headers.get(RANGE).is_some_and(|range| !range.as_bytes().starts_with(b"bytes=0-"))
+    }
+
+    fn is_bypassed(&self) -> bool {
+        self.zone.bypass.iter().any(|rule| match rule {
+            Bypass::Prefix(prefix) => self.asking.target.path().starts_with(&**prefix),
+            Bypass::Cookie(name) => has_cookie(&self.asking.headers, name),
+        })
+    }
+
+    fn newest_purge(&self) -> u64 {
+        self.engine.view.newest_purge(self.zone.id, &self.key.path)
+    }
+}
+
+fn forwarded(why: Forward, status: Option<StatusCode>, kept: IsKept, collapse: Collapse) -> Handling {
+    Handling::Forwarded { why, status, kept, collapse }
+}
+
+fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
+    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).any(|pair| pair.split('=').next().is_some_and(|found| found.trim() == name))
+}
+
+fn refuse(refusal: &Refusal, zone: &Zone, about: About<'_>) -> (Outcome, Response<ResponseBody>) {
+    let (status, outcome, detail) = match refusal {
+        Refusal::Loop => (StatusCode::LOOP_DETECTED, Outcome::LoopDetected, "the request has been through this zone before".to_owned()),
+        Refusal::Fenced => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::Fenced,
+            "this node has lost touch with the cluster, and cannot say now what may be served of this zone".to_owned(),
+        ),
+        Refusal::NotStored => (
+            StatusCode::GATEWAY_TIMEOUT,
+            Outcome::NotStored,
+            "the request is to be answered from the cache alone, and nothing is stored for it".to_owned(),
+        ),
+        Refusal::BadTarget => (StatusCode::BAD_REQUEST, Outcome::BadPath, "the request has no path".to_owned()),
+        Refusal::Origin(error) => {
+            tracing::debug!(zone = zone.id, error = error as &dyn std::error::Error, "an origin has not answered");
+            let outcome = match error.status() {
+                StatusCode::GATEWAY_TIMEOUT => Outcome::OriginLate,
+                StatusCode::SERVICE_UNAVAILABLE => Outcome::OriginBusy,
+                _ => Outcome::OriginFailed,
+            };
+            (error.status(), outcome, error.to_string())
+        }
+        Refusal::Vanished => (StatusCode::BAD_GATEWAY, Outcome::OriginFailed, "the origin was not asked".to_owned()),
+    };
+    let mut response = problem::respond(status, outcome, &detail, about);
+    let headers = response.headers_mut();
+    headers.insert(X_CACHE, CacheUsed::Error.header());
+    (outcome, response)
+}
+
+pub(super) fn unix_now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+const X_NCORE_VIEW: http::HeaderName = http::HeaderName::from_static("x-ncore-view");

@@ -1,0 +1,279 @@
+//! A response that is being kept: its content comes from the origin, goes into slices, and is streamed to whoever wants it meanwhile.
+//!
+//! What came last is at hand, up to [`WINDOW_BYTES`]; what came before that is read from the slices that were kept. A single reader is
+//! waited for, so that the origin is read no faster than the viewer reads and nothing has to come back from the disk. Several readers are
+//! not: the slowest of them would be the pace of all. Nobody has to read at all: what was begun is kept also when its viewer has gone.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+
+use super::variant::Variant;
+
+/// How much of what came last is kept at hand, in bytes.
+pub(crate) const WINDOW_BYTES: u64 = 8 << 20;
+
+/// How long a single reader is waited for before the origin is read on without it. One that reads nothing for that long is about to be cut
+/// off.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A response that is being kept.
+#[derive(Debug)]
+pub(crate) struct Filling {
+    /// Its head, as it will be kept. Its content is not known yet.
+    pub(crate) variant: Variant,
+    /// Its fields as they came, for the viewer for whom it was asked.
+    pub(crate) sent: HeaderMap,
+    /// Names its slices.
+    pub(crate) object: u128,
+    /// Its length, if the origin has said it.
+    pub(crate) length: Option<u64>,
+    progress: Mutex<Progress>,
+    grown: watch::Sender<()>,
+    read: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// What came last: where each piece begins, and its bytes.
+    recent: VecDeque<(u64, Bytes)>,
+    received: u64,
+    end: Option<End>,
+    readers: Vec<Weak<AtomicU64>>,
+}
+
+/// How a content ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is all there.
+    Whole,
+    /// The origin broke off.
+    Broken,
+}
+
+/// What is at some place of a content that is being filled.
+#[derive(Debug)]
+pub(crate) enum At {
+    /// These bytes.
+    Bytes(Bytes),
+    /// Bytes that are no longer at hand, and in a slice.
+    Before,
+    /// The end.
+    End,
+    /// Nothing any more: the origin broke off.
+    Broken,
+}
+
+/// A reader, as the one who fills sees it.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    at: Arc<AtomicU64>,
+    read: Arc<Notify>,
+}
+
+impl Filling {
+    pub(crate) fn new(variant: Variant, sent: HeaderMap, object: u128, length: Option<u64>) -> Self {
+        let grown = watch::Sender::new(());
+        Self { variant, sent, object, length, progress: Mutex::default(), grown, read: Arc::default() }
+    }
+
+    /// A reader that begins at a place.
+    pub(crate) fn reader(&self, at: u64) -> Reader {
+        let at = Arc::new(AtomicU64::new(at));
+        self.progress().readers.push(Arc::downgrade(&at));
+        Reader { at, read: Arc::clone(&self.read) }
+    }
+
+    /// What is at a place, as soon as it is known.
+    pub(crate) async fn at(&self, at: u64, reader: &Reader) -> At {
+        reader.at.store(at, Ordering::Relaxed);
+        self.read.notify_one();
+        let mut grown = self.grown.subscribe();
+        loop {
+            if let Some(found) = self.now_at(at) {
+                return found;
+            }
+            if grown.changed().await.is_err() {
+                return At::Broken;
+            }
+        }
+    }
+
+    /// Adds what has come, once there is room for it.
+    pub(crate) async fn push(&self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.wait_for_reader(bytes.len() as u64).await;
+        let mut progress = self.progress();
+        let at = progress.received;
+        progress.received += bytes.len() as u64;
+        progress.recent.push_back((at, bytes));
+        while progress.recent.len() > 1 && progress.received - progress.first() > WINDOW_BYTES {
+            progress.recent.pop_front();
+        }
+        drop(progress);
+        self.grown.send_replace(());
+    }
+
+    /// There is no more.
+    pub(crate) fn finish(&self, end: End) {
+        self.progress().end = Some(end);
+        self.grown.send_replace(());
+    }
+
+    /// How many bytes have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.progress().received
+    }
+
+    async fn wait_for_reader(&self, more: u64) {
+        let patience = async {
+            while self.progress().only_reader_would_miss(more) {
+                self.read.notified().await;
+            }
+        };
+        let _ = timeout(READER_PATIENCE, patience).await;
+    }
+
+    fn now_at(&self, at: u64) -> Option<At> {
+        let progress = self.progress();
+        if at < progress.received {
+            return Some(progress.bytes_at(at).map_or(At::Before, At::Bytes));
+        }
+        progress.end.map(|end| match end {
+            End::Whole => At::End,
+            End::Broken => At::Broken,
+        })
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        // Every change under the lock is a few assignments.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    /// Where what is at hand begins.
+    fn first(&self) -> u64 {
+        self.recent.front().map_or(self.received, |(at, _)| *at)
+    }
+
+    fn bytes_at(&self, at: u64) -> Option<Bytes> {
+        if at < self.first() {
+            return None;
+        }
+        let piece = self.recent.partition_point(|(begin, _)| *begin <= at).checked_sub(1)?;
+        let (begin, bytes) = self.recent.get(piece)?;
+        let skip = usize::try_from(at - begin).ok()?;
+        (skip < bytes.len()).then(|| bytes.slice(skip..))
+    }
+
+    /// Whether `more` bytes would push out what the only reader has not read.
+    fn only_reader_would_miss(&mut self, more: u64) -> bool {
+        self.readers.retain(|reader| reader.strong_count() > 0);
+        let [only] = self.readers.as_slice() else { return false };
+        let Some(at) = only.upgrade().map(|at| at.load(Ordering::Relaxed)) else { return false };
+        // A reader of a later range has not begun.
+        at < self.received && self.received + more - at > WINDOW_BYTES
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.at.store(u64::MAX, Ordering::Relaxed);
+        self.read.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+    use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
+
+    use super::{At, End, Filling, WINDOW_BYTES};
+    use crate::zones::variant::{Kept, Variant};
+
+    fn filling() -> Arc<Filling> {
+        let variant = Variant {
+            vary: VariantKey::default(),
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            times: Times { requested_s: 0, received_s: 0 },
+            fill: 0,
+            mark: Mark::None,
+            content: Kept::Inline(Bytes::new()),
+        };
+        Arc::new(Filling::new(variant, HeaderMap::new(), 1, None))
+    }
+
+    #[tokio::test]
+    async fn a_reader_gets_what_comes_in_order() {
+        let filling = filling();
+        let reading = tokio::spawn({
+            let filling = Arc::clone(&filling);
+            async move {
+                let (reader, mut read) = (filling.reader(0), Vec::new());
+                while let At::Bytes(bytes) = filling.at(read.len() as u64, &reader).await {
+                    read.extend_from_slice(&bytes);
+                }
+                read
+            }
+        });
+        for piece in ["ab", "", "c", "def"] {
+            filling.push(Bytes::from_static(piece.as_bytes())).await;
+            tokio::task::yield_now().await;
+        }
+        filling.finish(End::Whole);
+        assert_eq!(reading.await.expect("no panic"), b"abcdef");
+        assert_eq!(filling.received(), 6);
+    }
+
+    #[tokio::test]
+    async fn what_is_far_back_is_in_slices() {
+        let filling = filling();
+        let piece = Bytes::from(vec![7; usize::try_from(WINDOW_BYTES / 4).expect("small")]);
+        for _ in 0..6 {
+            filling.push(piece.clone()).await;
+        }
+        let reader = filling.reader(0);
+        assert!(matches!(filling.at(0, &reader).await, At::Before));
+        assert!(matches!(filling.at(WINDOW_BYTES, &reader).await, At::Bytes(_)));
+        filling.finish(End::Broken);
+        assert!(matches!(filling.at(filling.received(), &reader).await, At::Broken));
+    }
+
+    #[tokio::test]
+    async fn a_single_reader_is_waited_for() {
+        let filling = filling();
+        let reader = filling.reader(0);
+        let piece = Bytes::from(vec![7; usize::try_from(WINDOW_BYTES).expect("small")]);
+        filling.push(piece.clone()).await;
+        let more = tokio::spawn({
+            let filling = Arc::clone(&filling);
+            async move { filling.push(piece).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(filling.received(), WINDOW_BYTES, "nothing is pushed out that is not read");
+        assert!(matches!(filling.at(WINDOW_BYTES - 1, &reader).await, At::Bytes(_)));
+        // One byte is left to read, which is less than there is room for when it is read.
+        let _ = filling.at(WINDOW_BYTES, &reader).await;
+        more.await.expect("no panic");
+        assert_eq!(filling.received(), 2 * WINDOW_BYTES);
+    }
+}

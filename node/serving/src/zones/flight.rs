@@ -1,0 +1,176 @@
+//! One request to the origin for all that want the same: who comes first leads, and the others follow.
+//!
+//! ```text
+//!   ASKING ──┬─► FILLING     the answer is kept: followers for whom it is stream it
+//!            ├─► FRESHENED   what was stored is valid: followers get it
+//!            ├─► ALONE       the answer is for the leader only: each follower asks by itself
+//!            └─► FAILED      there is no answer: each follower tries once more, or gets what is stale
+//! ```
+//! A flight is a task of its own: it goes on if the leader's viewer goes away. Nobody joins a flight that began before a purge that is about
+//! what it asks for, or that was invalidated by a write; its answer is not kept either.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ncore_store::cached::EntryKey;
+use tokio::sync::watch;
+
+use super::{filling::Filling, variant::Variant};
+
+/// How far a flight is.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    Asking,
+    Filling(Arc<Filling>),
+    Freshened(Arc<Variant>),
+    Alone,
+    Failed,
+}
+
+/// One request to the origin.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    key: EntryKey,
+    /// The revision that this node had applied before it began.
+    pub(crate) fill: u64,
+    state: watch::Sender<State>,
+}
+
+/// What a request is in a flight.
+#[derive(Debug)]
+pub(crate) enum Seat {
+    /// It is the one that asks.
+    Leader(Arc<Flight>),
+    /// It waits for what the leader is answered.
+    Follower(watch::Receiver<State>),
+    /// There is no room for another flight.
+    None,
+}
+
+/// The flights under way.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    by_key: Mutex<HashMap<EntryKey, Arc<Flight>>>,
+    max: usize,
+    /// How often something was invalidated, by a byte of its key.
+    invalidations: [AtomicU64; 256],
+}
+
+impl Flights {
+    /// At most `max` at once.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { by_key: Mutex::default(), max, invalidations: [const { AtomicU64::new(0) }; 256] }
+    }
+
+    /// Takes a seat in the flight for a key, which has to be younger than `newest_purge`. A new one begins under the revision `fill`.
+    pub(crate) fn board(&self, key: EntryKey, fill: u64, newest_purge: u64) -> Seat {
+        let mut by_key = self.by_key();
+        let is_full = by_key.len() >= self.max;
+        match by_key.entry(key) {
+            Entry::Occupied(known) if known.get().fill >= newest_purge => Seat::Follower(known.get().state.subscribe()),
+            Entry::Occupied(mut known) => {
+                let flight = Flight::begin(key, fill);
+                known.insert(Arc::clone(&flight));
+                Seat::Leader(flight)
+            }
+            Entry::Vacant(_) if is_full => Seat::None,
+            Entry::Vacant(free) => Seat::Leader(Arc::clone(free.insert(Flight::begin(key, fill)))),
+        }
+    }
+
+    /// Ends a flight.
+    pub(crate) fn land(&self, flight: &Arc<Flight>) {
+        let mut by_key = self.by_key();
+        if by_key.get(&flight.key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
+            by_key.remove(&flight.key);
+        }
+    }
+
+    /// How often what is under a key was invalidated, at least. What is asked for is kept only if this is the same when it comes.
+    pub(crate) fn invalidations(&self, key: &EntryKey) -> u64 {
+        self.invalidations[usize::from(key.as_bytes()[0])].load(Ordering::Acquire)
+    }
+
+    /// What is asked for under a key is not to be kept, and nobody joins its flight any more.
+    pub(crate) fn invalidate(&self, key: &EntryKey) {
+        self.invalidations[usize::from(key.as_bytes()[0])].fetch_add(1, Ordering::AcqRel);
+        self.by_key().remove(key);
+    }
+
+    fn by_key(&self) -> std::sync::MutexGuard<'_, HashMap<EntryKey, Arc<Flight>>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    fn begin(key: EntryKey, fill: u64) -> Arc<Self> {
+        Arc::new(Self { key, fill, state: watch::Sender::new(State::Asking) })
+    }
+
+    /// Tells the followers.
+    pub(crate) fn tell(&self, state: State) {
+        self.state.send_replace(state);
+    }
+}
+
+/// What the leader was answered, as soon as it is known.
+pub(crate) async fn answer(mut follower: watch::Receiver<State>) -> State {
+    match follower.wait_for(|state| !matches!(state, State::Asking)).await {
+        Ok(state) => state.clone(),
+        // The task of the flight is gone without a word.
+        Err(_) => State::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ncore_store::cached::EntryKey;
+
+    use super::{Flights, Seat, State, answer};
+
+    fn key(name: &str) -> EntryKey {
+        EntryKey::of(&[name.as_bytes()])
+    }
+
+    #[tokio::test]
+    async fn the_first_leads_and_the_others_follow() {
+        let flights = Flights::new(1);
+        let Seat::Leader(flight) = flights.board(key("a"), 5, 0) else { panic!("the first") };
+        let Seat::Follower(one) = flights.board(key("a"), 6, 5) else { panic!("the second") };
+        assert!(matches!(flights.board(key("b"), 6, 0), Seat::None), "there is no room");
+        flight.tell(State::Alone);
+        assert!(matches!(answer(one).await, State::Alone));
+        flights.land(&flight);
+        assert!(matches!(flights.board(key("b"), 6, 0), Seat::Leader(_)));
+    }
+
+    #[tokio::test]
+    async fn nobody_joins_what_began_before_a_purge() {
+        let flights = Flights::new(8);
+        let Seat::Leader(old) = flights.board(key("a"), 5, 0) else { panic!("the first") };
+        let Seat::Leader(new) = flights.board(key("a"), 6, 6) else { panic!("after the purge") };
+        assert_eq!((old.fill, new.fill), (5, 6));
+        // The old one ends, and the new one is still there.
+        flights.land(&old);
+        assert!(matches!(flights.board(key("a"), 6, 6), Seat::Follower(_)));
+        let before = flights.invalidations(&key("a"));
+        flights.invalidate(&key("a"));
+        assert!(flights.invalidations(&key("a")) > before);
+        assert!(matches!(flights.board(key("a"), 6, 6), Seat::Leader(_)));
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_vanishes_has_failed() {
+        let flights = Flights::new(8);
+        let Seat::Leader(flight) = flights.board(key("a"), 5, 0) else { panic!("the first") };
+        let Seat::Follower(follower) = flights.board(key("a"), 5, 0) else { panic!("the second") };
+        flights.land(&flight);
+        drop(flight);
+        assert!(matches!(answer(follower).await, State::Failed));
+    }
+}

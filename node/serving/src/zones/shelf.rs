@@ -1,0 +1,98 @@
+//! What this node keeps of zones: heads by cache key, and slices by object. It stands on the store, which knows nothing of HTTP.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use ncore_store::cached::{Cached, Entry, EntryKey};
+use tokio::sync::Mutex;
+
+use super::{key, record, variant::Variant};
+
+/// All that is kept under one cache key, the newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) variants: Vec<Variant>,
+}
+
+/// The most variants of one cache key. One more takes the place of the oldest.
+const VARIANTS_MAX: usize = 16;
+
+/// Locks for changes of heads. Two keys may share one.
+const LOCKS: usize = 64;
+
+/// Heads and slices.
+pub(crate) struct Shelf {
+    cached: Cached,
+    locks: [Mutex<()>; LOCKS],
+}
+
+impl Head {
+    /// The variant for a request that is no older than `newest_purge`.
+    pub(crate) fn select(&self, request: &HeaderMap, newest_purge: u64) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.fill >= newest_purge && variant.vary.matches(request))
+    }
+
+    /// Adds a variant, in place of the one that is for the same requests.
+    pub(crate) fn put(&mut self, variant: Variant) {
+        self.variants.retain(|known| known.vary != variant.vary);
+        self.variants.insert(0, variant);
+        self.variants.truncate(VARIANTS_MAX);
+    }
+}
+
+impl Shelf {
+    pub(crate) fn new(cached: Cached) -> Self {
+        Self { cached, locks: std::array::from_fn(|_| Mutex::new(())) }
+    }
+
+    /// What is kept under a key. What cannot be read is not there.
+    pub(crate) async fn head(&self, key: &EntryKey) -> Head {
+        let entry = match self.cached.in_memory(key) {
+            Some(entry) => Some(entry),
+            None => self.read(key).await,
+        };
+        Head { variants: entry.and_then(|entry| record::decode(entry.bytes)).unwrap_or_default() }
+    }
+
+    /// Changes what is kept under a key, with nobody else changing it.
+    pub(crate) async fn change(&self, key: EntryKey, change: impl FnOnce(&mut Head)) {
+        let _alone = self.locks[usize::from(key.as_bytes()[0]) % LOCKS].lock().await;
+        let mut head = self.head(&key).await;
+        change(&mut head);
+        let fill = head.variants.iter().map(|variant| variant.fill).max().unwrap_or_default();
+        self.cached.put(key, Entry { fill, bytes: record::encode(&head.variants) });
+    }
+
+    /// Removes all that is kept under a key.
+    pub(crate) async fn remove(&self, key: &EntryKey) {
+        let _alone = self.locks[usize::from(key.as_bytes()[0]) % LOCKS].lock().await;
+        if let Err(error) = self.cached.remove(key).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what was invalidated cannot be removed from the disk");
+        }
+    }
+
+    /// A slice of an object.
+    pub(crate) async fn slice(&self, object: u128, slice: u64) -> Option<Bytes> {
+        let key = key::slice(object, slice);
+        match self.cached.in_memory(&key) {
+            Some(entry) => Some(entry.bytes),
+            None => self.read(&key).await.map(|entry| entry.bytes),
+        }
+    }
+
+    /// Keeps a slice of an object.
+    pub(crate) fn put_slice(&self, object: u128, slice: u64, fill: u64, bytes: Bytes) {
+        self.cached.put(key::slice(object, slice), Entry { fill, bytes });
+    }
+
+    async fn read(&self, key: &EntryKey) -> Option<Entry> {
+        self.cached.get(key).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what is kept cannot be read");
+            None
+        })
+    }
+}
+
+/// What the shelf is shared as.
+pub(crate) type SharedShelf = Arc<Shelf>;

@@ -1,0 +1,143 @@
+//! A stored response: one of those that there are of a cache key.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{AGE, DATE},
+};
+use ncore_cache::{
+    cache_control::Extent,
+    freshness::{self, Lifetime, LifetimeSource, Times},
+    http_date,
+    reuse::{Mark, Stored},
+    targeted::{CDN_CACHE_CONTROL, Directives},
+    validation,
+    vary::VariantKey,
+};
+
+use super::zone::{TtlSettings, Zone};
+
+/// The fields that this cache obeys before `Cache-Control`, the most specific first (RFC 9213 §2.2).
+pub(crate) const TARGETS: [HeaderName; 2] = [HeaderName::from_static("ncore-cache-control"), CDN_CACHE_CONTROL];
+
+/// What a response is, as far as it is kept: everything but its freshness, which follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Variant {
+    /// For which requests it is.
+    pub(crate) vary: VariantKey,
+    pub(crate) status: StatusCode,
+    /// Its fields, without those that are for one connection or not to be kept.
+    pub(crate) headers: HeaderMap,
+    /// When it was asked for and came, or was validated last.
+    pub(crate) times: Times,
+    /// The revision that this node had applied before it was asked for: a newer purge that is about it makes it invalid.
+    pub(crate) fill: u64,
+    /// Whether something other than time has ended its freshness.
+    pub(crate) mark: Mark,
+    pub(crate) content: Kept,
+}
+
+/// Where the content of a stored response is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kept {
+    /// Beside the head.
+    Inline(Bytes),
+    /// In slices of its own.
+    Slices {
+        /// Names the slices.
+        object: u128,
+        /// In bytes.
+        length: u64,
+    },
+}
+
+impl Kept {
+    /// In bytes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Slices { length, .. } => *length,
+        }
+    }
+}
+
+/// What a stored response is like at some time.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    pub(crate) directives: Directives,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) age_s: u64,
+    pub(crate) mark: Mark,
+}
+
+impl Variant {
+    /// What it is like at `now_s`, by what the zone says.
+    pub(crate) fn at(&self, zone: &Zone, now_s: u64) -> Condition {
+        let directives = Directives::of(&self.headers, &TARGETS);
+        let lifetime = lifetime(self.status, &self.headers, &directives, self.times, &zone.ttl);
+        let initial_s = freshness::initial_age_s(&self.headers, self.times);
+        let age_s = freshness::current_age_s(initial_s, self.times.received_s, now_s);
+        Condition { directives, lifetime, age_s, mark: self.mark }
+    }
+
+    /// It, as a 304 with the fields `answer` has made it, asked for and received at `times` under revision `fill`.
+    pub(crate) fn freshened(&self, answer: &HeaderMap, times: Times, fill: u64) -> Self {
+        let mut variant = self.clone();
+        // Both are of the response that they came with: what was valid at the time of the old ones is valid now.
+        variant.headers.remove(AGE);
+        validation::update(&mut variant.headers, answer);
+        if !answer.contains_key(DATE) {
+            variant.headers.insert(DATE, http_date::format(times.received_s));
+        }
+        Self { times, fill, mark: Mark::None, ..variant }
+    }
+}
+
+impl Condition {
+    /// For the judgement of whether it may be reused.
+    pub(crate) fn stored(&self) -> Stored<'_> {
+        Stored { directives: self.directives.get(), lifetime: self.lifetime, age_s: self.age_s, mark: self.mark }
+    }
+
+    /// For how much longer it is fresh, in seconds; negative if it is stale.
+    pub(crate) fn ttl_s(&self) -> i64 {
+        let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        signed(self.lifetime.seconds).saturating_sub(signed(self.age_s))
+    }
+}
+
+/// How long a response is fresh, by itself or else by its zone.
+pub(crate) fn lifetime(status: StatusCode, headers: &HeaderMap, directives: &Directives, times: Times, ttl: &TtlSettings) -> Lifetime {
+    let own = freshness::lifetime(status, headers, directives, times, ttl.heuristic);
+    if own.source.is_explicit() {
+        return own;
+    }
+    let of_zone = match status.as_u16() {
+        404 | 405 | 410 | 414 | 501 => ttl.negative_s,
+        200 | 203 | 204 | 300 | 301 | 308 => ttl.default_s,
+        _ => None,
+    };
+    of_zone.map_or(own, |seconds| Lifetime { seconds, source: LifetimeSource::Heuristic })
+}
+
+/// The fields of a response as they are kept: without those that it says are for one user or for one connection, and with the time at which
+/// it was made, which a response without a clock does not know.
+pub(crate) fn kept_fields(response: &HeaderMap, directives: &Directives, received_s: u64) -> HeaderMap {
+    let mut headers = response.clone();
+    validation::strip_hops(&mut headers);
+    let said = directives.get();
+    let left_out: Vec<HeaderName> =
+        headers.keys().filter(|name| is_named(&said.no_cache, name) || is_named(&said.private, name)).cloned().collect();
+    for name in left_out {
+        headers.remove(name);
+    }
+    if !headers.contains_key(DATE) {
+        headers.insert(DATE, http_date::format(received_s));
+    }
+    headers
+}
+
+/// A directive without names is about the response, and not about every field of it.
+fn is_named(extent: &Extent, field: &HeaderName) -> bool {
+    *extent != Extent::Everything && extent.covers(field)
+}

@@ -1,0 +1,8 @@
+//! Zones as a viewer sees them: a real listener, a real origin that does what it is told, and what the cache makes of both.
+
+mod collapse;
+mod large;
+mod origin;
+mod rules;
+mod site;
+mod writes;
