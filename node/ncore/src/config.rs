@@ -10,6 +10,7 @@ pub(crate) use load::{Overrides, load};
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use ncore_freshness::{FencePolicies, FencePolicy, Guarded};
 use ncore_limits::LimitSettings;
@@ -39,6 +40,12 @@ pub(crate) struct Config {
     /// How bytes are kept.
     #[serde(default)]
     pub(crate) storage: StorageConfig,
+    /// What is kept of zones.
+    #[serde(default)]
+    pub(crate) cache: CacheConfig,
+    /// How origins are asked.
+    #[serde(default)]
+    pub(crate) origins: OriginsConfig,
     /// How bytes move between nodes.
     #[serde(default)]
     pub(crate) transfer: TransferConfig,
@@ -237,6 +244,40 @@ impl Default for StorageConfig {
     }
 }
 
+/// `[cache]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CacheConfig {
+    /// Where it is kept. By default in `cache` below the data directory.
+    pub(crate) dir: Option<PathBuf>,
+    /// How much of it on disk; 0 for nothing.
+    pub(crate) disk: ByteSize,
+    /// How much of it in memory.
+    pub(crate) memory: ByteSize,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { dir: None, disk: ByteSize::gib(10), memory: ByteSize::mib(32) }
+    }
+}
+
+/// `[origins]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OriginsConfig {
+    /// Networks that are not of the public internet, and in which the origins of zones may be all the same.
+    pub(crate) allow: Vec<IpNet>,
+    /// The most connections to all origins together.
+    pub(crate) connections: usize,
+}
+
+impl Default for OriginsConfig {
+    fn default() -> Self {
+        Self { allow: Vec::new(), connections: 4_096 }
+    }
+}
+
 /// `[transfer]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -390,6 +431,12 @@ impl Config {
     #[must_use]
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.node.data_dir.join("admin.sock")
+    }
+
+    /// Where what is kept of zones is.
+    #[must_use]
+    pub(crate) fn cache_dir(&self) -> PathBuf {
+        self.cache.dir.clone().unwrap_or_else(|| self.node.data_dir.join("cache"))
     }
 
     /// What the node does while it is fenced.

@@ -1,5 +1,6 @@
 //! The names of the node's figures. `docs/metrics.md` lists them: a name that is added here is added there.
 
+mod cache;
 #[cfg(test)]
 mod tests;
 
@@ -18,11 +19,12 @@ use ncore_domain::{DenialReason, Denials, Sessions};
 use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
 use ncore_limits::{Class, LimitMetrics};
 use ncore_raft::RaftNode;
-use ncore_serving::{Outcome, ServingMetrics};
-use ncore_store::BlobStore;
+use ncore_serving::{Outcome, ServingMetrics, zones::CacheUsed};
+use ncore_store::{BlobStore, cached::Cached};
 use ncore_telemetry::{AccessLog, Figures, Source};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
 
+use self::cache::CacheFigures;
 use crate::machine;
 
 /// The parts that have figures.
@@ -30,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) fences: Arc<Fences>,
     pub(crate) store: BlobStore,
+    pub(crate) cached: Cached,
     pub(crate) serving: Arc<ServingMetrics>,
     pub(crate) transfer: Arc<TransferMetrics>,
     pub(crate) service: Arc<ServiceMetrics>,
@@ -48,12 +51,13 @@ pub(crate) struct MachineParts {
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, serving, transfer, service, agent, limits, denials, sessions, access, machine } = parts;
+    let Parts { control, fences, store, cached, serving, transfer, service, agent, limits, denials, sessions, access, machine } = parts;
     vec![
         Arc::new(ControlFigures(Arc::clone(&control))),
         Arc::new(FenceFigures(fences)),
         Arc::new(DatabaseFigures { control, store: store.clone() }),
         Arc::new(StoreFigures(store)),
+        Arc::new(CacheFigures(cached)),
         Arc::new(ServingFigures(serving)),
         Arc::new(TransferFigures(transfer)),
         Arc::new(ServiceFigures(service)),
@@ -243,6 +247,8 @@ impl Source for ServingFigures {
             ("failed", load(&metrics.slices_failed)),
         ];
         figures.counters("slices", "Slices of 1 MiB by where they came from", "source", &slices)?;
+        let zones: Vec<_> = CacheUsed::ALL.iter().map(|used| (used.as_str(), metrics.zones(*used))).collect();
+        figures.counters("zone_requests", "Requests for zones, by what the cache did", "cache", &zones)?;
         let broken = [("data", load(&metrics.responses_broken)), ("viewer", load(&metrics.responses_abandoned))];
         figures.counters("responses_broken", "Responses broken off, by whose end broke", "by", &broken)?;
         figures.gauge("connections", "Open connections of viewers and API clients", load(&metrics.connections_active))?;

@@ -43,9 +43,16 @@ use ncore_domain::{Domain, DomainParts, LogNode, LogParts, Logs, Settings, Syste
 use ncore_freshness::Fences;
 use ncore_limits::{LimitMetrics, LimitSettings, Limiter, LimiterParts};
 use ncore_model::NodeId;
+use ncore_origin::{AddressPolicy, Origins, OriginsSettings};
 use ncore_replica::Replica;
-use ncore_serving::{AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics};
-use ncore_store::{BlobStore, StoreConfig};
+use ncore_serving::{
+    AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics,
+    zones::{ZoneParts, ZoneServer},
+};
+use ncore_store::{
+    BlobStore, StoreConfig,
+    cached::{Cached, CachedSettings},
+};
 use ncore_telemetry::{AccessFileSettings, AccessLog, AccessWriter, Events, History, LogFormat, Metrics, Usage, init_logging};
 use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
 use tokio::{
@@ -121,6 +128,7 @@ pub(crate) fn run(config: &Config, join_token: Option<String>) -> Result<()> {
 struct Node {
     control: Arc<Control>,
     store: BlobStore,
+    cached: Cached,
     agent: AgentHandle,
     listening: tokio::task::JoinHandle<()>,
     admin: tokio::task::JoinHandle<()>,
@@ -206,6 +214,11 @@ impl Node {
             settings: domain_settings(config),
         }));
         let usage = Arc::new(Usage::default());
+        let origins = {
+            // Its tasks are of the data plane.
+            let _inside = serving.enter();
+            Origins::new(origins_settings(config))
+        };
         let agent = Agent {
             control: plane,
             fences: Arc::clone(&fences),
@@ -214,15 +227,19 @@ impl Node {
             repairs,
             repair_queue,
             usage: Arc::clone(&usage),
+            origins: origins.clone(),
             data_dir: dir.clone(),
         };
         let agent = agent.start(agent_settings(config, control.incarnation()));
 
         let serving_metrics = Arc::new(ServingMetrics::default());
+        let zone_metrics = Arc::clone(&serving_metrics);
+        let cached = Cached::open(&config.cache_dir(), cache_settings(config)).context("cannot open the cache of zones")?;
         let figures = Metrics::new(metrics::sources(metrics::Parts {
             control: Arc::clone(&control),
             fences,
             store: store.clone(),
+            cached: cached.clone(),
             serving: Arc::clone(&serving_metrics),
             transfer: transfer_metrics,
             service: service_metrics,
@@ -290,7 +307,15 @@ impl Node {
             SLICE_DEADLINE,
             serving_metrics,
         );
-        let router = Router::new(assets, Arc::new(api));
+        let zone_view = agent.zones();
+        let zones = ZoneServer::new(ZoneParts {
+            zones: zone_view.zones(),
+            view: zone_view,
+            origins,
+            cached: cached.clone(),
+            metrics: zone_metrics,
+        });
+        let router = Router::new(assets, Arc::new(api)).serving(zones);
         let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
         tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
         // Before the listener: who sees the node ready finds its socket.
@@ -298,7 +323,7 @@ impl Node {
         let listening = serving.spawn(serve(listener, router, stop.clone()));
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Self { control, store, agent, listening, admin, access_writer, leaving, stop_delay: config.listen.stop_delay, stop })
+        Ok(Self { control, store, cached, agent, listening, admin, access_writer, leaving, stop_delay: config.listen.stop_delay, stop })
     }
 
     /// Resolves with the reason for which the node must stop at once.
@@ -338,6 +363,7 @@ impl Node {
         // What was answered until now is in the file then.
         drop(self.access_writer);
         let _ = timeout(STOP_DEADLINE, self.agent.shutdown()).await;
+        let _ = timeout(STOP_DEADLINE, self.cached.close()).await;
         if timeout(STOP_DEADLINE, self.control.shutdown()).await.is_err() {
             tracing::warn!("the control plane did not stop in time; the next start recovers");
         }
@@ -437,6 +463,16 @@ fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
     settings.collection.every = settings.collection.every.min(config.storage.grace.max(Duration::from_secs(1)));
     settings.scrub.every = settings.scrub.every.min(config.storage.scrub_age.max(Duration::from_secs(1)));
     settings
+}
+
+fn origins_settings(config: &Config) -> OriginsSettings {
+    let addresses = AddressPolicy::allowing(config.origins.allow.iter().copied());
+    OriginsSettings { addresses, connections: config.origins.connections, ..OriginsSettings::of_system() }
+}
+
+fn cache_settings(config: &Config) -> CachedSettings {
+    let config::CacheConfig { disk, memory, .. } = &config.cache;
+    CachedSettings { disk_bytes: disk.as_u64(), memory_bytes: memory.as_u64(), ..CachedSettings::default() }
 }
 
 fn limit_settings(config: &Config) -> LimitSettings {

@@ -114,7 +114,8 @@ impl Dev {
             let text = format!(
                 "# Made by `ncore dev`. Change it as you like: it is not written again.\n\
                  [node]\nname = \"{region}-1\"\nregion = \"{region}\"\ndata_dir = \"{}\"\n\n\
-                 [listen]\nhttp = \"127.0.0.1:{http}\"\ncluster = \"127.0.0.1:{cluster}\"\nstop_delay = \"0s\"\n",
+                 [listen]\nhttp = \"127.0.0.1:{http}\"\ncluster = \"127.0.0.1:{cluster}\"\nstop_delay = \"0s\"\n\n\
+                 [origins]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\n",
                 home.join("data").display()
             );
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;

@@ -13,7 +13,8 @@ use toml::{Table, Value};
 use super::{Config, unsigned};
 
 /// The sections whose keys an environment variable can set.
-const SECTIONS: [&str; 9] = ["node", "listen", "advertise", "cluster", "storage", "transfer", "limits", "rates", "log"];
+const SECTIONS: [&str; 11] =
+    ["node", "listen", "advertise", "cluster", "storage", "cache", "origins", "transfer", "limits", "rates", "log"];
 
 /// What overrides the file.
 #[derive(Debug, Clone, Default)]

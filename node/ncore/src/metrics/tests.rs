@@ -13,7 +13,10 @@ use ncore_identity::{IdentityHandle, IdentityStore, NodeIdentity};
 use ncore_model::{NodeId, SchemaRange};
 use ncore_replica::Replica;
 use ncore_serving::ServingMetrics;
-use ncore_store::{BlobStore, StoreConfig};
+use ncore_store::{
+    BlobStore, StoreConfig,
+    cached::{Cached, CachedSettings},
+};
 use ncore_telemetry::{AccessLog, Metrics};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
 use tempfile::TempDir;
@@ -33,6 +36,7 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         control: Arc::clone(&control),
         fences: Arc::default(),
         store: BlobStore::open(&StoreConfig { dir: dir.path().join("blobs"), memory_bytes: 0, reserve_bytes: 0 }).expect("a store"),
+        cached: Cached::open(&dir.path().join("cached"), CachedSettings::default()).expect("a cache"),
         serving: Arc::new(ServingMetrics::default()),
         transfer: Arc::new(TransferMetrics::default()),
         service: Arc::new(ServiceMetrics::default()),
