@@ -9,9 +9,10 @@ NCORE := $(CARGO_TARGET_DIR)/release/ncore
 SEEDS ?= 20
 SECONDS ?= 60
 API_SECONDS ?= 320
+NODES ?= 1
 FUZZ_TARGETS := paths globs ranges records signed api
 
-.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api clean-dev
+.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api check-cache clean-dev
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -53,6 +54,9 @@ fuzz: ## Fuzz everything that is parsed from outside (SECONDS=60 each; needs nig
 
 check-api: build ## Hold a node against its OpenAPI document with schemathesis (API_SECONDS=320; needs Python)
 	@cluster-tests/check-the-api $(NCORE) $(API_SECONDS)
+
+check-cache: build ## Hold the cache against the public suite http-cache-tests (NODES=1, 3 for three in turn; needs Node.js)
+	@cluster-tests/check-the-cache $(NCORE) $(NODES)
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev
