@@ -143,8 +143,8 @@ async fn more_strikes_than_can_be_remembered_cost_the_disk_tier() {
     until("memory works alone", || cached.shared().state() == State::Off).await;
     cached.put(key(0), entry(0, 3, 500));
     assert_eq!(cached.get(&key(0)).await.unwrap(), Some(entry(0, 3, 500)));
-    assert_eq!(cached.figures().queued_bytes, 0);
-    assert_eq!(segments(dir.path()), Vec::<PathBuf>::new());
+    until("nothing waits for the disk any more", || cached.figures().queued_bytes == 0).await;
+    until("the segments are gone", || segments(dir.path()).is_empty()).await;
 }
 
 #[tokio::test]
