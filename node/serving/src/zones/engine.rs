@@ -522,7 +522,8 @@ fn refuse(refusal: &Refusal, zone: &Zone, about: About<'_>) -> (Outcome, Respons
                 StatusCode::SERVICE_UNAVAILABLE => Outcome::OriginBusy,
                 _ => Outcome::OriginFailed,
             };
-            (error.status(), outcome, error.to_string())
+            // Not where the origin is: viewers who knew could go past the cache.
+            (error.status(), outcome, format!("the origin has not answered: {}", error.kind().describe()))
         }
         Refusal::Vanished => (StatusCode::BAD_GATEWAY, Outcome::OriginFailed, "the origin was not asked".to_owned()),
     };

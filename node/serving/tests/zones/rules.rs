@@ -174,6 +174,7 @@ async fn an_origin_that_is_not_there() {
     let failed = site.get("/b", &[]).await;
     assert_eq!((failed.cache(), failed.status), ("ERROR", StatusCode::BAD_GATEWAY));
     assert_eq!(failed.header("content-type"), "application/problem+json");
+    assert!(!failed.text().contains(&site.origin.addr.to_string()), "where the origin is: {}", failed.text());
     assert_eq!(site.origin.count(), 1);
 }
 
