@@ -95,7 +95,7 @@ impl Peers {
     pub fn nearest_first(&self) -> Result<Vec<Node>, PeerError> {
         let mut nodes = self.replica.members().map_err(PeerError::State)?;
         nodes.retain(|node| node.id != self.own);
-        nodes.sort_by_key(|node| (self.round_trips.of(node.id), node.region != self.own_region, node.id));
+        sort_by_distance(&mut nodes, &self.own_region, |id| self.round_trips.of(id));
         Ok(nodes)
     }
 
@@ -204,6 +204,12 @@ impl Peers {
     }
 }
 
+/// Sorts nodes, the nearest first: by `distance`, then those of `region` first. Each is asked for once: round trips are measured anew
+/// meanwhile, and a sort whose keys change under it panics.
+fn sort_by_distance(nodes: &mut [Node], region: &str, mut distance: impl FnMut(NodeId) -> u64) {
+    nodes.sort_by_cached_key(|node| (distance(node.id), node.region != region, node.id));
+}
+
 /// A connection for a machine that has no certificate yet.
 ///
 /// # Errors
@@ -227,4 +233,51 @@ fn tuned(endpoint: Endpoint) -> Endpoint {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ncore_model::{Node, NodeId, NodeState, SchemaRange};
+    use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+    use super::sort_by_distance;
+
+    fn node(id: u64) -> Node {
+        Node {
+            id: NodeId(id),
+            name: format!("node-{id}"),
+            region: if id % 2 == 0 { "here" } else { "there" }.into(),
+            cluster_address: String::new(),
+            http_address: String::new(),
+            voter: false,
+            state: NodeState::Active,
+            schema: SchemaRange { min: 1, max: 1 },
+            software: String::new(),
+            incarnation: 1,
+            added_at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn the_nearest_is_first_and_then_those_of_the_region() {
+        let mut nodes: Vec<_> = (1..=4).map(node).collect();
+        sort_by_distance(&mut nodes, "here", |id| if id == NodeId(3) { 1 } else { u64::MAX });
+        assert_eq!(nodes.iter().map(|node| node.id.0).collect::<Vec<_>>(), [3, 2, 4, 1]);
+    }
+
+    #[test]
+    fn distances_may_change_while_nodes_are_sorted() {
+        let mut random = SmallRng::seed_from_u64(1);
+        let mut nodes: Vec<_> = (1..=200).map(node).collect();
+        for _ in 0..50 {
+            let mut asked = BTreeSet::new();
+            sort_by_distance(&mut nodes, "here", |id| {
+                assert!(asked.insert(id), "{id:?} was asked for before");
+                random.random_range(0..5)
+            });
+            assert_eq!(asked.len(), nodes.len());
+        }
+    }
 }
