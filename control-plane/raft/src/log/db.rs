@@ -170,7 +170,7 @@ fn meta_options(cache: &Cache) -> Options {
 
 /// Bytes of entries in memory until they are written to a file: a few seconds of all that a disk can take, three times at most.
 /// It also bounds what is read again from the write-ahead log at a start.
-const WRITE_BUFFER: usize = 8 << 20;
+const WRITE_BUFFER: usize = 4 << 20;
 /// Entries are read once, in order, long after the ring forgot them: hardly worth a cache.
 const BLOCK_CACHE: usize = 8 << 20;
 const LOGS: &str = "logs";
