@@ -234,7 +234,7 @@ pub(crate) struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
-            memory: ByteSize::mib(32),
+            memory: ByteSize::mib(16),
             reserve: ByteSize::mib(256),
             grace: Duration::from_secs(3_600),
             scrub_rate: ByteSize::mib(8),
