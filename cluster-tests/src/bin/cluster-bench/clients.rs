@@ -39,6 +39,8 @@ pub(crate) struct Slice {
     pub(crate) syncs_per_write: f64,
     /// CPU time, of all members together, for each write, in microseconds.
     pub(crate) cpu_us_per_write: f64,
+    /// CPU time, of the member that takes most, for each write, in microseconds: what bounds the rate where each has a machine of its own.
+    pub(crate) busiest_us_per_write: f64,
 }
 
 /// Lets so many clients write for so long.
@@ -64,9 +66,10 @@ pub(crate) async fn measure(cluster: &Arc<impl Cluster>, clients: usize, duratio
         });
     }
     tokio::time::sleep_until(begin.into()).await;
-    let (syncs, cpu) = (cluster.syncs().await?, cpu_seconds(&cluster.processes())?);
+    let (syncs, before) = (cluster.syncs().await?, of_each(&cluster.processes())?);
     tokio::time::sleep_until(end.into()).await;
-    let cpu = cpu_seconds(&cluster.processes())? - cpu;
+    let after = of_each(&cluster.processes())?;
+    let cpu: Vec<f64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
     #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
     let syncs = (cluster.syncs().await? - syncs) as f64;
     let mut latency = Histogram::<u64>::new(3)?;
@@ -75,5 +78,15 @@ pub(crate) async fn measure(cluster: &Arc<impl Cluster>, clients: usize, duratio
     }
     #[expect(clippy::cast_precision_loss, reason = "as above")]
     let writes = latency.len() as f64;
-    Ok(Slice { writes_s: writes / duration.as_secs_f64(), latency, syncs_per_write: syncs / writes, cpu_us_per_write: cpu * 1e6 / writes })
+    Ok(Slice {
+        writes_s: writes / duration.as_secs_f64(),
+        latency,
+        syncs_per_write: syncs / writes,
+        cpu_us_per_write: cpu.iter().sum::<f64>() * 1e6 / writes,
+        busiest_us_per_write: cpu.iter().copied().fold(0.0, f64::max) * 1e6 / writes,
+    })
+}
+
+fn of_each(processes: &[u32]) -> Result<Vec<f64>> {
+    processes.iter().map(|process| cpu_seconds(&[*process])).collect()
 }

@@ -10,6 +10,7 @@ pub(crate) struct Summary {
     pub(crate) p99_ms: f64,
     pub(crate) syncs_per_write: f64,
     pub(crate) cpu_us_per_write: f64,
+    pub(crate) busiest_us_per_write: f64,
 }
 
 /// The median of each figure, each on its own.
@@ -22,6 +23,7 @@ pub(crate) fn median(slices: &[Slice]) -> Summary {
         p99_ms: middle(slices.iter().map(|slice| quantile(slice, 0.99))),
         syncs_per_write: middle(slices.iter().map(|slice| slice.syncs_per_write)),
         cpu_us_per_write: middle(slices.iter().map(|slice| slice.cpu_us_per_write)),
+        busiest_us_per_write: middle(slices.iter().map(|slice| slice.busiest_us_per_write)),
     }
 }
 

@@ -58,8 +58,8 @@ pub(crate) async fn run(bench: &Writes) -> Result<()> {
         bench.rounds, bench.seconds
     );
     println!(
-        "{:>7} {:<16} {:>9} {:>9} {:>9} {:>13} {:>13}",
-        "clients", "system", "writes/s", "p50 ms", "p99 ms", "syncs/write", "CPU µs/write"
+        "{:>7} {:<16} {:>9} {:>9} {:>9} {:>13} {:>13} {:>12}",
+        "clients", "system", "writes/s", "p50 ms", "p99 ms", "syncs/write", "CPU µs/write", "the busiest"
     );
     for clients in &bench.clients {
         let (mut own, mut at_leader, mut at_follower) = (Vec::new(), Vec::new(), Vec::new());
@@ -92,7 +92,7 @@ impl Writes {
 
 pub(crate) fn print(clients: usize, system: &str, figures: Summary) {
     println!(
-        "{clients:>7} {system:<16} {:>9.0} {:>9.2} {:>9.2} {:>13.2} {:>13.1}",
-        figures.writes_s, figures.p50_ms, figures.p99_ms, figures.syncs_per_write, figures.cpu_us_per_write
+        "{clients:>7} {system:<16} {:>9.0} {:>9.2} {:>9.2} {:>13.2} {:>13.1} {:>12.1}",
+        figures.writes_s, figures.p50_ms, figures.p99_ms, figures.syncs_per_write, figures.cpu_us_per_write, figures.busiest_us_per_write
     );
 }
