@@ -20,6 +20,9 @@ pub struct Validators<'a> {
     pub etag: Option<EntityTag<'a>>,
     /// When it last changed, in Unix seconds.
     pub last_modified_s: Option<u64>,
+    /// When it was as it is, in Unix seconds, where that is all that is known: the date of a stored response without `Last-Modified`
+    /// (RFC 9111 §4.3.2). It answers `If-Modified-Since` and nothing else.
+    pub dated_s: Option<u64>,
 }
 
 /// What the preconditions say.
@@ -45,7 +48,7 @@ pub fn evaluate(method: &Method, headers: &HeaderMap, validators: &Validators<'_
         if !tags_match(headers, IF_MATCH, validators, Comparison::Strong) {
             return Precondition::Failed;
         }
-    } else if changed_since(headers, IF_UNMODIFIED_SINCE, validators) == Some(true) {
+    } else if changed_since(headers, IF_UNMODIFIED_SINCE, validators.last_modified_s) == Some(true) {
         return Precondition::Failed;
     }
 
@@ -55,7 +58,7 @@ pub fn evaluate(method: &Method, headers: &HeaderMap, validators: &Validators<'_
         }
         return if reads { Precondition::NotModified } else { Precondition::Failed };
     }
-    if reads && changed_since(headers, IF_MODIFIED_SINCE, validators) == Some(false) {
+    if reads && changed_since(headers, IF_MODIFIED_SINCE, validators.last_modified_s.or(validators.dated_s)) == Some(false) {
         return Precondition::NotModified;
     }
     Precondition::Proceed
@@ -66,13 +69,13 @@ fn tags_match(headers: &HeaderMap, field: HeaderName, validators: &Validators<'_
     field_matches(lines.map(http::HeaderValue::as_bytes), validators.etag.as_ref(), true, comparison)
 }
 
-/// Whether the representation changed after the date in `field`. `None` where either date is not known.
-fn changed_since(headers: &HeaderMap, field: HeaderName, validators: &Validators<'_>) -> Option<bool> {
+/// Whether a representation that changed at `modified_s` did so after the date in `field`. `None` where either date is not known.
+fn changed_since(headers: &HeaderMap, field: HeaderName, modified_s: Option<u64>) -> Option<bool> {
     let mut lines = headers.get_all(field).into_iter();
     let (line, None) = (lines.next()?, lines.next()) else {
         return None;
     };
-    Some(validators.last_modified_s? > http_date::parse(line)?)
+    Some(modified_s? > http_date::parse(line)?)
 }
 
 #[cfg(test)]
@@ -91,7 +94,7 @@ mod tests {
         for &(name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let validators = Validators { etag: EntityTag::parse(b"\"v1\"").ok(), last_modified_s: Some(784_111_777) };
+        let validators = Validators { etag: EntityTag::parse(b"\"v1\"").ok(), last_modified_s: Some(784_111_777), dated_s: None };
         evaluate(method, &headers, &validators)
     }
 
@@ -146,8 +149,19 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("if-unmodified-since", HeaderValue::from_static(BEFORE));
         headers.insert("if-modified-since", HeaderValue::from_static(AFTER));
-        let validators = Validators { etag: None, last_modified_s: None };
+        let validators = Validators { etag: None, last_modified_s: None, dated_s: None };
         let verdict = evaluate(&Method::GET, &headers, &validators);
         assert_eq!(verdict, Precondition::Proceed);
+    }
+    #[test]
+    fn a_date_in_place_of_the_last_change() {
+        let judge = |name: &'static str, value: &'static str, last_modified_s| {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
+            evaluate(&Method::GET, &headers, &Validators { etag: None, last_modified_s, dated_s: Some(784_111_777) })
+        };
+        assert_eq!(judge("if-modified-since", AFTER, None), Precondition::NotModified);
+        assert_eq!(judge("if-modified-since", BEFORE, None), Precondition::Proceed);
+        assert_eq!(judge("if-unmodified-since", BEFORE, None), Precondition::Proceed, "it is no date of a change");
+        assert_eq!(judge("if-modified-since", AT, Some(784_111_778)), Precondition::Proceed, "the last change counts where it is known");
     }
 }

@@ -54,7 +54,7 @@ mod tests {
         for line in lines {
             headers.append(IF_RANGE, HeaderValue::from_static(line));
         }
-        let validators = Validators { etag: EntityTag::parse(etag.as_bytes()).ok(), last_modified_s: Some(MODIFIED_S) };
+        let validators = Validators { etag: EntityTag::parse(etag.as_bytes()).ok(), last_modified_s: Some(MODIFIED_S), dated_s: None };
         evaluate(&headers, &validators, now_s)
     }
 

@@ -13,6 +13,7 @@
 mod accept;
 mod connection;
 mod guard;
+mod interim;
 mod settings;
 mod socket;
 mod streams;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::{accept::AcceptLoop, connection::Connections};
 use crate::router::Router;
 
-pub(crate) use self::streams::StreamProgress;
+pub(crate) use self::{interim::Interim, streams::StreamProgress};
 pub use self::{
     settings::{Endpoints, Http2Settings, HttpsEndpoint, ListenerSettings},
     socket::BindError,

@@ -16,12 +16,15 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
+use crate::listener::Interim;
+
 /// The body of a request to the [`ApiService`](crate::ApiService).
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
     pause_max: Duration,
     pause: Option<Pin<Box<Sleep>>>,
+    interim: Option<Interim>,
 }
 
 /// Why a body ended early. Both are the client's doing, and the request has failed.
@@ -37,7 +40,17 @@ pub enum RequestBodyError {
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, pause_max: Duration) -> Self {
-        Self { inner, pause_max, pause: None }
+        Self { inner, pause_max, pause: None, interim: None }
+    }
+
+    /// The body of a request before whose final response `interim` ones may be sent.
+    pub(crate) fn announcing(self, interim: Option<Interim>) -> Self {
+        Self { interim, ..self }
+    }
+
+    /// The way to send interim responses to this request, where its connection has one.
+    pub(crate) fn interim(&self) -> Option<&Interim> {
+        self.interim.as_ref()
     }
 }
 

@@ -16,6 +16,7 @@
 mod answer;
 mod ask;
 mod content;
+mod early;
 mod engine;
 mod filling;
 mod flight;

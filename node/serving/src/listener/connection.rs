@@ -9,7 +9,7 @@
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc};
 
 use hyper::{
-    Request, Response,
+    Request, Response, Version,
     body::Incoming,
     server::conn::{http1, http2},
     service::{Service, service_fn},
@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     guard::{Guarded, StallBound},
+    interim::{Announcing, Interim},
     settings::ListenerSettings,
     streams::Streams,
     tls::{ALPN_H2, TlsIdentity},
@@ -132,7 +133,9 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer));
+        let stream = Announcing::new(stream);
+        let service = self.service(peer, Some(stream.interim()));
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         // The deadline for the next head ends a connection that is idle.
         drive(connection, &shutdown, std::future::pending()).await
     }
@@ -154,19 +157,22 @@ impl Connections {
             .max_send_buf_size(limits.send_buffer_bytes)
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_deadline)
-            .serve_connection(TokioIo::new(stream), self.service(peer));
+            .serve_connection(TokioIo::new(stream), self.service(peer, None));
         drive(connection, &shutdown, streams.idle(limits.idle_max)).await
     }
 
     fn service(
         &self,
         peer: PeerInfo,
+        interim: Option<Interim>,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send + 'static> + use<> {
         let router = Arc::clone(&self.router);
         let pause_max = self.settings.stall_window;
         service_fn(move |request: Request<Incoming>| {
             let router = Arc::clone(&router);
-            let request = request.map(|body| RequestBody::new(body, pause_max));
+            // A client of HTTP/1.0 does not know them (RFC 9110 §15.2).
+            let interim = interim.clone().filter(|_| request.version() == Version::HTTP_11);
+            let request = request.map(|body| RequestBody::new(body, pause_max).announcing(interim));
             async move { Ok(router.route(request, peer).await) }
         })
     }

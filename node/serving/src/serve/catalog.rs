@@ -292,7 +292,7 @@ impl AssetEntry {
     }
 
     pub(super) fn validators(&self) -> Validators<'_> {
-        Validators { etag: EntityTag::parse(self.etag.as_bytes()).ok(), last_modified_s: Some(self.facts.modified_at_s) }
+        Validators { etag: EntityTag::parse(self.etag.as_bytes()).ok(), last_modified_s: Some(self.facts.modified_at_s), dated_s: None }
     }
 }
 

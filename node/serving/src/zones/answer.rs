@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+        ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
         LAST_MODIFIED, RANGE, VIA,
     },
 };
@@ -112,8 +112,8 @@ impl Found {
             return Cut::Whole;
         }
         let etag = self.headers.get(ETAG).and_then(|tag| EntityTag::parse(tag.as_bytes()).ok());
-        let last_modified_s = self.headers.get(LAST_MODIFIED).and_then(http_date::parse);
-        let validators = Validators { etag, last_modified_s };
+        let date = |name| self.headers.get(name).and_then(http_date::parse);
+        let validators = Validators { etag, last_modified_s: date(LAST_MODIFIED), dated_s: date(DATE) };
         match conditional::evaluate(method, request, &validators) {
             Precondition::NotModified => return Cut::NotModified,
             Precondition::Failed => return Cut::PreconditionFailed,

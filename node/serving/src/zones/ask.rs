@@ -16,7 +16,7 @@ use ncore_cache::{
     validation::{self, Selected},
     vary::{self, VariantKey},
 };
-use ncore_origin::OriginError;
+use ncore_origin::{OnInformational, OriginError};
 use ncore_store::cached::EntryKey;
 use tokio::{sync::oneshot, time::timeout};
 
@@ -48,6 +48,8 @@ pub(crate) struct Ask {
     pub(crate) fill: u64,
     /// How often what is under the key was invalidated.
     pub(crate) invalidations: u64,
+    /// What interim responses are told to.
+    pub(crate) informational: Option<OnInformational>,
 }
 
 /// What became of it.
@@ -98,7 +100,10 @@ impl Engine {
         let mut stored = ask.stored.as_ref();
         loop {
             let requested_s = unix_now_s();
-            let request = ask.asking.request(&ask.zone, &ask.id, ask.wishes, stored.map(|variant| &variant.headers), empty());
+            let mut request = ask.asking.request(&ask.zone, &ask.id, ask.wishes, stored.map(|variant| &variant.headers), empty());
+            if let Some(informational) = &ask.informational {
+                request.extensions_mut().insert(informational.clone());
+            }
             let response = match send(&self.origins, &ask.zone.origins, request).await {
                 Ok(response) => response,
                 Err(error) => return (Asked::Failed(error), None),

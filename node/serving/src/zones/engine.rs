@@ -43,6 +43,7 @@ use super::{
     answer::{Found, Told},
     ask::{Ask, Asked, is_failure},
     content::{Content, Place, SLICE_BYTES},
+    early::Early,
     flight::{Flights, Seat, State, answer},
     key::CacheKey,
     origin::{OriginBody, send},
@@ -56,6 +57,7 @@ use super::{
 };
 use crate::{
     body::ResponseBody,
+    listener::Interim,
     metrics::{Outcome, ServingMetrics},
     problem::{self, About},
     request_body::RequestBody,
@@ -111,6 +113,8 @@ struct Walk<'a> {
     key: CacheKey,
     age: ViewAge,
     id: &'a RequestId,
+    /// The way to send it interim responses.
+    interim: Option<Interim>,
 }
 
 /// What is known of a request beside itself.
@@ -216,7 +220,8 @@ impl Engine {
             secure: peer.secure,
             version: parts.version,
         };
-        let walk = Walk { engine: self, zone, asking, directives, key, age, id };
+        let interim = body.interim().cloned();
+        let walk = Walk { engine: self, zone, asking, directives, key, age, id, interim };
         if !reads {
             return walk.pass(body, Forward::Method).await;
         }
@@ -303,8 +308,9 @@ impl Walk<'_> {
         match self.engine.flights.board(self.key.head, fill, newest_purge) {
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {
-                let asked = self.engine.ask(self.order(need, Wishes::Kept, flight.fill), Some(flight));
-                Some(self.answered(need, asked.await.ok(), Collapse::No))
+                let (order, early) = self.order_early(need, Wishes::Kept, flight.fill);
+                let asked = early.until(self.engine.ask(order, Some(flight))).await;
+                Some(self.answered(need, asked.ok(), Collapse::No))
             }
             Seat::Follower(follower) => match answer(follower).await {
                 State::Filling(filling) if self.may_share(&filling.variant) => {
@@ -326,8 +332,9 @@ impl Walk<'_> {
     }
 
     async fn ask_alone(&self, need: &Need, wishes: Wishes) -> Answer {
-        let asked = self.engine.ask(self.order(need, wishes, self.engine.view.revision()), None);
-        self.answered(need, asked.await.ok(), Collapse::No)
+        let (order, early) = self.order_early(need, wishes, self.engine.view.revision());
+        let asked = early.until(self.engine.ask(order, None)).await;
+        self.answered(need, asked.ok(), Collapse::No)
     }
 
     fn ask_in_background(&self, variant: &Variant) {
@@ -338,6 +345,12 @@ impl Walk<'_> {
             order.asking.method = Method::GET;
             drop(self.engine.ask(order, Some(flight)));
         }
+    }
+
+    /// An order of this viewer's, to whom interim responses go.
+    fn order_early(&self, need: &Need, wishes: Wishes, fill: u64) -> (Ask, Early) {
+        let (early, informational) = Early::to(self.interim.as_ref());
+        (Ask { informational, ..self.order(need, wishes, fill) }, early)
     }
 
     fn order(&self, need: &Need, wishes: Wishes, fill: u64) -> Ask {
@@ -352,6 +365,7 @@ impl Walk<'_> {
             on_error: need.on_error,
             fill,
             invalidations: self.engine.flights.invalidations(&self.key.head),
+            informational: None,
         }
     }
 
@@ -395,8 +409,12 @@ impl Walk<'_> {
     /// Sends the request on as it is, and its answer back.
     async fn pass(&self, body: RequestBody, why: Forward) -> Answer {
         let body: OriginBody = body.map_err(Into::into).boxed_unsync();
-        let request: Request<OriginBody> = self.asking.request(self.zone, self.id, Wishes::Forwarded, None, body);
-        let response = send(&self.engine.origins, &self.zone.origins, request).await.map_err(Refusal::Origin)?;
+        let mut request: Request<OriginBody> = self.asking.request(self.zone, self.id, Wishes::Forwarded, None, body);
+        let (early, informational) = Early::to(self.interim.as_ref());
+        if let Some(informational) = informational {
+            request.extensions_mut().insert(informational);
+        }
+        let response = early.until(send(&self.engine.origins, &self.zone.origins, request)).await.map_err(Refusal::Origin)?;
         for key in self.ended_by(&response) {
             self.engine.flights.invalidate(&key);
             self.engine.shelf.remove(&key).await;
