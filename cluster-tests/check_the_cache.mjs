@@ -8,11 +8,14 @@ import { pathToFileURL } from 'node:url'
 
 const [suite, originPort, host, ...nodes] = process.argv.slice(2)
 const load = file => import(pathToFileURL(path.join(suite, file)))
+// The edition of the suite's own repository has its engine in a folder, and its client can tell interim responses by undici.
+const isCurrent = fs.existsSync(path.join(suite, 'test-engine'))
+const engine = file => load(isCurrent ? `test-engine/${file}` : file)
 
 // Its origin. The module that the suite starts listens on every address of the machine; this one on loopback alone.
-const { default: handleConfig } = await load('server/handle-config.mjs')
-const { default: handleState } = await load('server/handle-state.mjs')
-const { default: handleTest } = await load('server/handle-test.mjs')
+const { default: handleConfig } = await engine('server/handle-config.mjs')
+const { default: handleState } = await engine('server/handle-state.mjs')
+const { default: handleTest } = await engine('server/handle-test.mjs')
 const log = console.log
 const origin = http.createServer((request, response) => {
   const [, kind, ...segments] = new URL(request.url, 'http://origin.invalid').pathname.split('/')
@@ -23,15 +26,27 @@ const origin = http.createServer((request, response) => {
 await new Promise(resolve => origin.listen(Number(originPort), '127.0.0.1', resolve))
 
 // Its client, through one node after the other.
-const { default: fetch } = await load('node_modules/node-fetch/lib/index.mjs')
-const agent = new http.Agent({ keepAlive: true, maxSockets: 256 })
+const send = isCurrent ? await byUndici() : await byNodeFetch()
 let turn = 0
-const through = (url, init = {}) => {
-  const node = nodes[turn++ % nodes.length]
-  return fetch(url.replace('http://zone', node), { ...init, agent, headers: [...(init.headers ?? []), ['Host', host]] })
+const through = (url, init = {}) => send(url.replace('http://zone', nodes[turn++ % nodes.length]), init)
+globalThis.fetch = through
+
+async function byNodeFetch () {
+  const { default: fetch } = await load('node_modules/node-fetch/lib/index.mjs')
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 256 })
+  return (url, init) => fetch(url, { ...init, agent, headers: [...(init.headers ?? []), ['Host', host]] })
 }
+
+async function byUndici () {
+  const { default: undici } = await load('node_modules/undici/index.js')
+  // Its fetch drops a Host that it is given, so its dispatcher says it.
+  const saying = dispatch => (options, handler) => dispatch({ ...options, headers: { ...options.headers, host } }, handler)
+  undici.setGlobalDispatcher(new undici.Agent({ connections: 256 }).compose(saying))
+  return undici.fetch
+}
+
 const { default: suites } = await load('tests/index.mjs')
-const { runTests, getResults } = await load('client/runner.mjs')
+const { runTests, getResults } = await engine('client/runner.mjs')
 console.log = () => {}
 await runTests(suites, through, false, 'http://zone', Number(process.env.CACHE_TESTS_AT_ONCE ?? 25))
 console.log = log
