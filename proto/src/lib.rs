@@ -33,6 +33,13 @@ pub mod blobs {
     }
 }
 
+/// What nodes ask each other of zones.
+pub mod tiers {
+    pub mod v1 {
+        tonic::include_proto!("ncore.tiers.v1");
+    }
+}
+
 /// How many requests a token may make.
 pub mod limits {
     pub mod v1 {

@@ -22,6 +22,8 @@ pub enum Value {
     Number(u64),
     /// A switch.
     Flag(bool),
+    /// A list of strings.
+    Texts(Vec<String>),
 }
 
 impl Config {
@@ -66,6 +68,7 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(&quoted(text)),
             Self::Number(number) => write!(f, "{number}"),
             Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Texts(texts) => write!(f, "[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
         }
     }
 }
@@ -73,6 +76,12 @@ impl fmt::Display for Value {
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+impl From<&[&str]> for Value {
+    fn from(texts: &[&str]) -> Self {
+        Self::Texts(texts.iter().map(|&text| text.to_owned()).collect())
     }
 }
 
@@ -117,6 +126,8 @@ mod tests {
         let expected = "[cluster]\n\"allow_single_copy\" = true\n\"write_copies\" = 3\n\
                         [dial]\n\"127.0.0.1:7400\" = \"127.0.0.1:9\"\n[node]\n\"name\" = \"eu-ams-1\"\n";
         assert_eq!(config.to_toml(), expected);
+        config.set("origins", "allow", &["127.0.0.0/8", "::1/128"][..]);
+        let expected = format!("{expected}[origins]\n\"allow\" = [\"127.0.0.0/8\", \"::1/128\"]\n");
         config.unset("cluster", "allow_single_copy").unset("cluster", "never set").unset("no such", "section");
         assert_eq!(config.to_toml(), expected.replace("\"allow_single_copy\" = true\n", ""));
     }

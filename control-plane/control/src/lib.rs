@@ -40,7 +40,7 @@ pub use freshness::{BarrierError, BarrierProgress};
 pub use hub::{ChildStatus, FirstHubs, HubSettings, Parent};
 pub use join::{JoinError, Joined, Joiner, join};
 pub use membership::{MembershipChange, MembershipError};
-pub use peers::{ConnectFailed, PeerError, Peers};
+pub use peers::{BODIES_MAX, ConnectFailed, PeerError, Peers};
 pub use plane::{Change, Committed, ControlPlane, ProposeError, ReadError};
 pub use status::{ControlStatus, NodeRole};
 

@@ -35,6 +35,13 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Bytes under way on one stream, and on one connection: enough for 1 Gbit/s over a round trip of 130 ms.
 const STREAM_WINDOW: u32 = 16 << 20;
+/// The same where many streams share a connection and each is read as fast as somebody far away reads: one that stands still holds a small
+/// part of what the connection may have under way, so that it holds up no other.
+const BODY_WINDOW: u32 = 1 << 20;
+/// What such a connection may have under way: the windows of [`BODIES_MAX`] streams.
+const BODIES_WINDOW: u32 = BODY_WINDOW * 256;
+/// How many streams may be open on a connection for bodies without one holding up another.
+pub const BODIES_MAX: usize = 256;
 
 /// The other nodes.
 pub struct Peers {
@@ -43,12 +50,16 @@ pub struct Peers {
     replica: Arc<Replica>,
     identity: IdentityHandle,
     dial: HashMap<String, String>,
-    channels: Mutex<HashMap<NodeId, (String, Channel)>>,
+    channels: Mutex<Channels>,
+    for_bodies: Mutex<Channels>,
     round_trips: RoundTrips,
     clocks: Clocks,
     sightings: Sightings,
     survey: Survey,
 }
+
+/// A connection to each node, with the address that it was made for.
+type Channels = HashMap<NodeId, (String, Channel)>;
 
 /// Why there is no way to a node.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +91,7 @@ impl Peers {
             identity,
             dial,
             channels: Mutex::default(),
+            for_bodies: Mutex::default(),
             round_trips: RoundTrips::default(),
             clocks: Clocks::default(),
             sightings: Sightings::default(),
@@ -134,7 +146,20 @@ impl Peers {
     pub fn channel(&self, id: NodeId) -> Result<Channel, PeerError> {
         let node = self.replica.node(id).map_err(PeerError::State)?;
         let node = node.filter(|node| node.state != NodeState::Removed).ok_or(PeerError::Unknown(id))?;
-        self.shared_channel(id, &node.cluster_address)
+        self.shared_channel(&self.channels, id, &node.cluster_address, tuned)
+    }
+
+    /// A connection to a node of the state for up to [`BODIES_MAX`] streams that are read as slowly as viewers read. It is apart from the one of
+    /// [`channel`](Self::channel), so that what the cluster says of itself never waits for them.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub fn channel_for_bodies(&self, id: NodeId) -> Result<Channel, PeerError> {
+        let node = self.replica.node(id).map_err(PeerError::State)?;
+        let node = node.filter(|node| node.state != NodeState::Removed).ok_or(PeerError::Unknown(id))?;
+        self.shared_channel(&self.for_bodies, id, &node.cluster_address, |endpoint| {
+            tuned(endpoint).initial_stream_window_size(BODY_WINDOW).initial_connection_window_size(BODIES_WINDOW)
+        })
     }
 
     /// A connection that is not shared. `joined_at` is where the node was when it joined: the state, if it has the node, knows
@@ -154,14 +179,20 @@ impl Peers {
         self.connect(id, &node.cluster_address)
     }
 
-    fn shared_channel(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {
-        let mut channels = self.channels.lock();
+    fn shared_channel(
+        &self,
+        channels: &Mutex<Channels>,
+        id: NodeId,
+        address: &str,
+        tune: impl FnOnce(Endpoint) -> Endpoint,
+    ) -> Result<Channel, PeerError> {
+        let mut channels = channels.lock();
         if let Some((known, channel)) = channels.get(&id)
             && known == address
         {
             return Ok(channel.clone());
         }
-        let channel = self.connect(id, address)?;
+        let channel = self.connect_tuned(id, address, tune)?;
         channels.insert(id, (address.to_owned(), channel.clone()));
         Ok(channel)
     }
@@ -195,12 +226,16 @@ impl Peers {
     }
 
     fn connect(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {
+        self.connect_tuned(id, address, tuned)
+    }
+
+    fn connect_tuned(&self, id: NodeId, address: &str, tune: impl FnOnce(Endpoint) -> Endpoint) -> Result<Channel, PeerError> {
         let actual = self.dial.get(address).map_or(address, String::as_str);
         let malformed = || PeerError::Address { node: id, address: address.to_owned() };
         // The scheme is http because TLS is the connector's own business.
         let endpoint = Endpoint::from_shared(format!("http://{actual}")).map_err(|_| malformed())?;
         let config = client_config(&self.identity, ExpectedPeer::Node(id.0));
-        Ok(tuned(endpoint).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::Node(id.0))))
+        Ok(tune(endpoint).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::Node(id.0))))
     }
 }
 

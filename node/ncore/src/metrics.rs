@@ -19,7 +19,10 @@ use ncore_domain::{DenialReason, Denials, Sessions};
 use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
 use ncore_limits::{Class, LimitMetrics};
 use ncore_raft::RaftNode;
-use ncore_serving::{Outcome, ServingMetrics, zones::CacheUsed};
+use ncore_serving::{
+    Outcome, ServingMetrics,
+    zones::{CacheUsed, PassedBy, Tier},
+};
 use ncore_store::{BlobStore, cached::Cached};
 use ncore_telemetry::{AccessLog, Figures, Source};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
@@ -249,6 +252,7 @@ impl Source for ServingFigures {
         figures.counters("slices", "Slices of 1 MiB by where they came from", "source", &slices)?;
         let zones: Vec<_> = CacheUsed::ALL.iter().map(|used| (used.as_str(), metrics.zones(*used))).collect();
         figures.counters("zone_requests", "Requests for zones, by what the cache did", "cache", &zones)?;
+        read_tiers(metrics, figures)?;
         let broken = [("data", load(&metrics.responses_broken)), ("viewer", load(&metrics.responses_abandoned))];
         figures.counters("responses_broken", "Responses broken off, by whose end broke", "by", &broken)?;
         figures.gauge("connections", "Open connections of viewers and API clients", load(&metrics.connections_active))?;
@@ -261,6 +265,16 @@ impl Source for ServingFigures {
         ];
         figures.counters("connection_events", "What happened to connections", "event", &connections)
     }
+}
+
+fn read_tiers(metrics: &ServingMetrics, figures: &mut Figures<'_>) -> fmt::Result {
+    let answered = Tier::ALL.map(|tier| (tier.as_str(), metrics.zones_answered_by(tier)));
+    figures.counters("zone_responses", "Responses for zones, by whose cache they came out of", "tier", &answered)?;
+    let passed_by = PassedBy::ALL.map(|why| (why.as_str(), metrics.tiers_asked(Some(why))));
+    let asked: Vec<_> = [("answered", metrics.tiers_asked(None))].into_iter().chain(passed_by).collect();
+    figures.counters("zone_tier_asks", "Requests for zones to other nodes, by how they ended", "result", &asked)?;
+    let handed_down = CacheUsed::ALL.map(|used| (used.as_str(), metrics.zones_handed_down(used)));
+    figures.counters("zone_handed_down", "Requests for zones of other nodes, by what the cache did", "cache", &handed_down)
 }
 
 struct TransferFigures(Arc<TransferMetrics>);

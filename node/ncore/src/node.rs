@@ -21,6 +21,7 @@ mod levels;
 mod near;
 mod rebuilt;
 mod recovery;
+mod tiers;
 mod tls;
 mod watcher;
 
@@ -47,7 +48,7 @@ use ncore_origin::{AddressPolicy, Origins, OriginsSettings};
 use ncore_replica::Replica;
 use ncore_serving::{
     AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics,
-    zones::{ZoneParts, ZoneServer},
+    zones::{TierNode, ZoneParts, ZoneServer},
 };
 use ncore_store::{
     BlobStore, StoreConfig,
@@ -77,6 +78,7 @@ use figures::{AllNodes, FigureService, OwnFigures};
 use gateway::Gateway;
 use health::Health;
 use near::NearestNodes;
+use tiers::{OtherTiers, TierService};
 use watcher::Watcher;
 
 /// The id of the node that makes a cluster. Every other id is a log index, and those are greater.
@@ -195,10 +197,14 @@ impl Node {
             clock: Arc::new(ncore_control::SystemClock),
         };
         let figures_told = Arc::new(OnceLock::new());
+        let zones_served = Arc::new(OnceLock::new());
+        let own_tier = TierNode { id: id.0, region: config.node.region.as_str().into() };
+        let tiers = Arc::new(OtherTiers::new(own_tier, Arc::clone(&peers), Arc::clone(&replica)));
         let routes = Routes::new(blobs.into_server())
             .add_service(limiter.service().into_server())
             .add_service(LogService::new(id, Arc::clone(&access)))
-            .add_service(FigureService::new(Arc::clone(&figures_told)));
+            .add_service(FigureService::new(Arc::clone(&figures_told)))
+            .add_service(TierService::new(Arc::clone(&zones_served), serving.clone()));
         let control = Control::start(control_config, Arc::clone(&replica), identity, identity_store, Arc::clone(&peers), routes).await?;
         founding::found_if_marked(&control, dir).await?;
 
@@ -314,7 +320,10 @@ impl Node {
             origins,
             cached: cached.clone(),
             metrics: zone_metrics,
+            tiers: Some(tiers),
         });
+        // Nobody else sets it.
+        let _ = zones_served.set(zones.clone());
         let router = Router::new(assets, Arc::new(api)).serving(zones);
         let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
         tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));

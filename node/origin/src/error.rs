@@ -28,6 +28,12 @@ impl OriginError {
         Self { kind, origin: None, source: Some(Arc::from(source.into())) }
     }
 
+    /// An error that another node had with an origin.
+    #[must_use]
+    pub const fn reported(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+
     /// The same error, of this origin.
     pub(crate) fn at(mut self, origin: &Arc<str>) -> Self {
         self.origin.get_or_insert_with(|| Arc::clone(origin));
@@ -224,6 +230,12 @@ impl ErrorKind {
             Self::RequestStalled => "request_stalled",
             Self::Unsendable => "unsendable",
         }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// What it means, in words for the log.

@@ -9,7 +9,7 @@ use std::{
 use http::{Method, StatusCode};
 use ncore_telemetry::Latency;
 
-use crate::zones::CacheUsed;
+use crate::zones::{CacheUsed, PassedBy, Tier};
 
 /// How a request ended, as far as its head goes. The names are the same in metrics, logs and problem documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,6 +180,10 @@ pub struct ServingMetrics {
     requests: Counters<{ Outcome::ALL.len() }>,
     statuses: [AtomicU64; 5],
     zones: [AtomicU64; CacheUsed::ALL.len()],
+    answered_by: [AtomicU64; Tier::ALL.len()],
+    tiers_answered: AtomicU64,
+    tiers_passed_by: [AtomicU64; PassedBy::ALL.len()],
+    handed_down: [AtomicU64; CacheUsed::ALL.len()],
     /// How long it took to the head of a response. Of GET and HEAD alone: the others wait for what the client sends.
     pub latency: Latency,
     /// Asset responses whose first byte was on this node: `X-Cache: HIT`.
@@ -246,6 +250,39 @@ impl ServingMetrics {
     /// Counts a request for a zone.
     pub(crate) fn used(&self, used: CacheUsed) {
         add(&self.zones[used as usize], 1);
+    }
+
+    /// How many responses for zones came out of this cache.
+    #[must_use]
+    pub fn zones_answered_by(&self, tier: Tier) -> u64 {
+        self.answered_by[tier as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a response for a zone.
+    pub(crate) fn answered_by(&self, tier: Tier) {
+        add(&self.answered_by[tier as usize], 1);
+    }
+
+    /// How often other nodes were asked before the origin, and answered (`None`) or were passed by.
+    #[must_use]
+    pub fn tiers_asked(&self, passed_by: Option<PassedBy>) -> u64 {
+        passed_by.map_or(&self.tiers_answered, |why| &self.tiers_passed_by[why as usize]).load(Ordering::Relaxed)
+    }
+
+    /// Counts a request to another node.
+    pub(crate) fn tier_asked(&self, passed_by: Option<PassedBy>) {
+        add(passed_by.map_or(&self.tiers_answered, |why| &self.tiers_passed_by[why as usize]), 1);
+    }
+
+    /// How many requests of other nodes the cache did this for.
+    #[must_use]
+    pub fn zones_handed_down(&self, used: CacheUsed) -> u64 {
+        self.handed_down[used as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a request of another node.
+    pub(crate) fn handed_down(&self, used: CacheUsed) {
+        add(&self.handed_down[used as usize], 1);
     }
 
     /// Counts a response by its status, and how long its head took.

@@ -10,6 +10,7 @@
 //! | [`variant`], [`record`], [`shelf`] | what is kept of a response, as bytes, and where |
 //! | [`content`] | the bytes of a response from wherever they are |
 //! | [`flight`], [`filling`], [`ask`] | one request to the origin for all who want the same, and its answer while it comes |
+//! | [`tiers`] | other nodes, which are asked before the origin |
 //! | [`upstream`], [`origin`] | the request for the origin, and the way there |
 //! | [`answer`], [`usage`] | what the viewer gets, and what it is told |
 
@@ -25,6 +26,7 @@ mod origin;
 mod record;
 mod shelf;
 mod table;
+mod tiers;
 mod upstream;
 mod usage;
 mod variant;
@@ -34,6 +36,7 @@ mod zone;
 pub use self::{
     engine::{ZoneParts, ZoneServer},
     table::{ZoneTable, Zones},
+    tiers::{Admitted, Handed, PassedBy, Tier, TierAnswer, TierAsk, TierLink, TierNode, Tiered},
     usage::CacheUsed,
     view::View,
     zone::{Authorised, Bypass, FencedZone, KeySettings, QueryKey, TtlSettings, Zone},

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use ncore_cache::{purges::ZonePurges, reuse::ReusePolicy, storable::Cookies};
 use ncore_model::{Zone, ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget};
 use ncore_origin::{FixedHost, HostField, OriginSet, OriginSettings, OriginUrlError, Origins, SetSettings, SettingsError};
-use ncore_serving::zones::{self, Authorised, Bypass, FencedZone, KeySettings, QueryKey, TtlSettings};
+use ncore_serving::zones::{self, Authorised, Bypass, FencedZone, KeySettings, QueryKey, Tiered, TtlSettings};
 use uuid::Uuid;
 
 /// The zone for serving.
@@ -41,6 +41,7 @@ pub(super) fn zone(zone: &Zone, origins: &Origins) -> Result<zones::Zone, BadOri
         },
         cookies: if settings.cache_set_cookie { Cookies::Keep } else { Cookies::Refuse },
         authorised: if settings.cache_authorization { Authorised::Keep } else { Authorised::ByTheBook },
+        tiered: if settings.tiers { Tiered::Yes } else { Tiered::No },
         cors: settings.cors.then(|| HeaderValue::from_static("*")),
         ..zones::Zone::new(zone.number, Uuid::from_bytes(zone.id.0), zone.client.as_str().into(), hosts, set)
     })

@@ -113,7 +113,7 @@ pub(crate) struct Description {
     /// What nodes do that have lost touch with the cluster: revalidate, serve or refuse
     #[arg(long, value_name = "POLICY")]
     fence_policy: Option<String>,
-    /// Whether a miss asks other nodes before the origin
+    /// Whether a miss asks other nodes before the origin: the owner in the region, then the shield
     #[arg(long, value_name = "BOOL")]
     tiers: Option<bool>,
     /// Whether responses with Set-Cookie may be kept

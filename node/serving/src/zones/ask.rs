@@ -25,7 +25,8 @@ use super::{
     engine::{Engine, unix_now_s},
     filling::{End, Filling},
     flight::{Flight, State},
-    origin::{OriginBody, send},
+    origin::OriginBody,
+    tiers::{Handed, Hop, Tier},
     upstream::{Asking, Wishes},
     variant::{Kept, TARGETS, Variant, kept_fields, lifetime},
     zone::{Authorised, Zone},
@@ -50,6 +51,8 @@ pub(crate) struct Ask {
     pub(crate) invalidations: u64,
     /// What interim responses are told to.
     pub(crate) informational: Option<OnInformational>,
+    /// The nodes that are asked before the origin.
+    pub(crate) hops: Vec<Hop>,
 }
 
 /// What became of it.
@@ -57,8 +60,8 @@ pub(crate) struct Ask {
 pub(crate) enum Asked {
     /// The answer is being kept.
     Filling(Arc<Filling>),
-    /// What is stored is valid.
-    Freshened(Arc<Variant>),
+    /// What is stored is valid, as the cache of a tier or the origin says.
+    Freshened(Arc<Variant>, Tier),
     /// The answer is not kept.
     Through(Response<OriginBody>),
     /// There is none.
@@ -75,7 +78,7 @@ const OBJECT_MAX: u64 = 64 << 30;
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Asks the origin, in a task of its own. What it answers goes to the receiver, to those who follow `flight`, and to the shelf.
+    /// Asks the tiers or the origin, in a task of its own. What it answers goes to the receiver, to those who follow `flight`, and to the shelf.
     pub(crate) fn ask(self: &Arc<Self>, ask: Ask, flight: Option<Arc<Flight>>) -> oneshot::Receiver<Asked> {
         let (leader, answer) = oneshot::channel();
         let engine = Arc::clone(self);
@@ -104,16 +107,17 @@ impl Engine {
             if let Some(informational) = &ask.informational {
                 request.extensions_mut().insert(informational.clone());
             }
-            let response = match send(&self.origins, &ask.zone.origins, request).await {
+            let response = match self.forward(ask, request).await {
                 Ok(response) => response,
                 Err(error) => return (Asked::Failed(error), None),
             };
             let times = Times { requested_s, received_s: unix_now_s() };
             match stored.filter(|_| response.status() == StatusCode::NOT_MODIFIED) {
                 Some(known) if validation::selected(response.headers(), &known.headers) == Selected::This => {
-                    let variant = known.freshened(response.headers(), times, ask.fill);
+                    let Handed { fill, tier } = handed(&response);
+                    let variant = known.freshened(response.headers(), times, fill);
                     self.keep(ask, variant.clone()).await;
-                    return (Asked::Freshened(Arc::new(variant)), None);
+                    return (Asked::Freshened(Arc::new(variant), tier), None);
                 }
                 // It is about something that is not stored here: then all of it is wanted.
                 Some(_) => stored = None,
@@ -218,7 +222,7 @@ impl Landing<'_> {
         let Some(flight) = self.flight else { return };
         flight.tell(match asked {
             Asked::Filling(filling) => State::Filling(Arc::clone(filling)),
-            Asked::Freshened(variant) => State::Freshened(Arc::clone(variant)),
+            Asked::Freshened(variant, tier) => State::Freshened(Arc::clone(variant), *tier),
             Asked::Through(response) if is_failure(response.status()) => State::Failed,
             Asked::Through(_) => State::Alone,
             Asked::Failed(_) => State::Failed,
@@ -244,19 +248,20 @@ pub(crate) fn is_failure(status: StatusCode) -> bool {
 
 /// Whether and as what a response is kept.
 fn judge(ask: &Ask, response: Response<OriginBody>, times: Times) -> (Asked, Option<OriginBody>) {
-    let Some(variant) = to_keep(ask, response.status(), response.headers(), times) else {
+    let Handed { fill, tier } = handed(&response);
+    let Some(variant) = to_keep(ask, response.status(), response.headers(), times, fill) else {
         return (Asked::Through(response), None);
     };
     let length = length(response.headers());
     let (head, body) = response.into_parts();
     let mut sent = head.headers;
     validation::strip_hops(&mut sent);
-    let filling = Filling::new(variant, sent, rand::random(), length);
+    let filling = Filling::new(variant, sent, tier, rand::random(), length);
     (Asked::Filling(Arc::new(filling)), Some(body))
 }
 
 /// A response as it is kept; `None` if it is not.
-fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times) -> Option<Variant> {
+fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times, fill: u64) -> Option<Variant> {
     let Ask { zone, asking, .. } = ask;
     // What is stale is better than a failure.
     if is_failure(status) && ask.on_error == OnError::ServeStale {
@@ -286,7 +291,12 @@ fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times) ->
     let headers = kept_fields(response, &directives, times.received_s);
     // Its content is known at its end.
     let content = Kept::Inline(Bytes::new());
-    Some(Variant { vary, status, headers, times, fill: ask.fill, mark: Mark::None, content })
+    Some(Variant { vary, status, headers, times, fill, mark: Mark::None, content })
+}
+
+/// Where a response came from; nothing is known to hold of one that does not say.
+fn handed(response: &Response<OriginBody>) -> Handed {
+    response.extensions().get().copied().unwrap_or(Handed { fill: 0, tier: Tier::Origin })
 }
 
 fn is_special(request: &HeaderMap) -> bool {

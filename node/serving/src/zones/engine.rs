@@ -9,7 +9,7 @@
 //!      │ stored
 //!   JUDGE ──── fresh, or stale and allowed ► ANSWER (and ask in the background, RFC 5861)
 //!      │ to be validated
-//!   ASK ────── alone, as the leader of a flight, or as a follower of one
+//!   ASK ────── alone, as the leader of a flight, or as a follower of one: the tiers, then the origin
 //!      │
 //!   ANSWER ─── whole │ 206 │ 304 │ 412 │ 416, with Age, Via, Cache-Status
 //! ```
@@ -38,17 +38,20 @@ use ncore_cache::{
 };
 use ncore_origin::{OriginError, Origins};
 use ncore_store::cached::{Cached, EntryKey};
+use tokio::sync::Semaphore;
 
 use super::{
     answer::{Found, Told},
     ask::{Ask, Asked, is_failure},
     content::{Content, Place, SLICE_BYTES},
     early::Early,
+    filling::Filling,
     flight::{Flights, Seat, State, answer},
     key::CacheKey,
     origin::{OriginBody, send},
     shelf::{SharedShelf, Shelf},
     table::Zones,
+    tiers::{ASKERS_MAX, AskedAs, Handed, Hop, Tier, TierLink, Tiers},
     upstream::{Asking, Wishes, is_loop},
     usage::CacheUsed,
     variant::{Condition, Kept, Variant},
@@ -87,6 +90,8 @@ pub struct ZoneParts {
     pub cached: Cached,
     /// What is counted.
     pub metrics: Arc<ServingMetrics>,
+    /// The way to other nodes, if there may be any.
+    pub tiers: Option<Arc<dyn TierLink>>,
 }
 
 /// Serves zones.
@@ -95,13 +100,19 @@ pub struct ZoneServer(Arc<Engine>);
 
 pub(crate) struct Engine {
     zones: Zones,
-    view: Arc<dyn View>,
+    pub(super) view: Arc<dyn View>,
     pub(super) origins: Origins,
     pub(super) shelf: SharedShelf,
     pub(super) flights: Flights,
     /// What is known not to be kept: nobody has to wait for anybody else's answer to it.
     uncacheable: Cache<EntryKey, ()>,
-    metrics: Arc<ServingMetrics>,
+    pub(super) metrics: Arc<ServingMetrics>,
+    /// The other nodes; `None` on one that has none.
+    pub(super) tiers: Option<Tiers>,
+    /// What tiers are known to pass through: the origin is asked for it without them.
+    past_tiers: Cache<EntryKey, ()>,
+    /// The turns of requests of other nodes.
+    pub(super) askers: Arc<Semaphore>,
 }
 
 /// A request on its walk.
@@ -115,6 +126,7 @@ struct Walk<'a> {
     id: &'a RequestId,
     /// The way to send it interim responses.
     interim: Option<Interim>,
+    asked_as: AskedAs,
 }
 
 /// What is known of a request beside itself.
@@ -142,7 +154,7 @@ struct Need {
 }
 
 /// What ends a request without an answer of the origin.
-enum Refusal {
+pub(super) enum Refusal {
     Loop,
     Fenced,
     NotStored,
@@ -155,10 +167,25 @@ impl ZoneServer {
     /// An engine of these parts.
     #[must_use]
     pub fn new(parts: ZoneParts) -> Self {
-        let ZoneParts { zones, view, origins, cached, metrics } = parts;
+        let ZoneParts { zones, view, origins, cached, metrics, tiers } = parts;
         let shelf = SharedShelf::new(Shelf::new(cached));
-        let uncacheable = Cache::builder().max_capacity(UNCACHEABLE_MAX).time_to_live(UNCACHEABLE_FOR).build();
-        Self(Arc::new(Engine { zones, view, origins, shelf, flights: Flights::new(FLIGHTS_MAX), uncacheable, metrics }))
+        let remembered = || Cache::builder().max_capacity(UNCACHEABLE_MAX).time_to_live(UNCACHEABLE_FOR).build();
+        Self(Arc::new(Engine {
+            zones,
+            view,
+            origins,
+            shelf,
+            flights: Flights::new(FLIGHTS_MAX),
+            uncacheable: remembered(),
+            metrics,
+            tiers: tiers.map(Tiers::new),
+            past_tiers: remembered(),
+            askers: Arc::new(Semaphore::new(ASKERS_MAX)),
+        }))
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.0
     }
 
     /// The zone of a host.
@@ -184,6 +211,10 @@ impl ZoneServer {
         };
         engine.metrics.used(used);
         engine.metrics.record(outcome);
+        if let Some(Handed { tier, .. }) = response.extensions().get().copied() {
+            engine.metrics.answered_by(tier);
+            response.extensions_mut().insert(tier);
+        }
         let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         response.body_mut().meter(Arc::clone(&engine.metrics), length);
         if age == ViewAge::Stale && zone.fenced == FencedZone::Serve {
@@ -193,7 +224,7 @@ impl ZoneServer {
     }
 }
 
-type Answer = Result<(CacheUsed, Response<ResponseBody>), Refusal>;
+pub(super) type Answer = Result<(CacheUsed, Response<ResponseBody>), Refusal>;
 
 impl Engine {
     async fn walk(self: &Arc<Self>, zone: &Arc<Zone>, parts: Parts, body: RequestBody, peer: PeerInfo, sight: Sight<'_>) -> Answer {
@@ -221,7 +252,7 @@ impl Engine {
             version: parts.version,
         };
         let interim = body.interim().cloned();
-        let walk = Walk { engine: self, zone, asking, directives, key, age, id, interim };
+        let walk = Walk { engine: self, zone, asking, directives, key, age, id, interim, asked_as: AskedAs::Node };
         if !reads {
             return walk.pass(body, Forward::Method).await;
         }
@@ -229,6 +260,19 @@ impl Engine {
             return walk.pass(body, Forward::Bypass).await;
         }
         walk.answer_or_ask().await
+    }
+
+    /// The answer to another node, which is told nothing that is for viewers.
+    pub(super) async fn answer_node(self: &Arc<Self>, zone: &Arc<Zone>, asking: Asking, id: &RequestId, asked_as: AskedAs) -> Answer {
+        let key = CacheKey::of(zone, &asking.target, &asking.headers);
+        let directives = RequestDirectives::of(&asking.headers);
+        Walk { engine: self, zone, asking, directives, key, age: ViewAge::Current, id, interim: None, asked_as }.answer_or_ask().await
+    }
+
+    /// Ends what is kept under a key, and what is asked for under it.
+    pub(super) async fn end(&self, key: &EntryKey) {
+        self.flights.invalidate(key);
+        self.shelf.remove(key).await;
     }
 }
 
@@ -316,10 +360,10 @@ impl Walk<'_> {
                 State::Filling(filling) if self.may_share(&filling.variant) => {
                     let found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
                     let handling = forwarded(need.why, None, IsKept::Yes, Collapse::Yes);
-                    Some(Ok(self.tell(found, CacheUsed::Miss, handling, None)))
+                    Some(Ok(self.tell(found, CacheUsed::Miss, handling, &filling)))
                 }
-                State::Freshened(variant) if self.may_share(&variant) => {
-                    Some(self.answered(need, Some(Asked::Freshened(variant)), Collapse::Yes))
+                State::Freshened(variant, tier) if self.may_share(&variant) => {
+                    Some(self.answered(need, Some(Asked::Freshened(variant, tier)), Collapse::Yes))
                 }
                 State::Failed => match self.stale(need) {
                     Some(answer) => Some(Ok(answer)),
@@ -366,7 +410,15 @@ impl Walk<'_> {
             fill,
             invalidations: self.engine.flights.invalidations(&self.key.head),
             informational: None,
+            hops: self.hops(),
         }
+    }
+
+    /// The nodes that are asked before the origin. A node that has lost touch with the cluster asks none.
+    fn hops(&self) -> Vec<Hop> {
+        let tiers = self.engine.tiers_of(self.zone).filter(|_| self.age == ViewAge::Current);
+        let tiers = tiers.filter(|_| !self.engine.past_tiers.contains_key(&self.key.head));
+        tiers.map_or_else(Vec::new, |tiers| tiers.hops(&self.key.head, self.asked_as))
     }
 
     /// The answer to who has asked.
@@ -374,14 +426,17 @@ impl Walk<'_> {
         match asked {
             Some(Asked::Filling(filling)) => {
                 self.engine.uncacheable.invalidate(&self.key.head);
+                self.engine.past_tiers.invalidate(&self.key.head);
                 let mut found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
                 found.headers = filling.sent.clone();
-                Ok(self.tell(found, CacheUsed::Miss, forwarded(need.why, None, IsKept::Yes, collapse), None))
+                Ok(self.tell(found, CacheUsed::Miss, forwarded(need.why, None, IsKept::Yes, collapse), &filling))
             }
-            Some(Asked::Freshened(variant)) => {
+            Some(Asked::Freshened(variant, tier)) => {
                 let condition = variant.at(self.zone, unix_now_s());
                 let handling = forwarded(need.why, Some(StatusCode::NOT_MODIFIED), IsKept::Yes, collapse);
-                Ok(self.stored_answer(&variant, &condition, CacheUsed::Revalidated, handling, None))
+                let (used, mut response) = self.stored_answer(&variant, &condition, CacheUsed::Revalidated, handling, tier.detail());
+                response.extensions_mut().insert(Handed { fill: variant.fill, tier });
+                Ok((used, response))
             }
             Some(Asked::Through(response)) => {
                 if is_failure(response.status())
@@ -391,6 +446,10 @@ impl Walk<'_> {
                 }
                 if self.asking.method == Method::GET && !is_failure(response.status()) && need.why != Forward::Request {
                     self.engine.uncacheable.insert(self.key.head, ());
+                    let is_whole = !matches!(response.status().as_u16(), 206 | 304 | 412 | 416);
+                    if is_whole && !self.directives.has(Flag::NoStore) {
+                        self.engine.past_tiers.insert(self.key.head, ());
+                    }
                 }
                 Ok(self.through(response, CacheUsed::Miss, need.why))
             }
@@ -414,11 +473,13 @@ impl Walk<'_> {
         if let Some(informational) = informational {
             request.extensions_mut().insert(informational);
         }
-        let response = early.until(send(&self.engine.origins, &self.zone.origins, request)).await.map_err(Refusal::Origin)?;
-        for key in self.ended_by(&response) {
-            self.engine.flights.invalidate(&key);
-            self.engine.shelf.remove(&key).await;
+        let mut response = early.until(send(&self.engine.origins, &self.zone.origins, request)).await.map_err(Refusal::Origin)?;
+        response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
+        let ended = self.ended_by(&response);
+        for key in &ended {
+            self.engine.end(key).await;
         }
+        self.engine.end_elsewhere(self.zone, &ended).await;
         Ok(self.through(response, CacheUsed::Bypass, why))
     }
 
@@ -451,7 +512,8 @@ impl Walk<'_> {
             content: Content::Kept(variant.content.clone()),
         };
         let (used, mut response) = self.answer(found, used);
-        Told { used, handling, ttl_s: Some(condition.ttl_s()), detail }.tell(self.zone, &mut response);
+        response.extensions_mut().insert(Handed { fill: variant.fill, tier: Tier::Own });
+        self.say(&Told { used, handling, ttl_s: Some(condition.ttl_s()), detail }, &mut response);
         (used, response)
     }
 
@@ -460,10 +522,19 @@ impl Walk<'_> {
         Found { status: variant.status, headers: variant.headers.clone(), age_s, content }
     }
 
-    fn tell(&self, found: Found, used: CacheUsed, handling: Handling, detail: Option<&'static str>) -> (CacheUsed, Response<ResponseBody>) {
+    /// The answer with what is on its way in `filling`.
+    fn tell(&self, found: Found, used: CacheUsed, handling: Handling, filling: &Filling) -> (CacheUsed, Response<ResponseBody>) {
         let (used, mut response) = self.answer(found, used);
-        Told { used, handling, ttl_s: None, detail }.tell(self.zone, &mut response);
+        response.extensions_mut().insert(Handed { fill: filling.variant.fill, tier: filling.tier });
+        self.say(&Told { used, handling, ttl_s: None, detail: filling.tier.detail() }, &mut response);
         (used, response)
+    }
+
+    /// Says how a response came about, if it is for a viewer: on its way between nodes it is as the origin made it.
+    fn say(&self, told: &Told, response: &mut Response<ResponseBody>) {
+        if self.asked_as == AskedAs::Node {
+            told.tell(self.zone, response);
+        }
     }
 
     fn answer(&self, found: Found, used: CacheUsed) -> (CacheUsed, Response<ResponseBody>) {
@@ -475,7 +546,8 @@ impl Walk<'_> {
     fn through(&self, response: Response<OriginBody>, used: CacheUsed, why: Forward) -> (CacheUsed, Response<ResponseBody>) {
         let mut response = response.map(ResponseBody::streamed);
         validation::strip_hops(response.headers_mut());
-        Told { used, handling: forwarded(why, None, IsKept::No, Collapse::No), ttl_s: None, detail: None }.tell(self.zone, &mut response);
+        let detail = response.extensions().get().and_then(|handed: &Handed| handed.tier.detail());
+        self.say(&Told { used, handling: forwarded(why, None, IsKept::No, Collapse::No), ttl_s: None, detail }, &mut response);
         (used, response)
     }
 

@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::variant::Variant;
+use super::{tiers::Tier, variant::Variant};
 
 /// How much of what came last is kept at hand, in bytes.
 pub(crate) const WINDOW_BYTES: u64 = 8 << 20;
@@ -36,6 +36,8 @@ pub(crate) struct Filling {
     pub(crate) variant: Variant,
     /// Its fields as they came, for the viewer for whom it was asked.
     pub(crate) sent: HeaderMap,
+    /// Whose cache it comes out of.
+    pub(crate) tier: Tier,
     /// Names its slices.
     pub(crate) object: u128,
     /// Its length, if the origin has said it.
@@ -84,9 +86,9 @@ pub(crate) struct Reader {
 }
 
 impl Filling {
-    pub(crate) fn new(variant: Variant, sent: HeaderMap, object: u128, length: Option<u64>) -> Self {
+    pub(crate) fn new(variant: Variant, sent: HeaderMap, tier: Tier, object: u128, length: Option<u64>) -> Self {
         let grown = watch::Sender::new(());
-        Self { variant, sent, object, length, progress: Mutex::default(), grown, read: Arc::default() }
+        Self { variant, sent, tier, object, length, progress: Mutex::default(), grown, read: Arc::default() }
     }
 
     /// A reader that begins at a place.
@@ -207,7 +209,10 @@ mod tests {
     use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
 
     use super::{At, End, Filling, WINDOW_BYTES};
-    use crate::zones::variant::{Kept, Variant};
+    use crate::zones::{
+        tiers::Tier,
+        variant::{Kept, Variant},
+    };
 
     fn filling() -> Arc<Filling> {
         let variant = Variant {
@@ -219,7 +224,7 @@ mod tests {
             mark: Mark::None,
             content: Kept::Inline(Bytes::new()),
         };
-        Arc::new(Filling::new(variant, HeaderMap::new(), 1, None))
+        Arc::new(Filling::new(variant, HeaderMap::new(), Tier::Origin, 1, None))
     }
 
     #[tokio::test]

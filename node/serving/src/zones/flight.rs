@@ -20,14 +20,14 @@ use std::{
 use ncore_store::cached::EntryKey;
 use tokio::sync::watch;
 
-use super::{filling::Filling, variant::Variant};
+use super::{filling::Filling, tiers::Tier, variant::Variant};
 
 /// How far a flight is.
 #[derive(Debug, Clone)]
 pub(crate) enum State {
     Asking,
     Filling(Arc<Filling>),
-    Freshened(Arc<Variant>),
+    Freshened(Arc<Variant>, Tier),
     Alone,
     Failed,
 }

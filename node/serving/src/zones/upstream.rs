@@ -69,6 +69,20 @@ impl Asking {
         request
     }
 
+    /// The fields of a [`request`](Self::request) without what says that it has left this cache: for another node of it.
+    pub(crate) fn within(request: &HeaderMap) -> HeaderMap {
+        let mut headers = request.clone();
+        for name in [VIA, CDN_LOOP] {
+            let mut before: Vec<HeaderValue> = request.get_all(&name).into_iter().cloned().collect();
+            before.pop();
+            headers.remove(&name);
+            for value in before {
+                headers.append(name.clone(), value);
+            }
+        }
+        headers
+    }
+
     /// The viewer's fields as they go on.
     pub(crate) fn fields(mut headers: HeaderMap) -> HeaderMap {
         validation::strip_hops(&mut headers);
@@ -141,7 +155,7 @@ mod tests {
     use http_body_util::{BodyExt, Empty};
     use uuid::Uuid;
 
-    use super::{Asking, CDN_LOOP, Scheme, ViewerInfo, Wishes, is_loop};
+    use super::{Asking, CDN_LOOP, Scheme, VIA, ViewerInfo, Wishes, is_loop};
     use crate::{
         request_id::RequestId,
         zones::{Zone, origin::nowhere},
@@ -184,6 +198,8 @@ mod tests {
         assert_eq!((of("host"), of("connection"), of("x-hop"), of("te")), (None, None, None, None));
         assert_eq!((of("x-own"), of("cookie")), (Some("1"), Some("a=b")));
         assert_eq!(of("via"), Some("2 ncore"));
+        let within = Asking::within(&asked(&[("via", "1.1 other")], Wishes::Kept, None));
+        assert!(within[VIA] == "1.1 other" && within.get_all(VIA).iter().count() == 1 && !within.contains_key(CDN_LOOP));
     }
 
     #[test]

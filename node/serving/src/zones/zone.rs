@@ -8,6 +8,8 @@ use ncore_cache::{freshness::Heuristic, reuse::ReusePolicy, storable::Cookies};
 use ncore_origin::OriginSet;
 use uuid::Uuid;
 
+use super::tiers::Tiered;
+
 /// A zone. It never changes: another version of it is another value, published with its [`ZoneTable`](super::ZoneTable).
 #[derive(Debug)]
 pub struct Zone {
@@ -37,6 +39,8 @@ pub struct Zone {
     pub cookies: Cookies,
     /// Whether responses to authorised requests are kept.
     pub authorised: Authorised,
+    /// Whether other nodes are asked before the origin.
+    pub tiered: Tiered,
     /// `Access-Control-Allow-Origin` of responses whose origin sends none.
     pub cors: Option<HeaderValue>,
 }
@@ -122,6 +126,7 @@ impl Zone {
             fenced: FencedZone::Revalidate,
             cookies: Cookies::Refuse,
             authorised: Authorised::ByTheBook,
+            tiered: Tiered::Yes,
             cors: None,
         }
     }

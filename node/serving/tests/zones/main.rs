@@ -5,4 +5,5 @@ mod large;
 mod origin;
 mod rules;
 mod site;
+mod tiers;
 mod writes;

@@ -21,7 +21,7 @@ use ncore_origin::{AddressPolicy, Origins, OriginsSettings, SetSettings};
 use ncore_serving::{
     Absent, Admission, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetServer, Catalog, Endpoints, Listener, ListenerSettings,
     LoadedSlice, Lookup, PeerInfo, Refused, Router, ServingMetrics, SliceError, Slices, Variants, ViewAge, Visit,
-    zones::{View, Zone, ZoneParts, ZoneServer, ZoneTable},
+    zones::{TierLink, View, Zone, ZoneParts, ZoneServer, ZoneTable},
 };
 use ncore_store::cached::{Cached, CachedSettings};
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
@@ -99,10 +99,12 @@ impl ApiService for Nothing {
 
 /// A zone, its origin, and a node. It stops when it is dropped.
 pub(crate) struct Site {
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) view: Arc<TestView>,
     pub(crate) metrics: Arc<ServingMetrics>,
     pub(crate) addr: SocketAddr,
+    /// For other nodes.
+    pub(crate) zones: ZoneServer,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -113,7 +115,11 @@ impl Site {
     }
 
     pub(crate) async fn start_with(adjust: impl FnOnce(&mut Zone)) -> Self {
-        let origin = Origin::start().await;
+        Self::beside(Arc::new(Origin::start().await), None, adjust).await
+    }
+
+    /// A node in front of an origin that others are in front of too.
+    pub(crate) async fn beside(origin: Arc<Origin>, tiers: Option<Arc<dyn TierLink>>, adjust: impl FnOnce(&mut Zone)) -> Self {
         let loopback = AddressPolicy::allowing(["127.0.0.0/8".parse().expect("a network")]);
         let origins = Origins::new(OriginsSettings { addresses: loopback, ..OriginsSettings::of_system() });
         let url = format!("http://{}", origin.addr).parse().expect("an address");
@@ -128,6 +134,7 @@ impl Site {
             origins,
             cached: Cached::open(Path::new(""), CachedSettings { disk_bytes: 0, ..CachedSettings::default() }).expect("in memory"),
             metrics: Arc::clone(&metrics),
+            tiers,
         });
         let nothing = Arc::new(Nothing);
         let assets = AssetServer::new(
@@ -139,7 +146,7 @@ impl Site {
             PATIENCE,
             Arc::clone(&metrics),
         );
-        let router = Arc::new(Router::new(assets, nothing).serving(zones));
+        let router = Arc::new(Router::new(assets, nothing).serving(zones.clone()));
         let endpoints = Endpoints { http: (Ipv4Addr::LOCALHOST, 0).into(), https: None };
         let listener = Listener::bind(endpoints, ListenerSettings::default()).expect("bound");
         let (addr, shutdown) = (listener.http_addr(), CancellationToken::new());
@@ -147,7 +154,7 @@ impl Site {
         let serving = tokio::spawn(async move {
             let _ = serving.await;
         });
-        Self { origin, view, metrics, addr, shutdown, serving }
+        Self { origin, view, metrics, addr, zones, shutdown, serving }
     }
 
     pub(crate) async fn get(&self, path: &str, fields: Fields<'_>) -> Answer {
