@@ -22,7 +22,7 @@ use std::{
 
 use http::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_LENGTH, COOKIE, HOST, RANGE, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, RANGE, TRANSFER_ENCODING},
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -539,7 +539,13 @@ impl Walk<'_> {
 
     fn answer(&self, found: Found, used: CacheUsed) -> (CacheUsed, Response<ResponseBody>) {
         let place = Place { shelf: SharedShelf::clone(&self.engine.shelf), head: self.key.head };
-        (used, found.answer(&self.asking.method, &self.asking.headers, unix_now_s(), &place))
+        // A viewer has it with the content. A node may have that with a type that has been corrected since (RFC 9111 §3.2).
+        let kind = found.headers.get(CONTENT_TYPE).filter(|_| self.asked_as != AskedAs::Node).cloned();
+        let mut response = found.answer(&self.asking.method, &self.asking.headers, unix_now_s(), &place);
+        if let Some(kind) = kind.filter(|_| response.status() == StatusCode::NOT_MODIFIED) {
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+        }
+        (used, response)
     }
 
     /// An answer of the origin that is nobody else's.

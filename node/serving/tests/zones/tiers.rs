@@ -318,11 +318,11 @@ async fn a_tier_validates() {
     let path = cluster.path(&[2]).await;
     let reply = |body: &'static str, tag: &str| Reply::new(200, body).cached("no-cache").field("etag", tag);
     cluster.origin.reply(&path, reply("one", "\"1\""));
-    cluster.origin.reply(&path, Reply::new(304, "").field("etag", "\"1\""));
+    cluster.origin.reply(&path, Reply::new(304, "").field("etag", "\"1\"").field("content-type", "text/corrected"));
     cluster.origin.reply(&path, reply("two", "\"2\""));
     assert_eq!(cluster.get(1, &path, &[]).await.text(), "one");
     let answer = cluster.get(1, &path, &[]).await;
-    assert_eq!((answer.cache(), answer.text()), ("REVALIDATED", "one"));
+    assert_eq!((answer.cache(), answer.text(), answer.header("content-type")), ("REVALIDATED", "one", "text/corrected"));
     assert_eq!(cluster.origin.last().header("if-none-match"), "\"1\"");
     let answer = cluster.get(1, &path, &[]).await;
     assert_eq!((answer.cache(), answer.text()), ("MISS", "two"));
