@@ -36,7 +36,7 @@ use ncore_cache::{
     reuse::{OnError, Requests, Reuse, reuse},
     validation,
 };
-use ncore_origin::{OriginError, Origins};
+use ncore_origin::{OnInformational, OriginError, Origins};
 use ncore_store::cached::{Cached, EntryKey};
 use tokio::sync::Semaphore;
 
@@ -127,6 +127,8 @@ struct Walk<'a> {
     /// The way to send it interim responses.
     interim: Option<Interim>,
     asked_as: AskedAs,
+    /// What interim responses are told to, if another node asks.
+    informational: Option<OnInformational>,
 }
 
 /// What is known of a request beside itself.
@@ -252,7 +254,7 @@ impl Engine {
             version: parts.version,
         };
         let interim = body.interim().cloned();
-        let walk = Walk { engine: self, zone, asking, directives, key, age, id, interim, asked_as: AskedAs::Node };
+        let walk = Walk { engine: self, zone, asking, directives, key, age, id, interim, asked_as: AskedAs::Node, informational: None };
         if !reads {
             return walk.pass(body, Forward::Method).await;
         }
@@ -263,10 +265,19 @@ impl Engine {
     }
 
     /// The answer to another node, which is told nothing that is for viewers.
-    pub(super) async fn answer_node(self: &Arc<Self>, zone: &Arc<Zone>, asking: Asking, id: &RequestId, asked_as: AskedAs) -> Answer {
+    pub(super) async fn answer_node(
+        self: &Arc<Self>,
+        zone: &Arc<Zone>,
+        asking: Asking,
+        id: &RequestId,
+        asked_as: AskedAs,
+        informational: Option<OnInformational>,
+    ) -> Answer {
         let key = CacheKey::of(zone, &asking.target, &asking.headers);
         let directives = RequestDirectives::of(&asking.headers);
-        Walk { engine: self, zone, asking, directives, key, age: ViewAge::Current, id, interim: None, asked_as }.answer_or_ask().await
+        Walk { engine: self, zone, asking, directives, key, age: ViewAge::Current, id, interim: None, asked_as, informational }
+            .answer_or_ask()
+            .await
     }
 
     /// Ends what is kept under a key, and what is asked for under it.
@@ -394,6 +405,7 @@ impl Walk<'_> {
     /// An order of this viewer's, to whom interim responses go.
     fn order_early(&self, need: &Need, wishes: Wishes, fill: u64) -> (Ask, Early) {
         let (early, informational) = Early::to(self.interim.as_ref());
+        let informational = informational.or_else(|| self.informational.clone());
         (Ask { informational, ..self.order(need, wishes, fill) }, early)
     }
 

@@ -22,7 +22,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, uri::PathAndQuery};
-use ncore_origin::ErrorKind;
+use ncore_origin::{ErrorKind, OnInformational};
 use ncore_store::cached::EntryKey;
 
 pub use self::serve::Admitted;
@@ -125,6 +125,8 @@ pub struct TierAsk {
     pub version: Version,
     /// The id of the viewer's request.
     pub id: RequestId,
+    /// What interim responses are told to.
+    pub informational: Option<OnInformational>,
 }
 
 /// What a tier answers.

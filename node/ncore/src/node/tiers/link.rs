@@ -12,7 +12,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use ncore_control::{BODIES_MAX, Peers};
 use ncore_model::{NodeId, NodeState, Query};
-use ncore_origin::ErrorKind;
+use ncore_origin::{ErrorKind, OnInformational};
 use ncore_proto::tiers::v1::{AskReply, EndRequest, ask_reply::Part, tiers_client::TiersClient};
 use ncore_replica::Replica;
 use ncore_serving::{
@@ -86,10 +86,11 @@ impl TierLink for OtherTiers {
         });
         Box::pin(async move {
             let (place, mut client) = way?;
+            let informational = ask.informational.clone();
             let taken = timeout(TAKEN_WITHIN, client.ask(wire::ask_to(ask))).await.map_err(|_| PassedBy::Late)?;
             let mut replies = taken.map_err(|status| passed_by(&status))?.into_inner();
-            let first = timeout(ANSWERED_WITHIN, replies.message()).await.map_err(|_| PassedBy::Late)?;
-            match first.map_err(|status| passed_by(&status))? {
+            let head = timeout(ANSWERED_WITHIN, head(&mut replies, informational)).await.map_err(|_| PassedBy::Late)?;
+            match head.map_err(|status| passed_by(&status))? {
                 Some(AskReply { part: Some(Part::Head(head)) }) => {
                     let (head, handed) = wire::head_of(head).ok_or(PassedBy::Cut)?;
                     Ok(TierAnswer::Response(Response::from_parts(head, body(replies, place)), handed))
@@ -118,6 +119,20 @@ fn passed_by(status: &Status) -> PassedBy {
         Code::NotFound => PassedBy::Unknown,
         Code::Cancelled => PassedBy::Cut,
         _ => PassedBy::Unreachable,
+    }
+}
+
+/// The first reply that is no interim response. Those are told as they come.
+async fn head(replies: &mut Streaming<AskReply>, informational: Option<OnInformational>) -> Result<Option<AskReply>, Status> {
+    loop {
+        match replies.message().await? {
+            Some(AskReply { part: Some(Part::Interim(interim)) }) => {
+                if let (Some(OnInformational(told)), Some((head, _))) = (&informational, wire::head_of(interim)) {
+                    told(head.status, &head.headers);
+                }
+            }
+            reply => return Ok(reply),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, stream::try_unfold};
-use http::HeaderMap;
+use http::{HeaderMap, response};
 use http_body_util::BodyExt;
+use ncore_origin::OnInformational;
 use ncore_proto::tiers::v1::{
     AskReply, AskRequest, EndReply, EndRequest, Trailers,
     ask_reply::Part,
@@ -16,16 +17,18 @@ use ncore_proto::tiers::v1::{
 };
 use ncore_serving::{
     ApiBody,
-    zones::{PassedBy, TierAnswer, ZoneServer},
+    zones::{Handed, PassedBy, Tier, TierAnswer, ZoneServer},
 };
 use ncore_store::cached::EntryKey;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 use tonic::{Code, Request, Response, Status};
 
 use super::wire;
 
 /// The most keys that one write ends.
 const KEYS_MAX: usize = 16;
+/// The most interim responses that wait for the other node.
+const INTERIM_MAX: usize = 8;
 /// The most bytes of content in one reply.
 const DATA_BYTES_MAX: usize = 256 << 10;
 
@@ -36,9 +39,15 @@ pub(in crate::node) struct TierService {
     runtime: Handle,
 }
 
+/// Interim responses on their way.
+type Interim = mpsc::Receiver<response::Parts>;
+
 /// How far an answer is.
 enum Answering {
-    Asked(JoinHandle<Result<TierAnswer, PassedBy>>),
+    Asked {
+        answer: JoinHandle<Result<TierAnswer, PassedBy>>,
+        interim: Interim,
+    },
     Body {
         body: ApiBody,
         /// What is left of a frame that is longer than a reply.
@@ -62,9 +71,16 @@ impl Tiers for TierService {
     type AskStream = Pin<Box<dyn Stream<Item = Result<AskReply, Status>> + Send>>;
 
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<Self::AskStream>, Status> {
-        let ask = wire::ask_of(request.into_inner()).ok_or_else(|| Status::invalid_argument("no request of a viewer"))?;
+        let mut ask = wire::ask_of(request.into_inner()).ok_or_else(|| Status::invalid_argument("no request of a viewer"))?;
+        let (heads, interim) = mpsc::channel(INTERIM_MAX);
+        ask.informational = Some(OnInformational(Arc::new(move |status, headers: &HeaderMap| {
+            let (mut head, ()) = http::Response::new(()).into_parts();
+            (head.status, head.headers) = (status, headers.clone());
+            // Those that come while the other node takes none are not sent.
+            let _ = heads.try_send(head);
+        })));
         let admitted = self.zones()?.admit(ask).await.map_err(refusal)?;
-        let answering = Answering::Asked(self.runtime.spawn(admitted.answer()));
+        let answering = Answering::Asked { answer: self.runtime.spawn(admitted.answer()), interim };
         Ok(Response::new(Box::pin(try_unfold(answering, |answering| async move { answering.next().await }))))
     }
 
@@ -84,36 +100,49 @@ impl Answering {
     async fn next(self) -> Result<Option<(AskReply, Self)>, Status> {
         let (part, then) = match self {
             Self::Ended => return Ok(None),
-            Self::Asked(asked) => match asked.await.map_err(|_| Status::cancelled("the node is stopping"))?.map_err(refusal)? {
-                TierAnswer::Response(response, handed) => {
-                    let (head, body) = response.into_parts();
-                    (Part::Head(wire::head_to(&head, handed)), Self::Body { body, rest: Bytes::new() })
-                }
-                TierAnswer::Failed(kind) => (Part::Failed(kind.as_str().to_owned()), Self::Ended),
-            },
-            Self::Body { mut body, mut rest } => {
-                let mut trailers = HeaderMap::new();
-                while rest.is_empty() {
-                    let Some(frame) = body.frame().await else { break };
-                    let frame = frame.map_err(|error| {
-                        tracing::debug!(error = &*error, "content for another node was broken off");
-                        Status::data_loss("the content was broken off")
-                    })?;
-                    match frame.into_data() {
-                        Ok(data) => rest = data,
-                        Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
-                    }
-                }
-                if rest.is_empty() {
-                    (Part::End(Trailers { fields: wire::fields_to(&trailers) }), Self::Ended)
-                } else {
-                    let data = rest.split_to(rest.len().min(DATA_BYTES_MAX));
-                    (Part::Data(data), Self::Body { body, rest })
-                }
-            }
+            Self::Asked { answer, interim } => asked(answer, interim).await?,
+            Self::Body { body, rest } => content(body, rest).await?,
         };
         Ok(Some((AskReply { part: Some(part) }, then)))
     }
+}
+
+async fn asked(mut answer: JoinHandle<Result<TierAnswer, PassedBy>>, mut interim: Interim) -> Result<(Part, Answering), Status> {
+    let answer = tokio::select! {
+        biased;
+        Some(head) = interim.recv() => {
+            let handed = Handed { fill: 0, tier: Tier::Origin };
+            return Ok((Part::Interim(wire::head_to(&head, handed)), Answering::Asked { answer, interim }));
+        }
+        answer = &mut answer => answer,
+    };
+    match answer.map_err(|_| Status::cancelled("the node is stopping"))?.map_err(refusal)? {
+        TierAnswer::Response(response, handed) => {
+            let (head, body) = response.into_parts();
+            Ok((Part::Head(wire::head_to(&head, handed)), Answering::Body { body, rest: Bytes::new() }))
+        }
+        TierAnswer::Failed(kind) => Ok((Part::Failed(kind.as_str().to_owned()), Answering::Ended)),
+    }
+}
+
+async fn content(mut body: ApiBody, mut rest: Bytes) -> Result<(Part, Answering), Status> {
+    let mut trailers = HeaderMap::new();
+    while rest.is_empty() {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|error| {
+            tracing::debug!(error = &*error, "content for another node was broken off");
+            Status::data_loss("the content was broken off")
+        })?;
+        match frame.into_data() {
+            Ok(data) => rest = data,
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
+    }
+    if rest.is_empty() {
+        return Ok((Part::End(Trailers { fields: wire::fields_to(&trailers) }), Answering::Ended));
+    }
+    let data = rest.split_to(rest.len().min(DATA_BYTES_MAX));
+    Ok((Part::Data(data), Answering::Body { body, rest }))
 }
 
 fn refusal(why: PassedBy) -> Status {

@@ -16,7 +16,7 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub(super) fn ask_to(ask: TierAsk) -> AskRequest {
-    let TierAsk { zone, zone_host, tier, revision, method, target, headers, host, remote, secure, version, id } = ask;
+    let TierAsk { zone, zone_host, tier, revision, method, target, headers, host, remote, secure, version, id, informational: _ } = ask;
     AskRequest {
         zone,
         zone_host: zone_host.into(),
@@ -61,6 +61,7 @@ pub(super) fn ask_of(request: AskRequest) -> Option<TierAsk> {
             _ => Version::HTTP_11,
         },
         id,
+        informational: None,
     })
 }
 
@@ -139,6 +140,7 @@ mod tests {
             secure: true,
             version: Version::HTTP_3,
             id: RequestId::generate(),
+            informational: None,
         }
     }
 

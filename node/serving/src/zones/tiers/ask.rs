@@ -114,7 +114,7 @@ impl Engine {
 }
 
 fn tier_ask(ask: &Ask, request: &HeaderMap, tier: Tier) -> TierAsk {
-    let Ask { zone, asking, id, fill, .. } = ask;
+    let Ask { zone, asking, id, fill, informational, .. } = ask;
     TierAsk {
         zone: zone.id,
         zone_host: zone.hosts.first().cloned().unwrap_or_default(),
@@ -128,5 +128,6 @@ fn tier_ask(ask: &Ask, request: &HeaderMap, tier: Tier) -> TierAsk {
         secure: asking.secure,
         version: asking.version,
         id: id.clone(),
+        informational: informational.clone(),
     }
 }

@@ -73,9 +73,9 @@ impl Admitted {
     pub async fn answer(self) -> Result<TierAnswer, PassedBy> {
         let Self { engine, zone, ask, turn } = self;
         let asked_as = if ask.tier == Tier::Shield { AskedAs::Shield } else { AskedAs::Region };
-        let TierAsk { method, target, headers, host, remote, secure, version, id, .. } = ask;
+        let TierAsk { method, target, headers, host, remote, secure, version, id, informational, .. } = ask;
         let asking = Asking { method, target, headers: Asking::fields(headers), host, remote, secure, version };
-        match engine.answer_node(&zone, asking, &id, asked_as).await {
+        match engine.answer_node(&zone, asking, &id, asked_as, informational).await {
             Ok((used, response)) => {
                 engine.metrics.handed_down(used);
                 let handed = response.extensions().get::<Handed>().copied().unwrap_or(Handed { fill: 0, tier: Tier::Origin });
