@@ -25,6 +25,7 @@
 //! | [`vary`] | for which requests is it (§4.1)? |
 //! | [`reuse`] | does it answer this request, and what is due before (§4, RFC 5861, RFC 8246)? |
 //! | [`validation`] | how is it validated, and what does a 304 do to it (§4.3, §3.2)? |
+//! | [`partial`] | which part of it is asked for, and does what comes belong to what is stored (§3.3, §3.4)? |
 //! | [`invalidation`] | what does a write end (§4.4)? |
 //! | [`cache_status`] | how is all that told (RFC 9211)? |
 //! | [`purges`] | since which index is content of this URL good for anything? |
@@ -40,6 +41,7 @@ pub mod http_date;
 pub mod if_range;
 pub mod invalidation;
 pub mod multipart;
+pub mod partial;
 pub mod path;
 pub mod purges;
 pub mod range;

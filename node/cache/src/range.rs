@@ -130,13 +130,36 @@ pub fn resolve(headers: &HeaderMap, size: u64) -> RangeRequest {
 
 /// One `range-spec` as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RangeSpec {
+pub enum RangeSpec {
     /// `first-last`
-    Closed { first: u64, last: u64 },
+    Closed {
+        /// Position of the first byte.
+        first: u64,
+        /// Position of the last byte, not before the first.
+        last: u64,
+    },
     /// `first-`
-    Open { first: u64 },
+    Open {
+        /// Position of the first byte.
+        first: u64,
+    },
     /// `-length`
-    Suffix { length: u64 },
+    Suffix {
+        /// How many bytes at the end.
+        length: u64,
+    },
+}
+
+/// The one range that a GET wants, of a representation whose size is not known yet. `None` if it wants none, several, or what is no range of
+/// bytes.
+#[must_use]
+pub fn single(headers: &HeaderMap) -> Option<RangeSpec> {
+    let mut lines = headers.get_all(RANGE).into_iter();
+    let (line, None) = (lines.next()?, lines.next()) else { return None };
+    match parse(line.as_bytes()).ok()?.as_slice() {
+        [spec] => Some(*spec),
+        _ => None,
+    }
 }
 
 impl RangeSpec {

@@ -67,6 +67,15 @@ pub fn selected(answer: &HeaderMap, stored: &HeaderMap) -> Selected {
     if fits { Selected::This } else { Selected::Another }
 }
 
+/// Whether a response to HEAD with the fields `answer` is about another version than the one of `length` bytes that is stored with the fields
+/// `stored` (§4.3.5): it names another tag, another date of the last change, or another length.
+#[must_use]
+pub fn is_other_version(answer: &HeaderMap, stored: &HeaderMap, length: u64) -> bool {
+    let differs = |name: HeaderName| answer.get(&name).is_some_and(|said| stored.get(&name) != Some(said));
+    let has_other_length = answer.get(CONTENT_LENGTH).is_some_and(|said| said.as_bytes() != length.to_string().as_bytes());
+    differs(ETAG) || differs(LAST_MODIFIED) || has_other_length
+}
+
 /// Takes over the fields of a 304, or of a response to HEAD about the same representation, into those that are stored (§3.2): each that is
 /// there replaces all that were stored of its name. What describes the stored bytes, and what is for one connection, stays out.
 pub fn update(stored: &mut HeaderMap, answer: &HeaderMap) {
@@ -120,7 +129,7 @@ const OF_THE_BYTES: [HeaderName; 5] =
 
 #[cfg(test)]
 mod tests {
-    use super::{Selected, Validator, condition, selected, strip_hops, update};
+    use super::{Selected, Validator, condition, is_other_version, selected, strip_hops, update};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     type Lines = &'static [(&'static str, &'static str)];
@@ -165,6 +174,22 @@ mod tests {
         ];
         for (answer, stored, expected) in cases {
             assert_eq!(selected(&headers(answer), &headers(stored)), expected, "{answer:?} {stored:?}");
+        }
+    }
+
+    #[test]
+    fn answers_to_head() {
+        let cases: [(Lines, Lines, bool); 7] = [
+            (&[], &[("etag", "\"a\"")], false),
+            (&[("etag", "\"a\""), ("content-length", "5")], &[("etag", "\"a\"")], false),
+            (&[("etag", "\"b\"")], &[("etag", "\"a\"")], true),
+            (&[("etag", "\"b\"")], &[], true),
+            (&[("last-modified", LATER)], &[("last-modified", DATE)], true),
+            (&[("last-modified", DATE)], &[("last-modified", DATE)], false),
+            (&[("content-length", "6")], &[], true),
+        ];
+        for (answer, stored, expected) in cases {
+            assert_eq!(is_other_version(&headers(answer), &headers(stored), 5), expected, "{answer:?} {stored:?}");
         }
     }
 

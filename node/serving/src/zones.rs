@@ -11,6 +11,7 @@
 //! | [`content`] | the bytes of a response from wherever they are |
 //! | [`flight`], [`filling`], [`ask`] | one request to the origin for all who want the same, and its answer while it comes |
 //! | [`tiers`] | other nodes, which are asked before the origin |
+//! | [`parted`], [`gap`] | what is needed of a content that is there in part, and what is missing of it asked for |
 //! | [`upstream`], [`origin`] | the request for the origin, and the way there |
 //! | [`answer`], [`usage`] | what the viewer gets, and what it is told |
 
@@ -21,8 +22,10 @@ mod early;
 mod engine;
 mod filling;
 mod flight;
+mod gap;
 mod key;
 mod origin;
+mod parted;
 mod record;
 mod shelf;
 mod table;

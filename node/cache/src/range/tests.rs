@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderValue, header::RANGE};
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 
-use super::{ByteRange, IgnoredRange, RANGES_MAX, RangeRequest, resolve};
+use super::{ByteRange, IgnoredRange, RANGES_MAX, RangeRequest, RangeSpec, resolve, single};
 
 fn ask(field: &[u8], size: u64) -> RangeRequest {
     let mut headers = HeaderMap::new();
@@ -149,6 +149,23 @@ impl fmt::Display for Asked {
             Self::Suffix(length) => write!(f, "-{length}"),
         }
     }
+}
+
+#[test]
+fn one_range_of_an_unknown_size() {
+    let cases = [
+        ("bytes=0-0", Some(RangeSpec::Closed { first: 0, last: 0 })),
+        ("bytes=5-", Some(RangeSpec::Open { first: 5 })),
+        ("bytes= -5 ,", Some(RangeSpec::Suffix { length: 5 })),
+        ("bytes=0-0,2-2", None),
+        ("bytes=1-0", None),
+        ("items=0-0", None),
+    ];
+    for (field, expected) in cases {
+        let headers = [(RANGE, HeaderValue::from_static(field))].into_iter().collect();
+        assert_eq!(single(&headers), expected, "{field}");
+    }
+    assert_eq!(single(&HeaderMap::new()), None);
 }
 
 proptest! {

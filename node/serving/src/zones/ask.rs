@@ -1,15 +1,23 @@
 //! Asking the origin, and keeping what it answers as far as it may be kept.
+//!
+//! What is kept whole gets its head when its last byte has come. A part gets it before its first: it says how long the whole is and by what
+//! its version is known, and which slices are there shows when they are looked for.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE},
+    HeaderMap, HeaderName, Response, StatusCode,
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+        LAST_MODIFIED, RANGE,
+    },
 };
 use http_body_util::{BodyExt, Empty};
 use ncore_cache::{
     freshness::Times,
+    partial::{Part, PartAsked, StrongValidator, is_same_version},
+    range::ByteRange,
     reuse::{Mark, OnError},
     storable::{Exchange, Storable, storable},
     targeted::Directives,
@@ -21,14 +29,14 @@ use ncore_store::cached::EntryKey;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    content::SLICE_BYTES,
+    content::{GRID, SLICE_BYTES},
     engine::{Engine, unix_now_s},
     filling::{End, Filling},
     flight::{Flight, State},
     origin::OriginBody,
     tiers::{Handed, Hop, Tier},
     upstream::{Asking, Wishes},
-    variant::{Kept, TARGETS, Variant, kept_fields, lifetime},
+    variant::{Came, Kept, TARGETS, Variant, Version, kept_fields, lifetime},
     zone::{Authorised, Zone},
 };
 use crate::request_id::RequestId;
@@ -47,12 +55,34 @@ pub(crate) struct Ask {
     pub(crate) on_error: OnError,
     /// The revision that this node has applied.
     pub(crate) fill: u64,
+    /// The newest purge that is about it; what is stored and older than that has no part in the answer.
+    pub(crate) newest_purge: u64,
     /// How often what is under the key was invalidated.
     pub(crate) invalidations: u64,
     /// What interim responses are told to.
     pub(crate) informational: Option<OnInformational>,
     /// The nodes that are asked before the origin.
     pub(crate) hops: Vec<Hop>,
+    /// Which part of it, if not all.
+    pub(crate) span: Option<Span>,
+}
+
+/// A part that the origin is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Span {
+    pub(crate) asked: PartAsked,
+    /// What is stored, and lacks it.
+    pub(crate) version: Option<Version>,
+    pub(crate) others: Others,
+}
+
+/// What becomes of another version than the one that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// It is the answer.
+    Use,
+    /// It is good for nothing: the beginning of the old one has been sent.
+    Drop,
 }
 
 /// What became of it.
@@ -107,6 +137,11 @@ impl Engine {
             if let Some(informational) = &ask.informational {
                 request.extensions_mut().insert(informational.clone());
             }
+            if let Some(Span { asked, version, .. }) = &ask.span {
+                // With `If-Range` an origin that has another version sends that at once. One that does not know the condition names the
+                // version of the part, which is compared in any case.
+                asked.ask(request.headers_mut(), version.as_ref().and_then(Version::validator).as_ref());
+            }
             let response = match self.forward(ask, request).await {
                 Ok(response) => response,
                 Err(error) => return (Asked::Failed(error), None),
@@ -121,50 +156,164 @@ impl Engine {
                 }
                 // It is about something that is not stored here: then all of it is wanted.
                 Some(_) => stored = None,
-                None => return judge(ask, response, times),
+                None => return self.judge(ask, response, times).await,
             }
         }
     }
 
+    /// Whether and as what a response is kept.
+    async fn judge(&self, ask: &Ask, response: Response<OriginBody>, times: Times) -> (Asked, Option<OriginBody>) {
+        let Some(span) = &ask.span else { return judge_whole(ask, response, times) };
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let part = span.asked.received(response.headers()).ok().filter(|_| is_part);
+        if let Some(version) = span.version.as_ref().filter(|_| !is_failure(response.status()))
+            && !part.is_some_and(|part| is_same_version(&version.headers, version.length, response.headers(), part.size))
+        {
+            self.drop_version(ask.key, version.object).await;
+            if span.others == Others::Drop {
+                return (Asked::Through(response), None);
+            }
+        }
+        if !is_part {
+            return judge_whole(ask, response, times);
+        }
+        let filling = match part {
+            Some(part) => self.begin_part(ask, part, response.headers(), times, handed(&response)).await,
+            None => None,
+        };
+        match filling {
+            Some(filling) => (Asked::Filling(Arc::new(filling)), Some(response.into_body())),
+            None => {
+                self.partless.insert(ask.key, ());
+                (Asked::Through(response), None)
+            }
+        }
+    }
+
+    /// Begins to keep a part; `None` if it cannot be kept.
+    async fn begin_part(&self, ask: &Ask, part: Part, answer: &HeaderMap, times: Times, handed: Handed) -> Option<Filling> {
+        let Handed { fill, tier } = handed;
+        let mut fresh = to_keep(ask, StatusCode::OK, answer, times, fill).filter(|_| part.size <= OBJECT_MAX)?;
+        let mut sent = answer.clone();
+        validation::strip_hops(&mut sent);
+        for of_part in &OF_A_PART {
+            fresh.headers.remove(of_part);
+            sent.remove(of_part);
+        }
+        let version = ask.span.as_ref().and_then(|span| span.version.as_ref());
+        let version = version.filter(|version| is_same_version(&version.headers, version.length, answer, part.size));
+        if part.is_whole() && version.is_none() {
+            return Some(Filling::new(fresh, sent, tier, rand::random(), Some(part.size)));
+        }
+        let validator = StrongValidator::of(answer)?;
+        if StrongValidator::of(&fresh.headers) != Some(validator) {
+            return None;
+        }
+        let (first, last) = (part.range.first(), part.range.last());
+        let variant = self.combine(ask, version, fresh, answer, part.size).await;
+        let object = variant.content.object()?;
+        Some(Filling::of_part(variant, sent, tier, object, first..last + 1, fill))
+    }
+
+    /// The response that a part belongs to: of what is stored, with the fields that have come with the part (RFC 9111 §3.4), or a new one.
+    async fn combine(&self, ask: &Ask, version: Option<&Version>, fresh: Variant, answer: &HeaderMap, size: u64) -> Variant {
+        let (vary, times, fill) = (fresh.vary.clone(), fresh.times, fresh.fill);
+        let object = version.map_or_else(rand::random, |version| version.object);
+        let since = version.map_or(fill, |version| version.since);
+        let mut combined = Variant { content: Kept::Slices { object, length: size, since, came: Came::Part }, ..fresh };
+        self.shelf
+            .change(ask.key, |head| {
+                let is_of_it = |known: &&Variant| {
+                    known.fill >= ask.newest_purge
+                        && known.status == StatusCode::OK
+                        && known.vary == vary
+                        && known.content.object().is_some_and(|known| version.is_none_or(|version| version.object == known))
+                        && is_same_version(&known.headers, known.content.length(), answer, size)
+                };
+                let known = head.variants.iter().find(is_of_it);
+                if let Some(known) = known {
+                    combined = known.freshened(answer, times, fill.max(known.fill));
+                }
+                // What was stored of a version may be gone by now, and then its slices are for the responses under way.
+                let is_wanted = known.is_some() || version.is_none();
+                if is_wanted && self.flights.invalidations(&ask.key) == ask.invalidations {
+                    head.put(combined.clone());
+                }
+            })
+            .await;
+        combined
+    }
+
+    /// Ends the freshness of what is stored, if a response to HEAD says that the origin has another version (RFC 9111 §4.3.5).
+    pub(super) async fn heed_head(&self, key: EntryKey, stored: &Variant, answer: &HeaderMap) {
+        if !validation::is_other_version(answer, &stored.headers, stored.content.length()) {
+            return;
+        }
+        let is_it = |known: &&mut Variant| known.vary == stored.vary && known.times == stored.times;
+        self.shelf.change(key, |head| head.variants.iter_mut().filter(is_it).for_each(|known| known.mark = Mark::Stale)).await;
+    }
+
+    /// Drops what is stored of a version: the origin has another one.
+    async fn drop_version(&self, key: EntryKey, object: u128) {
+        self.shelf.change(key, |head| head.variants.retain(|variant| variant.content.object() != Some(object))).await;
+    }
+
     /// Reads a content to its end, and keeps it.
-    async fn fill(&self, ask: &Ask, filling: &Filling, mut body: OriginBody) {
-        let Filling { object, variant: Variant { fill, .. }, .. } = *filling;
+    async fn fill(&self, ask: &Ask, filling: &Filling, body: OriginBody) {
+        let Filling { object, fill, .. } = *filling;
         let mut slices = Slicing::new(filling);
+        let end = self.receive(filling, &mut slices, body).await;
+        let in_slices = |length, came| Kept::Slices { object, length, since: fill, came };
+        let content = match (end, slices.finish()) {
+            (End::Whole, (0, bytes)) if bytes.len() <= INLINE_MAX && filling.part.is_none() => Some(Kept::Inline(bytes)),
+            (End::Whole, (number, last)) => {
+                if !last.is_empty() {
+                    self.shelf.put_slice(object, number, fill, last);
+                }
+                // The head of a part is there already.
+                filling.part.is_none().then(|| in_slices(filling.received(), Came::Whole))
+            }
+            // What has come is worth something if the rest of the same version can be asked for.
+            (End::Broken, (1.., _)) if filling.part.is_none() && StrongValidator::of(&filling.variant.headers).is_some() => {
+                filling.length.filter(|_| filling.variant.status == StatusCode::OK).map(|length| in_slices(length, Came::Part))
+            }
+            (End::Broken, _) => None,
+        };
+        if let Some(content) = content {
+            self.keep(ask, Variant { content, ..filling.variant.clone() }).await;
+        }
+        filling.finish(end);
+    }
+
+    /// Reads a content, and keeps the slices of it that are complete.
+    async fn receive(&self, filling: &Filling, slices: &mut Slicing, mut body: OriginBody) -> End {
+        let end = filling.part.as_ref().map_or(OBJECT_MAX, |part| part.end);
         loop {
             match timeout(PAUSE_MAX, body.frame()).await {
                 Ok(Some(Ok(frame))) => {
                     let Ok(bytes) = frame.into_data() else { continue };
+                    if filling.received() + bytes.len() as u64 > end {
+                        tracing::debug!("an origin sent more than it may");
+                        return End::Broken;
+                    }
                     let mut rest = &bytes[..];
                     while let Some((number, slice)) = slices.add(&mut rest) {
-                        self.shelf.put_slice(object, number, fill, slice);
+                        self.shelf.put_slice(filling.object, number, filling.fill, slice);
                     }
                     filling.push(bytes).await;
                 }
-                Ok(None) => break,
+                Ok(None) if filling.part.is_some() && filling.received() < end => return End::Broken,
+                Ok(None) => return End::Whole,
                 Ok(Some(Err(error))) => {
                     tracing::debug!(%error, "an origin broke off its response");
-                    return filling.finish(End::Broken);
+                    return End::Broken;
                 }
                 Err(_) => {
                     tracing::debug!("an origin stalled in its response");
-                    return filling.finish(End::Broken);
+                    return End::Broken;
                 }
-            }
-            if filling.received() > OBJECT_MAX {
-                return filling.finish(End::Broken);
             }
         }
-        let content = match slices.finish() {
-            (0, bytes) if bytes.len() <= INLINE_MAX => Kept::Inline(bytes),
-            (number, last) => {
-                if !last.is_empty() {
-                    self.shelf.put_slice(object, number, fill, last);
-                }
-                Kept::Slices { object, length: filling.received() }
-            }
-        };
-        self.keep(ask, Variant { content, ..filling.variant.clone() }).await;
-        filling.finish(End::Whole);
     }
 
     /// Keeps a variant, unless what is under its key was invalidated since it was asked for.
@@ -183,16 +332,31 @@ impl Engine {
 struct Slicing {
     slice: Vec<u8>,
     number: u64,
+    /// Bytes of a slice of which the beginning does not come.
+    skip: u64,
+    /// The numbers of the slices that come whole, if that is not all.
+    complete: Option<Range<u64>>,
 }
 
 impl Slicing {
     fn new(filling: &Filling) -> Self {
         let expected = filling.length.unwrap_or(INLINE_MAX as u64).min(SLICE_BYTES);
-        Self { slice: Vec::with_capacity(usize::try_from(expected).unwrap_or(INLINE_MAX)), number: 0 }
+        let slice = Vec::with_capacity(usize::try_from(expected).unwrap_or(INLINE_MAX));
+        let part = filling.part.as_ref().and_then(|part| {
+            let range = ByteRange::new(part.start, part.end.checked_sub(1)?)?;
+            Some(Part { range, size: filling.length? })
+        });
+        let Some(part) = part else { return Self { slice, number: 0, skip: 0, complete: None } };
+        let complete = GRID.complete(part);
+        let skip = complete.start.saturating_mul(SLICE_BYTES).saturating_sub(part.range.first());
+        Self { slice, number: complete.start, skip, complete: Some(complete) }
     }
 
     /// Takes bytes from the front of `rest`, all of them or up to the end of a slice, which is then given with its number.
     fn add(&mut self, rest: &mut &[u8]) -> Option<(u64, Bytes)> {
+        let skipped = rest.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        self.skip -= skipped as u64;
+        *rest = &rest[skipped..];
         let slice_bytes = usize::try_from(SLICE_BYTES).unwrap_or(usize::MAX);
         let (now, later) = rest.split_at(rest.len().min(slice_bytes - self.slice.len()));
         self.slice.extend_from_slice(now);
@@ -207,7 +371,9 @@ impl Slicing {
 
     /// The last slice, which may be empty, and its number.
     fn finish(self) -> (u64, Bytes) {
-        (self.number, Bytes::from(self.slice.into_boxed_slice()))
+        let is_complete = self.complete.is_none_or(|complete| complete.contains(&self.number));
+        let last = if is_complete { self.slice } else { Vec::new() };
+        (self.number, Bytes::from(last.into_boxed_slice()))
     }
 }
 
@@ -246,8 +412,8 @@ pub(crate) fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
-/// Whether and as what a response is kept.
-fn judge(ask: &Ask, response: Response<OriginBody>, times: Times) -> (Asked, Option<OriginBody>) {
+/// Whether and as what a response is kept that is not a part.
+fn judge_whole(ask: &Ask, response: Response<OriginBody>, times: Times) -> (Asked, Option<OriginBody>) {
     let Handed { fill, tier } = handed(&response);
     let Some(variant) = to_keep(ask, response.status(), response.headers(), times, fill) else {
         return (Asked::Through(response), None);
@@ -268,7 +434,8 @@ fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times, fi
         return None;
     }
     // The answer to a condition or for a range is nobody else's, unless it is the whole.
-    if status != StatusCode::OK && ask.wishes == Wishes::Forwarded && is_special(&asking.headers) {
+    let is_special = ask.span.is_some() || (ask.wishes == Wishes::Forwarded && is_special(&asking.headers));
+    if status != StatusCode::OK && is_special {
         return None;
     }
     let directives = Directives::of(response, &TARGETS);
@@ -299,8 +466,17 @@ fn handed(response: &Response<OriginBody>) -> Handed {
     response.extensions().get().copied().unwrap_or(Handed { fill: 0, tier: Tier::Origin })
 }
 
+/// What says something of the bytes of one message, and nothing of the whole (RFC 9110 §14.4, RFC 9530 §2).
+const OF_A_PART: [HeaderName; 4] =
+    [CONTENT_RANGE, CONTENT_LENGTH, HeaderName::from_static("content-digest"), HeaderName::from_static("content-md5")];
+
 fn is_special(request: &HeaderMap) -> bool {
-    [RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE].iter().any(|name| request.contains_key(name))
+    request.contains_key(RANGE) || has_conditions(request)
+}
+
+/// Whether a viewer wants something only on a condition.
+pub(crate) fn has_conditions(request: &HeaderMap) -> bool {
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE].iter().any(|name| request.contains_key(name))
 }
 
 /// The length of a content that its origin has said. Of several lines hyper accepts none that differ.

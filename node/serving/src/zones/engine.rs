@@ -9,7 +9,7 @@
 //!      │ stored
 //!   JUDGE ──── fresh, or stale and allowed ► ANSWER (and ask in the background, RFC 5861)
 //!      │ to be validated
-//!   ASK ────── alone, as the leader of a flight, or as a follower of one: the tiers, then the origin
+//!   ASK ────── alone, as the leader of a flight, or as a follower of one: the tiers, then the origin; only for what is missing, if not all is
 //!      │
 //!   ANSWER ─── whole │ 206 │ 304 │ 412 │ 416, with Age, Via, Cache-Status
 //! ```
@@ -32,7 +32,6 @@ use ncore_cache::{
     cache_control::{Flag, RequestDirectives},
     cache_status::{Collapse, Forward, Handling, Kept as IsKept},
     invalidation,
-    range::{self, ByteRange, RangeRequest},
     reuse::{OnError, Requests, Reuse, reuse},
     validation,
 };
@@ -42,19 +41,20 @@ use tokio::sync::Semaphore;
 
 use super::{
     answer::{Found, Told},
-    ask::{Ask, Asked, is_failure},
-    content::{Content, Place, SLICE_BYTES},
+    ask::{Ask, Asked, Others, Span, is_failure},
+    content::Content,
     early::Early,
     filling::Filling,
     flight::{Flights, Seat, State, answer},
     key::CacheKey,
     origin::{OriginBody, send},
+    parted::Gap,
     shelf::{SharedShelf, Shelf},
     table::Zones,
     tiers::{ASKERS_MAX, AskedAs, Handed, Hop, Tier, TierLink, Tiers},
     upstream::{Asking, Wishes, is_loop},
     usage::CacheUsed,
-    variant::{Condition, Kept, Variant},
+    variant::{Condition, Variant},
     view::View,
     zone::{Bypass, FencedZone, Zone},
 };
@@ -106,6 +106,8 @@ pub(crate) struct Engine {
     pub(super) flights: Flights,
     /// What is known not to be kept: nobody has to wait for anybody else's answer to it.
     uncacheable: Cache<EntryKey, ()>,
+    /// What is known to come in parts that cannot be kept: they are asked for as they are wanted.
+    pub(super) partless: Cache<EntryKey, ()>,
     pub(super) metrics: Arc<ServingMetrics>,
     /// The other nodes; `None` on one that has none.
     pub(super) tiers: Option<Tiers>,
@@ -116,12 +118,12 @@ pub(crate) struct Engine {
 }
 
 /// A request on its walk.
-struct Walk<'a> {
-    engine: &'a Arc<Engine>,
+pub(super) struct Walk<'a> {
+    pub(super) engine: &'a Arc<Engine>,
     zone: &'a Arc<Zone>,
-    asking: Asking,
+    pub(super) asking: Asking,
     directives: RequestDirectives,
-    key: CacheKey,
+    pub(super) key: CacheKey,
     age: ViewAge,
     id: &'a RequestId,
     /// The way to send it interim responses.
@@ -149,10 +151,12 @@ enum Plan {
 }
 
 /// Why the origin is asked, and what there is in case that it fails.
-struct Need {
-    why: Forward,
-    stored: Option<Variant>,
-    on_error: OnError,
+pub(super) struct Need {
+    pub(super) why: Forward,
+    pub(super) stored: Option<Variant>,
+    pub(super) on_error: OnError,
+    /// What is missing of what is stored, where the rest of that is good.
+    pub(super) gap: Option<Gap>,
 }
 
 /// What ends a request without an answer of the origin.
@@ -179,6 +183,7 @@ impl ZoneServer {
             shelf,
             flights: Flights::new(FLIGHTS_MAX),
             uncacheable: remembered(),
+            partless: remembered(),
             metrics,
             tiers: tiers.map(Tiers::new),
             past_tiers: remembered(),
@@ -314,17 +319,18 @@ impl Walk<'_> {
         let head = self.engine.shelf.head(&self.key.head).await;
         let Some(variant) = head.select(&self.asking.headers, newest_purge) else {
             let why = if head.variants.iter().any(|variant| variant.fill >= newest_purge) { Forward::VaryMiss } else { Forward::UriMiss };
-            return Plan::Ask(Need { why, stored: None, on_error: OnError::Fail });
+            return Plan::Ask(Need { why, stored: None, on_error: OnError::Fail, gap: None });
         };
         if self.age == ViewAge::Stale && self.zone.fenced == FencedZone::Revalidate {
             // It may have been purged, and this node would not know.
-            return Plan::Ask(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail });
+            return Plan::Ask(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail, gap: None });
         }
         let condition = variant.at(self.zone, unix_now_s());
         let judged = reuse(condition.stored(), &self.directives, self.zone.reuse);
-        if !matches!(judged, Reuse::Validate(_)) && !self.is_at_hand(variant).await {
-            self.engine.shelf.remove(&self.key.head).await;
-            return Plan::Ask(Need { why: Forward::UriMiss, stored: None, on_error: OnError::Fail });
+        if !matches!(judged, Reuse::Validate(_))
+            && let Some((first, last)) = self.missing(variant, newest_purge).await
+        {
+            return Plan::Ask(self.need_of(variant, first, last).await);
         }
         match judged {
             Reuse::Fresh => Plan::Answer(variant.clone(), condition, CacheUsed::Hit),
@@ -332,28 +338,16 @@ impl Walk<'_> {
             Reuse::StaleWhileRevalidate => Plan::AnswerAndAsk(variant.clone(), condition),
             Reuse::Validate(on_error) => {
                 let why = if condition.ttl_s() > 0 { Forward::Request } else { Forward::Stale };
-                Plan::Ask(Need { why, stored: Some(variant.clone()), on_error })
+                Plan::Ask(Need { why, stored: Some(variant.clone()), on_error, gap: None })
             }
         }
     }
 
-    /// Whether the first of the slices that are wanted of a content has not been evicted. With it the others are, as a rule: they were used
-    /// together.
-    async fn is_at_hand(&self, variant: &Variant) -> bool {
-        let Kept::Slices { object, length } = variant.content else { return true };
-        if self.asking.method == Method::HEAD {
-            return true;
-        }
-        let first = match range::resolve(&self.asking.headers, length) {
-            RangeRequest::Single(range) => range.first(),
-            RangeRequest::Multiple(ranges) => ranges.first().map_or(0, ByteRange::first),
-            _ => 0,
-        };
-        self.engine.shelf.slice(object, first / SLICE_BYTES).await.is_some()
-    }
-
     /// Asks the origin, or waits for who asks it already. `None` if it is best to look again.
     async fn ask(&self, need: &Need, round: usize) -> Option<Answer> {
+        if let Some(gap) = need.gap.as_ref().filter(|_| round <= ROUNDS_MAX) {
+            return self.ask_for_gap(need, gap).await;
+        }
         if self.asking.method == Method::HEAD || self.is_for_itself(need) {
             // What is stored is validated for everybody; what is not may be asked for as this viewer wants it.
             let wishes = if need.stored.is_some() && self.asking.method == Method::GET { Wishes::Kept } else { Wishes::Forwarded };
@@ -364,11 +358,11 @@ impl Walk<'_> {
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {
                 let (order, early) = self.order_early(need, Wishes::Kept, flight.fill);
-                let asked = early.until(self.engine.ask(order, Some(flight))).await;
-                Some(self.answered(need, asked.ok(), Collapse::No))
+                let asked = early.until(self.engine.ask(order, Some(flight))).await.ok();
+                Some(self.answered_or_passed(need, asked).await)
             }
             Seat::Follower(follower) => match answer(follower).await {
-                State::Filling(filling) if self.may_share(&filling.variant) => {
+                State::Filling(filling) if self.may_share(&filling.variant) && self.is_reached_by(&filling) => {
                     let found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
                     let handling = forwarded(need.why, None, IsKept::Yes, Collapse::Yes);
                     Some(Ok(self.tell(found, CacheUsed::Miss, handling, &filling)))
@@ -381,6 +375,8 @@ impl Walk<'_> {
                     None if round < ROUNDS_MAX => None,
                     None => Some(self.ask_alone(need, Wishes::Kept).await),
                 },
+                // It was a part that cannot be kept. Now that this is known, the whole may be asked for together.
+                State::Alone if round < ROUNDS_MAX && self.engine.partless.contains_key(&self.key.head) => None,
                 _ => Some(self.ask_alone(need, Wishes::Kept).await),
             },
         }
@@ -388,12 +384,35 @@ impl Walk<'_> {
 
     async fn ask_alone(&self, need: &Need, wishes: Wishes) -> Answer {
         let (order, early) = self.order_early(need, wishes, self.engine.view.revision());
-        let asked = early.until(self.engine.ask(order, None)).await;
-        self.answered(need, asked.ok(), Collapse::No)
+        let asked = early.until(self.engine.ask(order, None)).await.ok();
+        match wishes {
+            Wishes::Kept => self.answered_or_passed(need, asked).await,
+            Wishes::Forwarded => {
+                if let (Some(stored), Some(Asked::Through(response))) = (&need.stored, &asked)
+                    && self.asking.method == Method::HEAD
+                    && response.status() == StatusCode::OK
+                {
+                    self.engine.heed_head(self.key.head, stored, response.headers()).await;
+                }
+                self.answered(need, asked, Collapse::No)
+            }
+        }
+    }
+
+    /// The answer to who has asked. A part that cannot be kept is another one than the viewer wants: what it wants is asked for as it is.
+    async fn answered_or_passed(&self, need: &Need, asked: Option<Asked>) -> Answer {
+        let is_other = |response: &Response<OriginBody>| response.status() == StatusCode::PARTIAL_CONTENT && !self.is_asked_as_it_is();
+        if !matches!(&asked, Some(Asked::Through(response)) if is_other(response)) {
+            return self.answered(need, asked, Collapse::No);
+        }
+        let (mut order, early) = self.order_early(need, Wishes::Forwarded, self.engine.view.revision());
+        order.stored = None;
+        let asked = early.until(self.engine.ask(order, None)).await.ok();
+        self.answered(need, asked, Collapse::No)
     }
 
     fn ask_in_background(&self, variant: &Variant) {
-        let need = Need { why: Forward::Stale, stored: Some(variant.clone()), on_error: OnError::ServeStale };
+        let need = Need { why: Forward::Stale, stored: Some(variant.clone()), on_error: OnError::ServeStale, gap: None };
         let fill = self.engine.view.revision();
         if let Seat::Leader(flight) = self.engine.flights.board(self.key.head, fill, self.newest_purge()) {
             let mut order = self.order(&need, Wishes::Kept, flight.fill);
@@ -409,8 +428,12 @@ impl Walk<'_> {
         (Ask { informational, ..self.order(need, wishes, fill) }, early)
     }
 
-    fn order(&self, need: &Need, wishes: Wishes, fill: u64) -> Ask {
-        let stored = need.stored.clone().filter(|_| self.asking.method == Method::GET);
+    pub(super) fn order(&self, need: &Need, wishes: Wishes, fill: u64) -> Ask {
+        // After the revision: what a purge has ended by then is not validated, nor what one may have ended that this node has missed.
+        let is_in_doubt = self.age == ViewAge::Stale && self.zone.fenced == FencedZone::Revalidate;
+        let newest_purge = if is_in_doubt { u64::MAX } else { self.newest_purge() };
+        let stored = need.stored.clone().filter(|stored| self.asking.method == Method::GET && stored.fill >= newest_purge);
+        let asked = self.part_asked().filter(|_| wishes == Wishes::Kept);
         Ask {
             zone: Arc::clone(self.zone),
             key: self.key.head,
@@ -420,9 +443,11 @@ impl Walk<'_> {
             stored,
             on_error: need.on_error,
             fill,
+            newest_purge,
             invalidations: self.engine.flights.invalidations(&self.key.head),
             informational: None,
             hops: self.hops(),
+            span: asked.map(|asked| Span { asked, version: None, others: Others::Use }),
         }
     }
 
@@ -434,13 +459,15 @@ impl Walk<'_> {
     }
 
     /// The answer to who has asked.
-    fn answered(&self, need: &Need, asked: Option<Asked>, collapse: Collapse) -> Answer {
+    pub(super) fn answered(&self, need: &Need, asked: Option<Asked>, collapse: Collapse) -> Answer {
         match asked {
             Some(Asked::Filling(filling)) => {
                 self.engine.uncacheable.invalidate(&self.key.head);
                 self.engine.past_tiers.invalidate(&self.key.head);
                 let mut found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
-                found.headers = filling.sent.clone();
+                if collapse == Collapse::No {
+                    found.headers = filling.sent.clone();
+                }
                 Ok(self.tell(found, CacheUsed::Miss, forwarded(need.why, None, IsKept::Yes, collapse), &filling))
             }
             Some(Asked::Freshened(variant, tier)) => {
@@ -456,7 +483,8 @@ impl Walk<'_> {
                 {
                     return Ok(answer);
                 }
-                if self.asking.method == Method::GET && !is_failure(response.status()) && need.why != Forward::Request {
+                let is_of_all = response.status() == StatusCode::OK || !self.asking.headers.contains_key(RANGE);
+                if self.asking.method == Method::GET && is_of_all && !is_failure(response.status()) && need.why != Forward::Request {
                     self.engine.uncacheable.insert(self.key.head, ());
                     let is_whole = !matches!(response.status().as_u16(), 206 | 304 | 412 | 416);
                     if is_whole && !self.directives.has(Flag::NoStore) {
@@ -550,7 +578,7 @@ impl Walk<'_> {
     }
 
     fn answer(&self, found: Found, used: CacheUsed) -> (CacheUsed, Response<ResponseBody>) {
-        let place = Place { shelf: SharedShelf::clone(&self.engine.shelf), head: self.key.head };
+        let place = self.place(&found);
         // A viewer has it with the content. A node may have that with a type that has been corrected since (RFC 9111 §3.2).
         let kind = found.headers.get(CONTENT_TYPE).filter(|_| self.asked_as != AskedAs::Node).cloned();
         let mut response = found.answer(&self.asking.method, &self.asking.headers, unix_now_s(), &place);
@@ -570,7 +598,7 @@ impl Walk<'_> {
     }
 
     /// Whether an answer to somebody else is one to this request: it is for such requests, and would be used if it were stored.
-    fn may_share(&self, variant: &Variant) -> bool {
+    pub(super) fn may_share(&self, variant: &Variant) -> bool {
         let condition = variant.at(self.zone, unix_now_s());
         let reusable = reuse(condition.stored(), &self.directives, self.zone.reuse);
         variant.vary.matches(&self.asking.headers) && matches!(reusable, Reuse::Fresh | Reuse::Stale | Reuse::StaleWhileRevalidate)
@@ -580,7 +608,7 @@ impl Walk<'_> {
     fn is_for_itself(&self, need: &Need) -> bool {
         self.directives.has(Flag::NoStore)
             || self.engine.uncacheable.contains_key(&self.key.head)
-            || (need.stored.is_none() && self.wants_a_part())
+            || (need.stored.is_none() && self.wants_a_part() && self.part_asked().is_none())
     }
 
     /// Whether it wants bytes that do not begin where the content does.
@@ -595,7 +623,7 @@ impl Walk<'_> {
         })
     }
 
-    fn newest_purge(&self) -> u64 {
+    pub(super) fn newest_purge(&self) -> u64 {
         self.engine.view.newest_purge(self.zone.id, &self.key.path)
     }
 }

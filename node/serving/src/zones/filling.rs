@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -42,6 +43,10 @@ pub(crate) struct Filling {
     pub(crate) object: u128,
     /// Its length, if the origin has said it.
     pub(crate) length: Option<u64>,
+    /// Which bytes of it come, if not all.
+    pub(crate) part: Option<Range<u64>>,
+    /// The revision under which they were asked for.
+    pub(crate) fill: u64,
     progress: Mutex<Progress>,
     grown: watch::Sender<()>,
     read: Arc<Notify>,
@@ -88,7 +93,26 @@ pub(crate) struct Reader {
 impl Filling {
     pub(crate) fn new(variant: Variant, sent: HeaderMap, tier: Tier, object: u128, length: Option<u64>) -> Self {
         let grown = watch::Sender::new(());
-        Self { variant, sent, tier, object, length, progress: Mutex::default(), grown, read: Arc::default() }
+        let fill = variant.fill;
+        Self { variant, sent, tier, object, length, part: None, fill, progress: Mutex::default(), grown, read: Arc::default() }
+    }
+
+    /// A response with some bytes of `object`, asked for under the revision `fill`. What is before them counts as received.
+    pub(crate) fn of_part(variant: Variant, sent: HeaderMap, tier: Tier, object: u128, part: Range<u64>, fill: u64) -> Self {
+        let length = variant.content.length();
+        let filling = Self::new(variant, sent, tier, object, Some(length));
+        filling.progress().received = part.start;
+        Self { part: Some(part), fill, ..filling }
+    }
+
+    /// Whether the byte at a place is among those that come.
+    pub(crate) fn has(&self, at: u64) -> bool {
+        self.part.as_ref().is_none_or(|part| part.contains(&at))
+    }
+
+    /// Whether what is at a place is no further than is waited for.
+    pub(crate) fn is_near(&self, at: u64) -> bool {
+        at <= self.received().saturating_add(WINDOW_BYTES)
     }
 
     /// A reader that begins at a place.
@@ -136,7 +160,7 @@ impl Filling {
         self.grown.send_replace(());
     }
 
-    /// How many bytes have come.
+    /// Up to which byte it has come.
     pub(crate) fn received(&self) -> u64 {
         self.progress().received
     }
@@ -261,6 +285,19 @@ mod tests {
         assert!(matches!(filling.at(WINDOW_BYTES, &reader).await, At::Bytes(_)));
         filling.finish(End::Broken);
         assert!(matches!(filling.at(filling.received(), &reader).await, At::Broken));
+    }
+
+    #[tokio::test]
+    async fn a_part_begins_where_it_begins() {
+        let whole = Arc::into_inner(filling()).expect("nobody else has it");
+        let part = Filling::of_part(whole.variant, HeaderMap::new(), Tier::Origin, 1, 10..13, 0);
+        assert_eq!([9, 10, 12, 13].map(|at| part.has(at)), [false, true, true, false]);
+        let reader = part.reader(11);
+        part.push(Bytes::from_static(b"abc")).await;
+        part.finish(End::Whole);
+        assert!(matches!(part.at(11, &reader).await, At::Bytes(bytes) if bytes == "bc"));
+        assert!(matches!(part.at(9, &reader).await, At::Before));
+        assert!(matches!(part.at(13, &reader).await, At::End));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@
 //! what it asks for, or that was invalidated by a write; its answer is not kept either.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -35,7 +35,8 @@ pub(crate) enum State {
 /// One request to the origin.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    key: EntryKey,
+    /// What it is for: at least one.
+    keys: Vec<EntryKey>,
     /// The revision that this node had applied before it began.
     pub(crate) fill: u64,
     state: watch::Sender<State>,
@@ -69,25 +70,45 @@ impl Flights {
 
     /// Takes a seat in the flight for a key, which has to be younger than `newest_purge`. A new one begins under the revision `fill`.
     pub(crate) fn board(&self, key: EntryKey, fill: u64, newest_purge: u64) -> Seat {
+        self.board_run(vec![key], fill, newest_purge)
+    }
+
+    /// The same for several keys in a row: in the flight for the first of them, or in a new one for as many as none is under way for.
+    pub(crate) fn board_run(&self, mut keys: Vec<EntryKey>, fill: u64, newest_purge: u64) -> Seat {
         let mut by_key = self.by_key();
-        let is_full = by_key.len() >= self.max;
-        match by_key.entry(key) {
-            Entry::Occupied(known) if known.get().fill >= newest_purge => Seat::Follower(known.get().state.subscribe()),
-            Entry::Occupied(mut known) => {
-                let flight = Flight::begin(key, fill);
-                known.insert(Arc::clone(&flight));
-                Seat::Leader(flight)
-            }
-            Entry::Vacant(_) if is_full => Seat::None,
-            Entry::Vacant(free) => Seat::Leader(Arc::clone(free.insert(Flight::begin(key, fill)))),
+        let under_way = |key: &EntryKey| by_key.get(key).filter(|known| known.fill >= newest_purge);
+        let Some(first) = keys.first() else { return Seat::None };
+        if let Some(known) = under_way(first) {
+            return Seat::Follower(known.state.subscribe());
         }
+        let free = keys.iter().position(|key| under_way(key).is_some()).unwrap_or(keys.len());
+        let is_full = by_key.len() >= self.max && !by_key.contains_key(first);
+        if is_full {
+            return Seat::None;
+        }
+        keys.truncate(free);
+        let flight = Arc::new(Flight { keys, fill, state: watch::Sender::new(State::Asking) });
+        for key in &flight.keys {
+            by_key.insert(*key, Arc::clone(&flight));
+        }
+        Seat::Leader(flight)
+    }
+
+    /// How far the flight for a key is, if one is under way that is younger than `newest_purge`.
+    pub(crate) fn under_way(&self, key: &EntryKey, newest_purge: u64) -> Option<State> {
+        let by_key = self.by_key();
+        let known = by_key.get(key).filter(|known| known.fill >= newest_purge)?;
+        let state = known.state.borrow().clone();
+        Some(state)
     }
 
     /// Ends a flight.
     pub(crate) fn land(&self, flight: &Arc<Flight>) {
         let mut by_key = self.by_key();
-        if by_key.get(&flight.key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
-            by_key.remove(&flight.key);
+        for key in &flight.keys {
+            if by_key.get(key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
+                by_key.remove(key);
+            }
         }
     }
 
@@ -108,8 +129,9 @@ impl Flights {
 }
 
 impl Flight {
-    fn begin(key: EntryKey, fill: u64) -> Arc<Self> {
-        Arc::new(Self { key, fill, state: watch::Sender::new(State::Asking) })
+    /// For how many keys it is.
+    pub(crate) fn len(&self) -> u64 {
+        self.keys.len() as u64
     }
 
     /// Tells the followers.
@@ -162,6 +184,21 @@ mod tests {
         flights.invalidate(&key("a"));
         assert!(flights.invalidations(&key("a")) > before);
         assert!(matches!(flights.board(key("a"), 6, 6), Seat::Leader(_)));
+    }
+
+    #[test]
+    fn a_run_goes_as_far_as_nobody_else_is() {
+        let flights = Flights::new(8);
+        let keys = |names: &[&str]| names.iter().map(|name| key(name)).collect();
+        let Seat::Leader(later) = flights.board_run(keys(&["c", "d"]), 5, 0) else { panic!("the first") };
+        let Seat::Leader(run) = flights.board_run(keys(&["a", "b", "c"]), 5, 0) else { panic!("before it") };
+        assert_eq!((later.len(), run.len()), (2, 2));
+        for name in ["a", "b", "c", "d"] {
+            assert!(matches!(flights.board(key(name), 5, 0), Seat::Follower(_)), "{name}");
+        }
+        flights.land(&run);
+        assert!(matches!(flights.board_run(keys(&["b", "c"]), 5, 0), Seat::Leader(flight) if flight.len() == 1));
+        assert!(matches!(flights.board_run(keys(&["c", "d"]), 6, 6), Seat::Leader(flight) if flight.len() == 2), "after a purge");
     }
 
     #[tokio::test]

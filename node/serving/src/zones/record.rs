@@ -6,10 +6,10 @@ use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
 
-use super::variant::{Kept, Variant};
+use super::variant::{Came, Kept, Variant};
 
 /// The first byte of every record; another one is another form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 /// `variants` as bytes.
 pub(crate) fn encode(variants: &[Variant]) -> Bytes {
@@ -57,10 +57,14 @@ fn put_variant(out: &mut Vec<u8>, variant: &Variant) {
             out.put_u8(0);
             put(out, bytes);
         }
-        Kept::Slices { object, length } => {
-            out.put_u8(1);
+        Kept::Slices { object, length, since, came } => {
+            out.put_u8(match came {
+                Came::Whole => 1,
+                Came::Part => 2,
+            });
             out.put_u128(*object);
             out.put_u64(*length);
+            out.put_u64(*since);
         }
     }
 }
@@ -84,7 +88,12 @@ fn take_variant(bytes: &mut Bytes) -> Option<Variant> {
     }
     let content = match bytes.try_get_u8().ok()? {
         0 => Kept::Inline(take(bytes)?),
-        1 => Kept::Slices { object: bytes.try_get_u128().ok()?, length: bytes.try_get_u64().ok()? },
+        came @ (1 | 2) => Kept::Slices {
+            object: bytes.try_get_u128().ok()?,
+            length: bytes.try_get_u64().ok()?,
+            since: bytes.try_get_u64().ok()?,
+            came: if came == 1 { Came::Whole } else { Came::Part },
+        },
         _ => return None,
     };
     Some(Variant { vary, status, headers, times, fill, mark, content })
@@ -113,7 +122,7 @@ mod tests {
     use proptest::prelude::{any, prop, proptest};
 
     use super::{decode, encode};
-    use crate::zones::variant::{Kept, Variant};
+    use crate::zones::variant::{Came, Kept, Variant};
 
     fn variant(content: Kept) -> Variant {
         let mut headers = HeaderMap::new();
@@ -136,7 +145,8 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let variants = [variant(Kept::Inline(Bytes::from_static(b"content"))), variant(Kept::Slices { object: 7, length: 1 << 40 })];
+        let slices = |came| variant(Kept::Slices { object: 7, length: 1 << 40, since: 9, came });
+        let variants = [variant(Kept::Inline(Bytes::from_static(b"content"))), slices(Came::Whole), slices(Came::Part)];
         assert_eq!(decode(encode(&variants)).expect("its own bytes"), variants);
         assert_eq!(decode(encode(&[])).expect("its own bytes"), []);
     }

@@ -72,13 +72,14 @@ impl Shelf {
         }
     }
 
-    /// A slice of an object.
-    pub(crate) async fn slice(&self, object: u128, slice: u64) -> Option<Bytes> {
+    /// A slice of an object, if its fill is no older than `oldest`.
+    pub(crate) async fn slice(&self, object: u128, slice: u64, oldest: u64) -> Option<Bytes> {
         let key = key::slice(object, slice);
-        match self.cached.in_memory(&key) {
-            Some(entry) => Some(entry.bytes),
-            None => self.read(&key).await.map(|entry| entry.bytes),
-        }
+        let entry = match self.cached.in_memory(&key) {
+            Some(entry) => Some(entry),
+            None => self.read(&key).await,
+        };
+        entry.filter(|entry| entry.fill >= oldest).map(|entry| entry.bytes)
     }
 
     /// Keeps a slice of an object.

@@ -9,6 +9,7 @@ use ncore_cache::{
     cache_control::Extent,
     freshness::{self, Lifetime, LifetimeSource, Times},
     http_date,
+    partial::StrongValidator,
     reuse::{Mark, Stored},
     targeted::{CDN_CACHE_CONTROL, Directives},
     validation,
@@ -48,7 +49,20 @@ pub(crate) enum Kept {
         object: u128,
         /// In bytes.
         length: u64,
+        /// The fill that the head had at first. Each validation since has shown that no purge was about what was filled by then, so that the
+        /// slices are as good as the head is. One with an older fill, from another node, is judged by itself.
+        since: u64,
+        came: Came,
     },
+}
+
+/// How a content has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// In one piece. Slices of it may have been evicted.
+    Whole,
+    /// In parts, of which some may never have been asked for.
+    Part,
 }
 
 impl Kept {
@@ -58,6 +72,40 @@ impl Kept {
             Self::Inline(bytes) => bytes.len() as u64,
             Self::Slices { length, .. } => *length,
         }
+    }
+
+    /// The name of its slices, if it has any.
+    pub(crate) fn object(&self) -> Option<u128> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Slices { object, .. } => Some(*object),
+        }
+    }
+
+    /// The oldest fill that a slice of it may have, of a head that is no older than `newest_purge`.
+    pub(crate) fn oldest_slice(&self, newest_purge: u64) -> u64 {
+        match self {
+            Self::Inline(_) => newest_purge,
+            Self::Slices { since, .. } => newest_purge.min(*since),
+        }
+    }
+}
+
+/// A version of a content that is in slices: what a part has to have to be of it, and where the slices are.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) headers: HeaderMap,
+    pub(crate) object: u128,
+    /// In bytes.
+    pub(crate) length: u64,
+    /// The fill that its head had at first.
+    pub(crate) since: u64,
+}
+
+impl Version {
+    /// By what other parts of it are known.
+    pub(crate) fn validator(&self) -> Option<StrongValidator> {
+        StrongValidator::of(&self.headers)
     }
 }
 

@@ -3,6 +3,7 @@
 mod collapse;
 mod large;
 mod origin;
+mod parts;
 mod rules;
 mod site;
 mod tiers;

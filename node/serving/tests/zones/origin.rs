@@ -28,11 +28,12 @@ pub(crate) struct Reply {
     head_gate: Option<Arc<Semaphore>>,
     body_gate: Option<Arc<Semaphore>>,
     breaks: bool,
+    ranges: bool,
 }
 
 impl Reply {
     pub(crate) fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, fields: Vec::new(), body: body.into(), head_gate: None, body_gate: None, breaks: false }
+        Self { status, fields: Vec::new(), body: body.into(), head_gate: None, body_gate: None, breaks: false, ranges: false }
     }
 
     pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -57,6 +58,39 @@ impl Reply {
     /// It breaks off in the middle of its body.
     pub(crate) fn broken(self) -> Self {
         Self { breaks: true, ..self }
+    }
+
+    /// It has ranges, and knows its version by the tag or the date among its fields. With `x-careless` it does not heed `If-Range`.
+    pub(crate) fn ranged(self) -> Self {
+        Self { ranges: true, ..self }
+    }
+
+    /// What of it a request with these fields gets.
+    fn cut(self, request: &HeaderMap) -> Self {
+        let of = |name: &str| self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let asked = |name: &str| request.get(name).map(|value| value.to_str().expect("ASCII"));
+        if !self.ranges || self.status != 200 {
+            return self;
+        }
+        if asked("if-none-match").is_some_and(|tag| of("etag") == Some(tag)) {
+            return Self { status: 304, body: Bytes::new(), ..self };
+        }
+        let is_careless = of("x-careless").is_some();
+        if asked("if-range").is_some_and(|version| !is_careless && of("etag") != Some(version) && of("last-modified") != Some(version)) {
+            return self;
+        }
+        let range = asked("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        let size = self.body.len();
+        let (first, end) = match range.map(|(first, last)| (first.parse::<usize>().ok(), last.parse::<usize>().ok())) {
+            Some((Some(first), last)) => (first, last.map_or(size, |last| size.min(last + 1))),
+            Some((None, Some(length))) => (size.saturating_sub(length), size),
+            _ => return self,
+        };
+        if first >= size {
+            return Self { status: 416, body: Bytes::new(), ..self }.field("content-range", format!("bytes */{size}"));
+        }
+        let body = self.body.slice(first..end);
+        Self { status: 206, body, ..self }.field("content-range", format!("bytes {first}-{}/{size}", end - 1))
     }
 
     async fn response(self, head_only: bool) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, Infallible> {
@@ -181,6 +215,7 @@ impl Drop for Origin {
 async fn answer(script: Arc<Mutex<Script>>, request: Request<Incoming>) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let fields = head.headers.clone();
     let reply = {
         let mut script = script.lock().expect("no panic");
         let target = head.uri.to_string();
@@ -189,5 +224,5 @@ async fn answer(script: Arc<Mutex<Script>>, request: Request<Incoming>) -> Resul
         script.seen.push(Seen { method: head.method.clone(), target, headers: head.headers, body });
         reply.unwrap_or_else(|| Reply::new(404, "nothing here").cached("no-store"))
     };
-    reply.response(head.method == Method::HEAD).await
+    reply.cut(&fields).response(head.method == Method::HEAD).await
 }

@@ -115,11 +115,20 @@ impl Site {
     }
 
     pub(crate) async fn start_with(adjust: impl FnOnce(&mut Zone)) -> Self {
-        Self::beside(Arc::new(Origin::start().await), None, adjust).await
+        Self::start_keeping(CachedSettings::default().memory_bytes, adjust).await
+    }
+
+    /// Of a node that keeps no more than so many bytes.
+    pub(crate) async fn start_keeping(memory_bytes: u64, adjust: impl FnOnce(&mut Zone)) -> Self {
+        Self::of(Arc::new(Origin::start().await), None, memory_bytes, adjust).await
     }
 
     /// A node in front of an origin that others are in front of too.
     pub(crate) async fn beside(origin: Arc<Origin>, tiers: Option<Arc<dyn TierLink>>, adjust: impl FnOnce(&mut Zone)) -> Self {
+        Self::of(origin, tiers, CachedSettings::default().memory_bytes, adjust).await
+    }
+
+    async fn of(origin: Arc<Origin>, tiers: Option<Arc<dyn TierLink>>, memory_bytes: u64, adjust: impl FnOnce(&mut Zone)) -> Self {
         let loopback = AddressPolicy::allowing(["127.0.0.0/8".parse().expect("a network")]);
         let origins = Origins::new(OriginsSettings { addresses: loopback, ..OriginsSettings::of_system() });
         let url = format!("http://{}", origin.addr).parse().expect("an address");
@@ -132,7 +141,8 @@ impl Site {
             zones: Arc::new(ArcSwap::from_pointee(ZoneTable::new([Arc::new(zone)]))),
             view: Arc::clone(&view) as _,
             origins,
-            cached: Cached::open(Path::new(""), CachedSettings { disk_bytes: 0, ..CachedSettings::default() }).expect("in memory"),
+            cached: Cached::open(Path::new(""), CachedSettings { memory_bytes, disk_bytes: 0, ..CachedSettings::default() })
+                .expect("in memory"),
             metrics: Arc::clone(&metrics),
             tiers,
         });
