@@ -54,6 +54,13 @@ pub mod logs {
     }
 }
 
+/// Why requests for zones are answered as they are, for other nodes.
+pub mod explain {
+    pub mod v1 {
+        tonic::include_proto!("ncore.explain.v1");
+    }
+}
+
 /// How a node is and what it does, for other nodes.
 pub mod figures {
     pub mod v1 {

@@ -37,9 +37,10 @@ use crate::{
 
 /// Puts the layers around the routes of the families, outermost last.
 pub(crate) fn around(routes: Router, parts: ApiParts) -> Router {
-    let ApiParts { domain, usage, limiter, logs } = parts;
+    let ApiParts { domain, usage, limiter, logs, explains } = parts;
     routes
         .layer(Extension(logs))
+        .layer(Extension(explains))
         .layer(from_fn_with_state(Arc::clone(&domain), revision::from_a_state_that_new))
         .layer(from_fn_with_state(Arc::clone(&domain), bounded))
         .layer(from_fn_with_state((Arc::clone(&domain), limiter), limits::limited))

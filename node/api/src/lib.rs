@@ -51,6 +51,7 @@
 //! | `PUT`, `PATCH /api/v1/zones/{uuid}` | `zones:write` | 200 |
 //! | `DELETE /api/v1/zones/{uuid}` | `zones:write` | 204 |
 //! | `POST /api/v1/zones/{uuid}/purge` | `cache:purge` | 202 |
+//! | `GET /api/v1/zones/{uuid}/explain` | `zones:read`, or administrator | 200 |
 //! | `GET /api/v1/zones/{uuid}/purge`, `GET /api/v1/zones/{uuid}/purge/{id}` | `zones:read` | 200 |
 //!
 //! Its errors have bodies of their own: `{"message": …}`, and with 422 `errors` by field. Its limits are its own, too.
@@ -79,7 +80,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use ncore_domain::{Domain, Logs};
+use ncore_domain::{Domain, Explains, Logs};
 use ncore_limits::Limiter;
 use ncore_telemetry::Usage;
 use tower::ServiceExt;
@@ -100,6 +101,8 @@ pub struct ApiParts {
     pub limiter: Limiter,
     /// The access log of the cluster.
     pub logs: Arc<Logs>,
+    /// Why requests for zones are answered as they are.
+    pub explains: Arc<Explains>,
 }
 
 /// The API as an axum router. It answers every path: those that it does not know with 404.

@@ -30,6 +30,7 @@ pub(crate) fn routes(domain: Arc<Domain>) -> Router {
         .route("/api/v1/zones/{uuid}", get(zones::show).put(zones::update).patch(zones::update).delete(zones::remove))
         .route("/api/v1/zones/{uuid}/purge", post(zones::purges::purge).get(zones::purges::list))
         .route("/api/v1/zones/{uuid}/purge/{id}", get(zones::purges::show))
+        .route("/api/v1/zones/{uuid}/explain", get(zones::explain::explain))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "the Allow header names the methods that this endpoint has")
         })

@@ -33,8 +33,8 @@ use ncore_domain::Domain;
 
 use crate::problem::{Kind, Problem};
 
-pub(crate) use auth::known;
 pub use auth::{BearerError, bearer_token};
+pub(crate) use auth::{administrator, known, shows_administrator};
 pub use called_from::site_of;
 pub(crate) use document::render;
 pub(crate) use message::{ack, form, headers::idempotency_key, json};

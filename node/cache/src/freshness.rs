@@ -59,6 +59,18 @@ impl Heuristic {
 }
 
 impl LifetimeSource {
+    /// Its name in what explains an answer.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SharedMaxAge => "s-maxage",
+            Self::MaxAge => "max-age",
+            Self::Expires => "expires",
+            Self::Heuristic => "heuristic",
+            Self::Nothing => "nothing",
+        }
+    }
+
     /// Whether the response itself says how long it is fresh.
     #[must_use]
     pub const fn is_explicit(self) -> bool {

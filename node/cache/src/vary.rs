@@ -61,6 +61,12 @@ impl VariantKey {
         self.0.iter().all(|(field, kept)| value(request, field) == *kept)
     }
 
+    /// Whether `request` has the same in this field, if it is one of them.
+    #[must_use]
+    pub fn has_same(&self, name: &HeaderName, request: &HeaderMap) -> bool {
+        self.0.iter().any(|(field, kept)| field == name && value(request, field) == *kept)
+    }
+
     /// The fields.
     pub fn fields(&self) -> impl Iterator<Item = &HeaderName> {
         self.0.iter().map(|(field, _)| field)

@@ -78,4 +78,7 @@ pub use upload::{
     Uploads,
 };
 pub use usage::{UsageRange, UsageRangeError, UsageRecords, UsageStep};
-pub use zones::{NewZone, PurgedZone, ZoneList, ZonePurgeList, ZonePurgeState, Zones};
+pub use zones::{
+    AskedNodes, BadQuestion, ExplainError, ExplainNodes, Explains, NewZone, PurgedZone, ZoneExplained, ZoneList, ZonePurgeList,
+    ZonePurgeState, ZoneQuestion, Zones, purge_target,
+};

@@ -1,5 +1,6 @@
 //! The zones of clients: what their owners, and operators in their place, do with them.
 
+mod explain;
 mod purges;
 
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use ncore_model::{
     ClientId, Command, CreateZone, Outcome, Query, RemoveZone, Revision, UpdateZone, Zone, ZoneFence, ZoneId, ZoneOrigin, ZoneSettings,
 };
 
-pub use purges::{PurgedZone, ZonePurgeList, ZonePurgeState};
+pub use explain::{AskedNodes, BadQuestion, ExplainError, ExplainNodes, Explains, ZoneExplained, ZoneQuestion};
+pub use purges::{PurgedZone, ZonePurgeList, ZonePurgeState, purge_target};
 
 use crate::{
     acknowledge::{AckLevel, Acknowledged},
@@ -82,6 +84,16 @@ impl Zones {
         let Seen { revision, value } = self.cluster.read(move |view| view.zone(zone)).await.map_err(ZoneError::State)?;
         let value = value.filter(|zone| client.is_none_or(|client| zone.client == *client)).ok_or(ZoneError::Unknown)?;
         Ok(Seen { revision, value })
+    }
+
+    /// The zone that has a host name, in lower case, whoever's it is.
+    ///
+    /// # Errors
+    /// [`ZoneError`].
+    pub async fn of_host(&self, host: &str) -> Result<Seen<Zone>, ZoneError> {
+        let host = host.to_owned();
+        let Seen { revision, value } = self.cluster.read(move |view| view.zone_of_host(&host)).await.map_err(ZoneError::State)?;
+        Ok(Seen { revision, value: value.ok_or(ZoneError::Unknown)? })
     }
 
     /// Makes a zone. Needs schema level 8.

@@ -11,7 +11,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use ncore_control::{Change, Control, ControlPlane, MembershipChange, ProposeError, new_request_id};
-use ncore_domain::{AckLevel, Acknowledged, ChangeError, Domain, RevokeError};
+use ncore_domain::{AckLevel, Acknowledged, ChangeError, Domain, Explains, RevokeError};
 use ncore_identity::{ExposeSecret, JoinTerms, JoinToken};
 use ncore_model::{
     AdministratorId, ClientId, ClientStatus, Command, CreateJoinToken, JoinTokenId, Node, NodeId, NodeState, Outcome, Query, Rejection,
@@ -39,6 +39,7 @@ pub(crate) fn serve(
     config: &Config,
     control: Arc<Control>,
     domain: Arc<Domain>,
+    explains: Arc<Explains>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + use<>> {
     let socket = config.admin_socket();
@@ -52,7 +53,7 @@ pub(crate) fn serve(
     }
     let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).with_context(|| format!("cannot protect {}", socket.display()))?;
-    let service = AdminServer::new(AdminService { control, domain, backups });
+    let service = AdminServer::new(AdminService { control, domain, explains, backups });
     Ok(async move {
         let served =
             Server::builder().add_service(service).serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled()).await;
@@ -66,6 +67,7 @@ pub(crate) fn serve(
 struct AdminService {
     control: Arc<Control>,
     domain: Arc<Domain>,
+    explains: Arc<Explains>,
     backups: Backups,
 }
 
@@ -345,6 +347,10 @@ impl Admin for AdminService {
 
     async fn purge_zone(&self, request: Request<wire::PurgeZoneRequest>) -> Result<Response<wire::PurgeZoneReply>, Status> {
         zones::purge(&self.domain, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn explain_zone(&self, request: Request<wire::ExplainZoneRequest>) -> Result<Response<wire::ExplainZoneReply>, Status> {
+        zones::explain(&self.domain, &self.explains, request.into_inner()).await.map(Response::new)
     }
 
     type BackupStream = backup::Pieces;

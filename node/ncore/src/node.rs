@@ -11,6 +11,7 @@ mod access_logs;
 mod admission;
 mod counters;
 mod data_dir;
+mod explains;
 mod figures;
 mod founding;
 mod gateway;
@@ -40,7 +41,7 @@ use ncore_agent::{Agent, AgentHandle, AgentSettings};
 use ncore_api::{Api, ApiParts};
 use ncore_console::{Console, ConsoleParts, NodeInfo};
 use ncore_control::{AutopilotSettings, Control, ControlConfig, ControlPlane, FirstHubs, HubSettings, Peers, SelfDescription};
-use ncore_domain::{Domain, DomainParts, LogNode, LogParts, Logs, Settings, SystemClock};
+use ncore_domain::{Domain, DomainParts, Explains, LogNode, LogParts, Logs, Settings, SystemClock};
 use ncore_freshness::Fences;
 use ncore_limits::{LimitMetrics, LimitSettings, Limiter, LimiterParts};
 use ncore_model::NodeId;
@@ -74,6 +75,7 @@ use access_logs::{LogService, OtherLogs};
 use admission::Doorkeeper;
 use counters::Counters;
 use data_dir::DataDir;
+use explains::{AllExplains, ExplainService, OwnExplains};
 use figures::{AllNodes, FigureService, OwnFigures};
 use gateway::Gateway;
 use health::Health;
@@ -196,7 +198,7 @@ impl Node {
             autopilot: autopilot_settings(config),
             clock: Arc::new(ncore_control::SystemClock),
         };
-        let figures_told = Arc::new(OnceLock::new());
+        let (figures_told, explains_told) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
         let zones_served = Arc::new(OnceLock::new());
         let own_tier = TierNode { id: id.0, region: config.node.region.as_str().into() };
         let tiers = Arc::new(OtherTiers::new(own_tier, Arc::clone(&peers), Arc::clone(&replica)));
@@ -204,7 +206,8 @@ impl Node {
             .add_service(limiter.service().into_server())
             .add_service(LogService::new(id, Arc::clone(&access)))
             .add_service(FigureService::new(Arc::clone(&figures_told)))
-            .add_service(TierService::new(Arc::clone(&zones_served), serving.clone()));
+            .add_service(TierService::new(Arc::clone(&zones_served), serving.clone()))
+            .add_service(ExplainService::new(Arc::clone(&explains_told)));
         let control = Control::start(control_config, Arc::clone(&replica), identity, identity_store, Arc::clone(&peers), routes).await?;
         founding::found_if_marked(&control, dir).await?;
 
@@ -277,8 +280,11 @@ impl Node {
         let own = OwnFigures { control: Arc::clone(&control), history: Arc::clone(&history), events: Arc::clone(&events) };
         // Nobody else sets it.
         let _ = figures_told.set(own);
+        let node = LogNode { id, name: config.node.name.as_str().into() };
+        let explains = AllExplains { own: Arc::clone(&explains_told), node: node.clone(), peers: Arc::clone(&peers) };
+        let explains = Arc::new(Explains::new(Arc::new(explains)));
         let logs = Arc::new(Logs::new(LogParts {
-            node: LogNode { id, name: config.node.name.as_str().into() },
+            node,
             log: Arc::clone(&access),
             peers: log_peers,
             stopping: leaving.clone(),
@@ -302,7 +308,7 @@ impl Node {
             let (limiter, stop) = (limiter.clone(), stop.clone());
             async move { limiter.run(stop).await }
         });
-        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs }));
+        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs, explains: Arc::clone(&explains) }));
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
         let assets = AssetServer::new(
             agent.catalog(),
@@ -324,11 +330,12 @@ impl Node {
         });
         // Nobody else sets it.
         let _ = zones_served.set(zones.clone());
+        let _ = explains_told.set(OwnExplains { zones: zones.clone(), control: Arc::clone(&control) });
         let router = Router::new(assets, Arc::new(api)).serving(zones);
         let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
         tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
         // Before the listener: who sees the node ready finds its socket.
-        let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, stop.clone())?);
+        let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, explains, stop.clone())?);
         let listening = serving.spawn(serve(listener, router, stop.clone()));
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

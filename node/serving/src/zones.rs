@@ -13,6 +13,7 @@
 //! | [`tiers`] | other nodes, which are asked before the origin |
 //! | [`parted`], [`gap`] | what is needed of a content that is there in part, and what is missing of it asked for |
 //! | [`upstream`], [`origin`] | the request for the origin, and the way there |
+//! | [`explain`] | the same walk, for whoever asks why |
 //! | [`answer`], [`usage`] | what the viewer gets, and what it is told |
 
 mod answer;
@@ -20,6 +21,7 @@ mod ask;
 mod content;
 mod early;
 mod engine;
+mod explain;
 mod filling;
 mod flight;
 mod gap;
@@ -38,6 +40,7 @@ mod zone;
 
 pub use self::{
     engine::{ZoneParts, ZoneServer},
+    explain::{Explanation, FieldExplained, KeyExplained, Question, RuleExplained, SlicesExplained, VariantExplained, Verdict},
     table::{ZoneTable, Zones},
     tiers::{Admitted, Handed, PassedBy, Tier, TierAnswer, TierAsk, TierLink, TierNode, Tiered},
     usage::CacheUsed,

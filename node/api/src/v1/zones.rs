@@ -1,6 +1,7 @@
 //! `/api/v1/zones`.
 
 mod body;
+pub(super) mod explain;
 pub(super) mod purges;
 mod shape;
 

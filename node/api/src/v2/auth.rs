@@ -76,7 +76,7 @@ fn refused(head: &Parts, problem: Problem) -> Problem {
 ///
 /// # Errors
 /// 400, 401, 429 and, for a token of a client, 403.
-pub(super) async fn administrator(domain: &Domain, head: &Parts) -> Result<Administrator, Problem> {
+pub(crate) async fn administrator(domain: &Domain, head: &Parts) -> Result<Administrator, Problem> {
     let token = bearer(&head.headers, &head.uri).map_err(|problem| refused(head, problem))?;
     if !Administrators::is_token(token) {
         identify(domain, head).await?;
@@ -88,7 +88,7 @@ pub(super) async fn administrator(domain: &Domain, head: &Parts) -> Result<Admin
 }
 
 /// Whether a request shows the token of an administrator, good or not.
-pub(super) fn shows_administrator(headers: &HeaderMap) -> bool {
+pub(crate) fn shows_administrator(headers: &HeaderMap) -> bool {
     let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.is_some_and(|(_, token)| Administrators::is_token(token.trim()))

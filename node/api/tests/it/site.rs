@@ -8,11 +8,13 @@ use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION, reques
 use http_body_util::BodyExt;
 use ncore_api::{ApiParts, router};
 use ncore_control::ControlPlane;
-use ncore_domain::{FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs, SinceLog};
+use ncore_domain::{
+    ExplainError, ExplainNodes, Explains, FoundLog, LogNode, LogParts, LogPeerError, LogPeers, Logs, SinceLog, ZoneQuestion,
+};
 use ncore_limits::{BoxError, LimitSettings, Limiter, LimiterParts, Nodes};
 use ncore_model::{ClientId, NodeId, Query, Scope};
 use ncore_telemetry::{AccessLog, AccessQuery};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -101,7 +103,27 @@ impl Site {
 /// What the API of a node alone stands on, with these limits.
 pub(crate) fn parts(rig: &Rig, settings: LimitSettings) -> ApiParts {
     let limits = LimiterParts { own: NodeId(1), incarnation: 1, settings, nodes: Arc::new(Alone), metrics: Arc::default() };
-    ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default(), limiter: Limiter::new(limits), logs: no_logs() }
+    let (limiter, explains) = (Limiter::new(limits), Arc::new(Explains::new(Arc::new(Explaining))));
+    ApiParts { domain: Arc::clone(&rig.domain), usage: Arc::default(), limiter, logs: no_logs(), explains }
+}
+
+/// Two nodes, of which the first says what it is asked, and the second nothing.
+struct Explaining;
+
+impl ExplainNodes for Explaining {
+    fn nodes(&self) -> Vec<LogNode> {
+        [(1, "one"), (2, "two")].map(|(id, name)| LogNode { id: NodeId(id), name: name.into() }).into()
+    }
+
+    fn own(&self) -> NodeId {
+        NodeId(1)
+    }
+
+    fn ask<'a>(&'a self, node: NodeId, question: &'a ZoneQuestion) -> BoxFuture<'a, Result<Value, ExplainError>> {
+        let fields: Vec<_> = question.fields.iter().map(|(name, _)| name).collect();
+        let said = json!({ "host": question.host, "target": question.target, "fields": fields });
+        Box::pin(async move { if node == NodeId(1) { Ok(said) } else { Err(ExplainError::Away("a secret address".into())) } })
+    }
 }
 
 struct Alone;

@@ -6,6 +6,7 @@ use ncore_api::router;
 use ncore_domain::Settings;
 use ncore_limits::LimitSettings;
 use ncore_model::Scope;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
@@ -254,4 +255,35 @@ async fn levels_and_suffixes() {
     };
     let zone = site.rig.domain.zones().create(&client, new, None).await.expect("a zone").value;
     assert!(zone.cdn_hostname.ends_with(".edge.example"), "{}", zone.cdn_hostname);
+}
+
+/// Each node says it of itself; whose zone it is not, and who asks for a host that is not the zone's, hears nothing.
+#[tokio::test]
+async fn a_request_is_explained_by_every_node_that_answers() {
+    let mut site = site().await;
+    let zone = created(&site, &json!({ "origin_url": "https://origin.test", "custom_domains": ["www.test"] })).await;
+    let explain = |query: &str| format!("{}/explain?{query}", path(&zone));
+    let url = "url=https%3A%2F%2FWWW.test%3A8443%2Fa%3Fb&header=Cookie:%20secret&header=accept:x";
+    let said = site.get(&explain(url)).await.ok(200).json()["data"].clone();
+    assert_eq!(said["uuid"], zone["uuid"]);
+    let one = json!({ "host": "www.test", "target": "/a?b", "fields": ["cookie", "accept"] });
+    assert_eq!(said["nodes"][0], json!({ "node": "one", "answered": true, "explanation": one }));
+    assert_eq!(said["nodes"][1], json!({ "node": "two", "answered": false, "error": "the node cannot be asked" }));
+    assert!(!said.to_string().contains("secret"), "{said}");
+    let own = site.get(&explain("url=/x&node=one")).await.ok(200).json()["data"]["nodes"].clone();
+    assert_eq!((own[0]["explanation"]["host"].as_str(), own[1].as_str()), (zone["cdn_hostname"].as_str(), None));
+
+    for (query, field) in
+        [("", "url"), ("url=x", "url"), ("url=http://other.test/", "url"), ("url=/&header=x", "header"), ("url=/&node=none", "node")]
+    {
+        invalid(site.get(&explain(query)).await, &[field]);
+    }
+    let (_, administrator) = site.rig.domain.administrators().add("ops".to_owned(), None).await.expect("an administrator");
+    let mine = std::mem::replace(&mut site.token, administrator.expose_secret().to_owned());
+    site.get(&explain("url=/x")).await.ok(200);
+    site.token = site.another_client().await;
+    message(site.get(&explain("url=/x")).await, 404, "Not Found.");
+    site.token = mine;
+    site.token = site.token(&[Scope::ZonesWrite]).await;
+    message(site.get(&explain("url=/x")).await, 403, "Invalid ability provided.");
 }

@@ -49,6 +49,15 @@ pub struct ZonePurgeList {
     pub total: usize,
 }
 
+/// What a path means in a purge: everything that begins as it does before its first `*`, or the URL itself.
+#[must_use]
+pub fn purge_target(path: &str) -> ZonePurgeTarget {
+    match path.split_once('*') {
+        Some((prefix, _)) => ZonePurgeTarget::Prefix(prefix.to_owned()),
+        None => ZonePurgeTarget::Url(path.to_owned()),
+    }
+}
+
 impl Zones {
     /// Has what is cached of a zone of `client` be good for nothing from here on: of everything, or of some URLs.
     ///
@@ -117,3 +126,24 @@ impl Zones {
 
 /// About how many purges of a page other nodes are asked.
 const ASKED_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::purge_target;
+    use ncore_model::ZonePurgeTarget::{Prefix, Url};
+
+    #[test]
+    fn what_a_path_means() {
+        for (path, expected) in [
+            ("/a.png", Url("/a.png".to_owned())),
+            ("/a?b=1", Url("/a?b=1".to_owned())),
+            ("/img/*", Prefix("/img/".to_owned())),
+            ("/img/*.png", Prefix("/img/".to_owned())),
+            ("/products/*/x/*", Prefix("/products/".to_owned())),
+            ("/*", Prefix("/".to_owned())),
+            ("*", Prefix(String::new())),
+        ] {
+            assert_eq!(purge_target(path), expected, "{path}");
+        }
+    }
+}

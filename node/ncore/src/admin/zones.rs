@@ -1,6 +1,8 @@
 //! Zones, as operators see and change them in place of their owners.
 
-use ncore_domain::{AckLevel, ChangeError, Domain, NewZone, Seen, ZoneError};
+use ncore_domain::{
+    AckLevel, AskedNodes, BadQuestion, ChangeError, Domain, Explains, NewZone, Seen, ZoneError, ZoneExplained, ZoneQuestion, purge_target,
+};
 use ncore_model::{
     ClientId, Rejection, Revision, UpdateZone, Zone, ZoneBypass, ZoneId, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
 };
@@ -61,11 +63,7 @@ pub(super) async fn delete(domain: &Domain, uuid: &str) -> Result<wire::AckReply
 
 pub(super) async fn purge(domain: &Domain, request: wire::PurgeZoneRequest) -> Result<wire::PurgeZoneReply, Status> {
     let zone = zone(domain, &request.uuid).await?.value;
-    let target = |path: String| match path.strip_suffix('*') {
-        Some(prefix) => ZonePurgeTarget::Prefix(prefix.to_owned()),
-        None => ZonePurgeTarget::Url(path),
-    };
-    let mut targets: Vec<ZonePurgeTarget> = request.paths.into_iter().map(target).collect();
+    let mut targets: Vec<ZonePurgeTarget> = request.paths.iter().map(|path| purge_target(path)).collect();
     if targets.is_empty() {
         targets.push(ZonePurgeTarget::Zone);
     }
@@ -75,6 +73,41 @@ pub(super) async fn purge(domain: &Domain, request: wire::PurgeZoneRequest) -> R
         revision: purged.revision.to_string(),
         level: purged.acknowledged.as_str().to_owned(),
     })
+}
+
+pub(super) async fn explain(
+    domain: &Domain,
+    explains: &Explains,
+    request: wire::ExplainZoneRequest,
+) -> Result<wire::ExplainZoneReply, Status> {
+    let wire::ExplainZoneRequest { url, headers, node, all } = request;
+    let bad = |error: BadQuestion| Status::invalid_argument(error.to_string());
+    let (host, target) = ZoneQuestion::split(&url).map_err(bad)?;
+    let host = host.ok_or_else(|| bad(BadQuestion::Url))?;
+    let fields = ZoneQuestion::fields(headers.iter().map(String::as_str)).map_err(bad)?;
+    let zone = domain.zones().of_host(&host).await.map_err(|error| match error {
+        ZoneError::Unknown => Status::not_found(format!("no zone has the host {host}; `ncore zone list` lists them")),
+        error => refused(error),
+    })?;
+    let question = ZoneQuestion { zone: zone.value.id, host, target, fields };
+    let asked = match (all, &*node) {
+        (true, _) => AskedNodes::All,
+        (false, "") => AskedNodes::Own,
+        (false, _) => AskedNodes::Named(node),
+    };
+    let explained = explains.ask(&question, &asked).await;
+    if explained.is_empty() {
+        return Err(Status::not_found("there is no such node; `ncore cluster nodes` lists them"));
+    }
+    Ok(wire::ExplainZoneReply { nodes: explained.into_iter().map(said).collect() })
+}
+
+fn said(explained: ZoneExplained) -> wire::NodeExplanation {
+    let (id, name) = (explained.node.id.0, explained.node.name.to_string());
+    match explained.said {
+        Ok(document) => wire::NodeExplanation { id, name, document: document.to_string(), error: String::new() },
+        Err(error) => wire::NodeExplanation { id, name, document: String::new(), error: error.in_a_line() },
+    }
 }
 
 async fn zone(domain: &Domain, uuid: &str) -> Result<Seen<Zone>, Status> {

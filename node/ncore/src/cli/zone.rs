@@ -1,5 +1,7 @@
 //! `ncore zone`: origins with a cache in front of them.
 
+mod explain;
+
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use ncore_proto::admin::v1::{
@@ -33,6 +35,8 @@ pub(crate) enum Zone {
     Delete(OneZone),
     /// Have what is cached of a zone be good for nothing: done once no node serves it any more
     Purge(Purge),
+    /// Say why a request would be a hit or a miss, without asking the origin and without changing anything
+    Explain(explain::Explain),
 }
 
 #[derive(Args)]
@@ -73,7 +77,7 @@ pub(crate) struct Update {
 pub(crate) struct Purge {
     /// Which zone, by its id
     uuid: String,
-    /// A path, with a query or without; with * at its end, all that begins so; everything if none is given
+    /// A path, with a query or without; with a *, all that begins as it does before that; everything if none is given
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
     #[command(flatten)]
@@ -152,6 +156,7 @@ impl Zone {
                 one.operator.tell(&format!("{} is removed", one.uuid), &level, json!({ "uuid": one.uuid, "removed": true }))
             }
             Self::Purge(purge) => purge.run().await,
+            Self::Explain(explain) => explain.run().await,
         }
     }
 }

@@ -21,8 +21,8 @@ use std::{
 };
 
 use http::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, RANGE, TRANSFER_ENCODING},
+    Method, Request, Response, StatusCode, Uri,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING},
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -44,6 +44,7 @@ use super::{
     ask::{Ask, Asked, Others, Span, is_failure},
     content::Content,
     early::Early,
+    explain::{Explanation, Question},
     filling::Filling,
     flight::{Flights, Seat, State, answer},
     key::CacheKey,
@@ -56,7 +57,7 @@ use super::{
     usage::CacheUsed,
     variant::{Condition, Variant},
     view::View,
-    zone::{Bypass, FencedZone, Zone},
+    zone::{FencedZone, Zone},
 };
 use crate::{
     body::ResponseBody,
@@ -99,13 +100,13 @@ pub struct ZoneParts {
 pub struct ZoneServer(Arc<Engine>);
 
 pub(crate) struct Engine {
-    zones: Zones,
+    pub(super) zones: Zones,
     pub(super) view: Arc<dyn View>,
     pub(super) origins: Origins,
     pub(super) shelf: SharedShelf,
     pub(super) flights: Flights,
     /// What is known not to be kept: nobody has to wait for anybody else's answer to it.
-    uncacheable: Cache<EntryKey, ()>,
+    pub(super) uncacheable: Cache<EntryKey, ()>,
     /// What is known to come in parts that cannot be kept: they are asked for as they are wanted.
     pub(super) partless: Cache<EntryKey, ()>,
     pub(super) metrics: Arc<ServingMetrics>,
@@ -198,6 +199,12 @@ impl ZoneServer {
     /// The zone of a host.
     pub(crate) fn zone(&self, host: &str) -> Option<Arc<Zone>> {
         self.0.zones.load().get(host).cloned()
+    }
+
+    /// What would become of a request at this node, and why; `None` if it has no zone of that host. Nothing is asked for, and nothing
+    /// changes.
+    pub async fn explain(&self, question: &Question) -> Option<Explanation> {
+        self.0.explain(question).await
     }
 
     /// Answers one request for `zone`.
@@ -617,10 +624,7 @@ impl Walk<'_> {
     }
 
     fn is_bypassed(&self) -> bool {
-        self.zone.bypass.iter().any(|rule| match rule {
-            Bypass::Prefix(prefix) => self.asking.target.path().starts_with(&**prefix),
-            Bypass::Cookie(name) => has_cookie(&self.asking.headers, name),
-        })
+        self.zone.bypassed_by(self.asking.target.path(), &self.asking.headers).is_some()
     }
 
     pub(super) fn newest_purge(&self) -> u64 {
@@ -630,11 +634,6 @@ impl Walk<'_> {
 
 fn forwarded(why: Forward, status: Option<StatusCode>, kept: IsKept, collapse: Collapse) -> Handling {
     Handling::Forwarded { why, status, kept, collapse }
-}
-
-fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).any(|pair| pair.split('=').next().is_some_and(|found| found.trim() == name))
 }
 
 fn refuse(refusal: &Refusal, zone: &Zone, about: About<'_>) -> (Outcome, Response<ResponseBody>) {

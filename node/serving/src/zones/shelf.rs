@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use ncore_store::cached::{Cached, Entry, EntryKey};
+use ncore_store::cached::{Cached, Entry, EntryKey, Tier};
 use tokio::sync::Mutex;
 
 use super::{key, record, variant::Variant};
@@ -85,6 +85,17 @@ impl Shelf {
     /// Keeps a slice of an object.
     pub(crate) fn put_slice(&self, object: u128, slice: u64, fill: u64, bytes: Bytes) {
         self.cached.put(key::slice(object, slice), Entry { fill, bytes });
+    }
+
+    /// What is kept under a key, and where, without a trace of the look.
+    pub(crate) async fn peek(&self, key: &EntryKey) -> Option<(Tier, Head)> {
+        let (tier, entry) = self.cached.peek(*key).await.ok()??;
+        Some((tier, Head { variants: record::decode(entry.bytes)? }))
+    }
+
+    /// Where what is kept under these keys is, in their order, without a trace of the look.
+    pub(crate) async fn tiers(&self, keys: Vec<EntryKey>) -> Vec<Option<Tier>> {
+        self.cached.tiers(keys).await.unwrap_or_default()
     }
 
     async fn read(&self, key: &EntryKey) -> Option<Entry> {

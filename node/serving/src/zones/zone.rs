@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 use ncore_cache::{freshness::Heuristic, reuse::ReusePolicy, storable::Cookies};
 use ncore_origin::OriginSet;
 use uuid::Uuid;
@@ -130,6 +130,19 @@ impl Zone {
             cors: None,
         }
     }
+
+    /// The rule by which a request goes past the cache, if there is one.
+    pub(crate) fn bypassed_by(&self, path: &str, headers: &HeaderMap) -> Option<&Bypass> {
+        self.bypass.iter().find(|rule| match rule {
+            Bypass::Prefix(prefix) => path.starts_with(&**prefix),
+            Bypass::Cookie(name) => has_cookie(headers, name),
+        })
+    }
+}
+
+fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
+    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).any(|pair| pair.split('=').next().is_some_and(|found| found.trim() == name))
 }
 
 impl TtlSettings {

@@ -1,6 +1,7 @@
 //! Zones as a viewer sees them: a real listener, a real origin that does what it is told, and what the cache makes of both.
 
 mod collapse;
+mod explain;
 mod large;
 mod origin;
 mod parts;

@@ -103,7 +103,7 @@ pub(crate) struct Site {
     pub(crate) view: Arc<TestView>,
     pub(crate) metrics: Arc<ServingMetrics>,
     pub(crate) addr: SocketAddr,
-    /// For other nodes.
+    /// For other nodes, and for whoever asks why.
     pub(crate) zones: ZoneServer,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,

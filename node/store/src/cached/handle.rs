@@ -11,6 +11,7 @@ use super::counters::CachedFigures;
 use super::disk::Disk;
 use super::entry::{Entry, EntryKey};
 use super::index::{Found, Index};
+use super::peek::Tier;
 use super::segment::Segments;
 use super::settings::CachedSettings;
 use super::shared::{Look, Parts, Removal, Shared};
@@ -123,6 +124,34 @@ impl Cached {
                 Err(_) => Err(StoreError::ShuttingDown),
             },
         }
+    }
+
+    /// What is under the key, and where, without a trace of the look: see [`Tier`].
+    ///
+    /// # Errors
+    /// [`StoreError::ShuttingDown`].
+    pub async fn peek(&self, key: EntryKey) -> Result<Option<(Tier, Entry)>, StoreError> {
+        self.aside(move |shared| shared.peek(&key)).await
+    }
+
+    /// Where the entries under these keys are, without a trace of the look. What is on disk is not read.
+    ///
+    /// # Errors
+    /// [`StoreError::ShuttingDown`].
+    pub async fn tiers(&self, keys: Vec<EntryKey>) -> Result<Vec<Option<Tier>>, StoreError> {
+        self.aside(move |shared| keys.iter().map(|key| shared.tier(key)).collect()).await
+    }
+
+    /// Looks, in turn with those who read.
+    async fn aside<R: Send + 'static>(&self, look: impl FnOnce(&Shared) -> R + Send + 'static) -> Result<R, StoreError> {
+        let turn = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| StoreError::ShuttingDown)?;
+        let shared = Arc::clone(&self.shared);
+        let looked = offload(move || {
+            let found = look(&shared);
+            drop(turn);
+            found
+        });
+        Ok(looked.await?)
     }
 
     /// Figures as of now.

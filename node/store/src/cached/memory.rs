@@ -23,6 +23,11 @@ impl MemoryTier {
         self.entries.get(key)
     }
 
+    /// Whether there is one, which does not count as a use of it.
+    pub(super) fn has(&self, key: &EntryKey) -> bool {
+        self.entries.contains_key(key)
+    }
+
     pub(super) fn insert(&self, key: EntryKey, entry: Entry) {
         self.entries.insert(key, entry);
         // Moka evicts in batches of dozens of writes. With slices of 1 MiB that would be as many MiB above the limit, so each write is

@@ -108,7 +108,6 @@ impl Shared {
         self.state.compare_exchange(from.number(), to.number(), Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    #[cfg(test)]
     pub(super) fn parts(&self) -> Option<&Parts> {
         self.disk.as_deref()
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, Request, State, rejection::PathRejection};
 use http::StatusCode;
-use ncore_domain::AckLevel;
+use ncore_domain::{AckLevel, purge_target};
 use ncore_model::{MAX_PURGE_TARGETS, Scope, ZonePurgeTarget};
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub(crate) async fn show(State(domain): Shared, ids: Result<Path<(String, String
     Ok(answer(seen.revision, StatusCode::OK, &json!({ "data": shape::purge(&seen.value) })))
 }
 
-/// What a purge is about. A path with `*` is all that begins as it does before that.
+/// What a purge is about.
 fn targets(wanted: &serde_json::Map<String, Value>) -> Result<Vec<ZonePurgeTarget>, Invalid> {
     match wanted.get("type").and_then(Value::as_str) {
         Some("all") => return Ok(vec![ZonePurgeTarget::Zone]),
@@ -83,10 +83,7 @@ fn targets(wanted: &serde_json::Map<String, Value>) -> Result<Vec<ZonePurgeTarge
     let mut invalid = Invalid::default();
     let mut targets = Vec::with_capacity(paths.len());
     for (at, path) in paths.iter().enumerate() {
-        let target = path.as_str().map(|path| match path.split_once('*') {
-            Some((prefix, _)) => ZonePurgeTarget::Prefix(prefix.to_owned()),
-            None => ZonePurgeTarget::Url(path.to_owned()),
-        });
+        let target = path.as_str().map(purge_target);
         match target.filter(ZonePurgeTarget::is_valid) {
             Some(target) => targets.push(target),
             None => invalid.add(&format!("paths.{at}"), "A path begins with a slash and has at most 1024 bytes."),

@@ -54,6 +54,11 @@ impl Form {
         Ok(first.filter(|value| !value.is_empty()))
     }
 
+    /// The values of what may come more than once, in order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
     /// A whole number that may come once. One that is too large to be counted with is the largest.
     pub(crate) fn number(&self, name: &'static str) -> Result<Option<u64>, FormError> {
         let Some(text) = self.one(name)? else { return Ok(None) };
