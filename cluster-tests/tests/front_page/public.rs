@@ -45,7 +45,7 @@ async fn front_page(run: Run) -> Result<()> {
         let news = first_news(node).await?;
         let metrics = text(node, "/metrics").await?;
         let figure = |name: &str| figure(&metrics, name).with_context(|| name.to_owned());
-        let (hits, misses) = (figure("ncore_cache_hits_total")?, figure("ncore_cache_misses_total")?);
+        let (hits, misses) = (figure("ncore_asset_hits_total")?, figure("ncore_asset_misses_total")?);
         let rate = (hits * 1_000).checked_div(hits + misses).context("no asset was asked for yet")?;
         ensure!(card(&news, "hits")? == format!("{}.{}", rate / 10, rate % 10), "{news}");
         ensure!(card(&news, "errors")? == figure("ncore_responses_total{class=\"5xx\"}")?.to_string(), "{news}");

@@ -87,7 +87,7 @@ impl Agent {
         };
         replica.observe(Arc::new(watcher));
         // Observed first and read then: what changes meanwhile is published after what was read before it.
-        let publisher = Arc::new(ZonePublisher::new(Arc::clone(&replica), origins));
+        let publisher = Arc::new(ZonePublisher::new(Arc::clone(&replica), origins, Arc::clone(&usage)));
         replica.observe(Arc::clone(&publisher) as Arc<dyn Observer>);
         publisher.publish_all();
         let zones = Arc::new(ZoneView::new(Arc::clone(&control), Arc::clone(&fences), &publisher));

@@ -240,8 +240,8 @@ impl Source for ServingFigures {
             "Time from the head of a GET or HEAD to the head of its response",
             &metrics.latency.counts(),
         )?;
-        figures.counter("cache_hits", "Assets whose first bytes were on this node", load(&metrics.hits))?;
-        figures.counter("cache_misses", "Assets whose first bytes came from another node", load(&metrics.misses))?;
+        figures.counter("asset_hits", "Assets whose first bytes were on this node", load(&metrics.hits))?;
+        figures.counter("asset_misses", "Assets whose first bytes came from another node", load(&metrics.misses))?;
         figures.counter("sent_bytes", "Bytes of bodies sent to viewers", load(&metrics.bytes_out))?;
         let slices = [
             ("memory", load(&metrics.slices_memory)),

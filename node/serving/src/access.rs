@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{HeaderMap, header::USER_AGENT};
-use ncore_telemetry::{AccessHead, AccessLog, AccessRecord, CacheUse, PathClass};
+use ncore_telemetry::{AccessHead, AccessLog, AccessRecord, CacheUse, PathClass, ZoneAccess};
 
 use crate::{
     place::{self, Place},
@@ -58,10 +58,18 @@ impl Pending {
         self.record.client = Some(client);
     }
 
+    /// It was for a zone, and was answered so.
+    pub(crate) fn zone(&mut self, access: ZoneAccess) {
+        self.record.zone = Some(Box::new(access));
+    }
+
     /// The head of the answer is known.
     pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap) {
         self.answered = true;
         self.record.status = status;
+        if let Some(zone) = &mut self.record.zone {
+            zone.head_us = micros(self.started.elapsed());
+        }
         self.record.cache = CacheUse::of_header(headers.get(&X_CACHE).map(|value| value.as_bytes()));
     }
 

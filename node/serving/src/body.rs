@@ -26,7 +26,7 @@ pub type ApiBody = UnsyncBoxBody<Bytes, BoxError>;
 /// A body as it is given to hyper.
 pub(crate) struct ResponseBody {
     source: Source,
-    /// There for the bytes of assets, which are what `bytes_out` counts.
+    /// There for the bytes of assets and zones, which are what `bytes_out` counts.
     meter: Option<BodyMeter>,
     /// There on HTTP/2, where a stream that stands still has to be noticed from outside of it.
     progress: Option<Arc<StreamProgress>>,
@@ -34,11 +34,10 @@ pub(crate) struct ResponseBody {
     record: Option<Pending>,
 }
 
-/// Where the bytes of an asset are counted: for the node, and for the client that has the asset.
+/// Where bytes are counted: for the node, and for the client whose asset or zone it is.
 pub(crate) struct BodyMeter {
     pub(crate) metrics: Arc<ServingMetrics>,
-    /// `None` for what is no client's.
-    pub(crate) client: Option<Tally>,
+    pub(crate) client: Tally,
 }
 
 enum Source {
@@ -105,9 +104,9 @@ impl ResponseBody {
         Self::of(Source::Zone { body, left: None, ended: false }, None)
     }
 
-    /// Counts its bytes, of which there are `length` if that is known.
-    pub(crate) fn meter(&mut self, metrics: Arc<ServingMetrics>, length: Option<u64>) {
-        self.meter = Some(BodyMeter { metrics, client: None });
+    /// Counts its bytes, of which there are `length` if that is known, for the client whose zone it is.
+    pub(crate) fn meter(&mut self, metrics: Arc<ServingMetrics>, client: Tally, length: Option<u64>) {
+        self.meter = Some(BodyMeter { metrics, client });
         if let Source::Zone { left, .. } = &mut self.source {
             *left = length;
         }
@@ -165,9 +164,7 @@ impl ResponseBody {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 add(&metrics.bytes_out, bytes);
-                if let Some(client) = client {
-                    client.sent(bytes);
-                }
+                client.sent(bytes);
             }
             Some(Err(error)) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "response broken off");

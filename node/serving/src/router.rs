@@ -128,7 +128,7 @@ impl Router {
             if let Some(record) = record {
                 record.asset(Some(Arc::clone(&zone.client)), false);
             }
-            return zones.serve(&zone, request, peer, request_id).await;
+            return zones.serve(&zone, request, peer, request_id, record.as_mut()).await;
         }
         let path = request.uri().path();
         let host_owner = place::host(&request).and_then(|host| self.assets.host_owner(host));

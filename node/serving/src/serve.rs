@@ -321,7 +321,7 @@ impl AssetServer {
     }
 
     fn meter(&self, located: &Located) -> BodyMeter {
-        BodyMeter { metrics: Arc::clone(&self.metrics), client: Some(located.client.clone()) }
+        BodyMeter { metrics: Arc::clone(&self.metrics), client: located.client.clone() }
     }
 
     /// The first slice of a response.

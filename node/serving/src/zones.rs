@@ -14,7 +14,7 @@
 //! | [`parted`], [`gap`] | what is needed of a content that is there in part, and what is missing of it asked for |
 //! | [`upstream`], [`origin`] | the request for the origin, and the way there |
 //! | [`explain`] | the same walk, for whoever asks why |
-//! | [`answer`], [`usage`] | what the viewer gets, and what it is told |
+//! | [`answer`], [`usage`], [`trace`] | what the viewer gets, what it is told, and what the access log is |
 
 mod answer;
 mod ask;
@@ -32,6 +32,7 @@ mod record;
 mod shelf;
 mod table;
 mod tiers;
+mod trace;
 mod upstream;
 mod usage;
 mod variant;

@@ -24,6 +24,7 @@ mod log;
 mod query;
 mod record;
 mod writer;
+mod zone;
 
 pub use counts::PublicCount;
 pub use file::AccessFileSettings;
@@ -33,6 +34,7 @@ pub use log::AccessLog;
 pub use query::{AccessPosition, AccessQuery};
 pub use record::{AccessHead, AccessRecord, AccessTexts, CacheUse, Client, PathClass};
 pub use writer::AccessWriter;
+pub use zone::{Protocol, ZoneAccess, ZoneAsked, ZoneLine};
 
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,7 @@ impl Allowances {
         let replica = Arc::clone(&self.replica);
         let spent = blocking(move || spent(&replica, now_s())).await?;
         for client in spent.difference(&self.spent) {
-            tracing::warn!(client = client.as_str(), "a client's bandwidth is used up: its assets are refused");
+            tracing::warn!(client = client.as_str(), "a client's bandwidth is used up: its assets and zones are refused");
             self.usage.meter(client.as_str()).allow(Allowance::Spent);
         }
         for client in self.spent.difference(&spent) {

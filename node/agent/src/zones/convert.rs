@@ -7,13 +7,14 @@ use ncore_cache::{purges::ZonePurges, reuse::ReusePolicy, storable::Cookies};
 use ncore_model::{Zone, ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget};
 use ncore_origin::{FixedHost, HostField, OriginSet, OriginSettings, OriginUrlError, Origins, SetSettings, SettingsError};
 use ncore_serving::zones::{self, Authorised, Bypass, FencedZone, KeySettings, QueryKey, Tiered, TtlSettings};
+use ncore_telemetry::Usage;
 use uuid::Uuid;
 
 /// The zone for serving.
 ///
 /// # Errors
 /// [`BadOrigins`]: its origins are none that this build can ask.
-pub(super) fn zone(zone: &Zone, origins: &Origins) -> Result<zones::Zone, BadOrigins> {
+pub(super) fn zone(zone: &Zone, origins: &Origins, usage: &Usage) -> Result<zones::Zone, BadOrigins> {
     let (set, prefix) = origins_of(zone, origins)?;
     let settings = &zone.settings;
     let hosts = zone.hosts().map(Into::into).collect();
@@ -21,6 +22,7 @@ pub(super) fn zone(zone: &Zone, origins: &Origins) -> Result<zones::Zone, BadOri
     let prefixes = settings.bypass.prefixes.iter().map(|path| Bypass::Prefix(path.as_str().into()));
     let cookies = settings.bypass.cookies.iter().map(|name| Bypass::Cookie(name.as_str().into()));
     Ok(zones::Zone {
+        meter: usage.meter(zone.client.as_str()),
         prefix: prefix.into(),
         key: KeySettings { query: if settings.cache_query_strings { QueryKey::All } else { QueryKey::Nothing }, ..KeySettings::default() },
         ttl: TtlSettings {
@@ -47,25 +49,21 @@ pub(super) fn zone(zone: &Zone, origins: &Origins) -> Result<zones::Zone, BadOri
     })
 }
 
-/// Where its content comes from, and what stands before the paths there.
+/// Where its content comes from, and what stands before the paths there, which is the same for all.
 fn origins_of<'a>(zone: &'a Zone, origins: &Origins) -> Result<(Arc<OriginSet>, &'a str), BadOrigins> {
     let mut members = Vec::with_capacity(zone.origins.len());
-    let mut prefixes = Vec::with_capacity(zone.origins.len());
+    let mut prefix = "";
     for origin in &zone.origins {
-        let (base, prefix) = split(&origin.url);
+        let (base, path) = split(&origin.url);
         let url = base.parse().map_err(BadOrigins::Url)?;
         members.push(OriginSettings { weight: origin.weight.into(), backup: origin.backup, ..OriginSettings::new(url) });
-        prefixes.push(prefix);
+        prefix = path;
     }
     let first = members.first().ok_or(BadOrigins::Settings(SettingsError::Origins))?;
     let mut settings = SetSettings::of(first.url.clone());
     settings.origins = members;
     if let Some(host) = &zone.host_header {
         settings.host = HostField::Fixed(FixedHost::new(host).map_err(BadOrigins::Url)?);
-    }
-    let prefix = prefixes[0];
-    if prefixes.iter().any(|other| *other != prefix) {
-        return Err(BadOrigins::Prefixes);
     }
     Ok((origins.set(&settings).map_err(BadOrigins::Settings)?, prefix))
 }
@@ -86,9 +84,6 @@ pub(super) enum BadOrigins {
     /// They do not go together.
     #[error("the origins make no sense together")]
     Settings(#[source] SettingsError),
-    /// The paths in their URLs differ.
-    #[error("the origins have different paths")]
-    Prefixes,
 }
 
 /// The purges of a zone for serving.

@@ -12,6 +12,7 @@ use ncore_model::{ClientId, ClientStatus, Query, Revision, Table, TableError, Zo
 use ncore_origin::Origins;
 use ncore_replica::{Change, Observer, Replica, ReplicaError, View};
 use ncore_serving::zones::{Zone, ZoneTable, Zones};
+use ncore_telemetry::Usage;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -21,6 +22,7 @@ use super::convert;
 pub(crate) struct ZonePublisher {
     replica: Arc<Replica>,
     origins: Origins,
+    usage: Arc<Usage>,
     /// Where the health of origins is looked after: changes come on a thread that is of no runtime.
     runtime: Handle,
     zones: Zones,
@@ -57,9 +59,10 @@ struct Touched {
 }
 
 impl ZonePublisher {
-    pub(crate) fn new(replica: Arc<Replica>, origins: Origins) -> Self {
+    /// What is served of zones is counted with `usage`.
+    pub(crate) fn new(replica: Arc<Replica>, origins: Origins, usage: Arc<Usage>) -> Self {
         let runtime = Handle::current();
-        Self { replica, origins, runtime, zones: Zones::default(), purges: Arc::default(), known: Mutex::default() }
+        Self { replica, origins, usage, runtime, zones: Zones::default(), purges: Arc::default(), known: Mutex::default() }
     }
 
     /// The zones by host, as they are now at any time.
@@ -109,7 +112,7 @@ impl ZonePublisher {
     /// A zone for serving; `None` for one that this build cannot serve.
     fn served(&self, zone: &ncore_model::Zone) -> Option<(ZoneId, ClientId, Arc<Zone>)> {
         let _inside = self.runtime.enter();
-        match convert::zone(zone, &self.origins) {
+        match convert::zone(zone, &self.origins, &self.usage) {
             Ok(served) => Some((zone.id, zone.client.clone(), Arc::new(served))),
             Err(error) => {
                 tracing::error!(zone = %zone.id, error = &error as &dyn std::error::Error, "a zone cannot be served");

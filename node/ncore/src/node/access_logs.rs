@@ -11,12 +11,14 @@ use ncore_control::Peers;
 use ncore_domain::{FoundLog, LogNode, LogPeerError, LogPeers, SinceLog};
 use ncore_model::NodeId;
 use ncore_proto::logs::v1::{
-    FindReply, FindRequest, Position, Record, SinceReply, SinceRequest, Statuses,
+    FindReply, FindRequest, Position, Record, SinceReply, SinceRequest, Statuses, Zone,
     access_logs_client::AccessLogsClient,
     access_logs_server::{AccessLogs, AccessLogsServer},
     record::Cache,
 };
-use ncore_telemetry::{AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, CacheUse, PathClass};
+use ncore_telemetry::{
+    AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, CacheUse, PathClass, Protocol, ZoneAccess, ZoneAsked,
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
@@ -143,6 +145,10 @@ fn to_wire(record: &AccessRecord) -> Record {
         CacheUse::None => Cache::Unspecified,
         CacheUse::Hit => Cache::Hit,
         CacheUse::Miss => Cache::Miss,
+        CacheUse::Stale => Cache::Stale,
+        CacheUse::Revalidated => Cache::Revalidated,
+        CacheUse::Bypass => Cache::Bypass,
+        CacheUse::Error => Cache::Error,
     };
     Record {
         number: record.number,
@@ -158,8 +164,43 @@ fn to_wire(record: &AccessRecord) -> Record {
         path: record.path().to_owned(),
         request_id: record.request_id().to_owned(),
         agent: record.agent().to_owned(),
+        zone: record.zone.as_deref().map(zone_to_wire),
     }
 }
+
+fn zone_to_wire(access: &ZoneAccess) -> Zone {
+    let asked = access.asked.as_ref();
+    Zone {
+        id: access.zone.to_be_bytes().to_vec().into(),
+        head_us: access.head_us,
+        protocol: PROTOCOLS.iter().find(|(_, protocol)| *protocol == access.protocol).map_or(0, |(number, _)| *number),
+        secure: access.is_secure,
+        collapsed: access.is_collapsed,
+        origin: asked.map(|asked| asked.origin.to_string()),
+        retries: asked.map_or(0, |asked| asked.retries),
+        reused: asked.is_some_and(|asked| asked.is_reused),
+        range: access.range.as_deref().map(str::to_owned),
+    }
+}
+
+fn zone_of_wire(wire: &Zone) -> ZoneAccess {
+    let protocol = PROTOCOLS.iter().find(|(number, _)| *number == wire.protocol).map_or(Protocol::Http11, |(_, protocol)| *protocol);
+    // As long as that of a URL may be, and then some.
+    let origin = wire.origin.as_deref().map(|origin| origin.chars().take(300).collect::<String>());
+    let asked = origin.map(|origin| ZoneAsked { origin: origin.into(), retries: wire.retries, is_reused: wire.reused });
+    ZoneAccess {
+        zone: wire.id.as_ref().try_into().map_or(0, u128::from_be_bytes),
+        head_us: wire.head_us,
+        protocol,
+        is_secure: wire.secure,
+        is_collapsed: wire.collapsed,
+        asked,
+        range: None,
+    }
+    .with_range(wire.range.as_deref())
+}
+
+const PROTOCOLS: [(u32, Protocol); 4] = [(10, Protocol::Http10), (11, Protocol::Http11), (20, Protocol::Http2), (30, Protocol::Http3)];
 
 /// Texts are bounded here again: another node may be of another version.
 fn of_wire(wire: &Record) -> AccessRecord {
@@ -183,8 +224,13 @@ fn of_wire(wire: &Record) -> AccessRecord {
             Cache::Unspecified => CacheUse::None,
             Cache::Hit => CacheUse::Hit,
             Cache::Miss => CacheUse::Miss,
+            Cache::Stale => CacheUse::Stale,
+            Cache::Revalidated => CacheUse::Revalidated,
+            Cache::Bypass => CacheUse::Bypass,
+            Cache::Error => CacheUse::Error,
         },
         client: wire.client.as_deref().map(Arc::from),
+        zone: wire.zone.as_ref().map(|zone| Box::new(zone_of_wire(zone))),
         ..AccessRecord::new(&head)
     }
 }
@@ -194,7 +240,10 @@ mod tests {
     use super::{AccessLogs, LogService, of_wire, query_of, request_of, to_wire};
     use ncore_model::NodeId;
     use ncore_proto::logs::v1::SinceRequest;
-    use ncore_telemetry::{AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, AccessWriter, CacheUse, PathClass};
+    use ncore_telemetry::{
+        AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, AccessWriter, CacheUse, PathClass, Protocol, ZoneAccess,
+        ZoneAsked,
+    };
     use std::{
         net::{IpAddr, Ipv6Addr},
         sync::Arc,
@@ -224,6 +273,13 @@ mod tests {
             ..AccessRecord::new(&head)
         };
         assert_eq!(of_wire(&to_wire(&record)), record);
+        for (cache, protocol) in CacheUse::ALL.into_iter().zip(Protocol::ALL.into_iter().cycle()) {
+            let asked = Some(ZoneAsked { origin: "origin:80".into(), retries: 2, is_reused: true });
+            let access = ZoneAccess { zone: 9, head_us: 8, protocol, is_secure: true, is_collapsed: true, asked, range: None };
+            let zone = Some(Box::new(access.with_range(Some("bytes=0-"))));
+            let record = AccessRecord { cache, zone, ..record.clone() };
+            assert_eq!(of_wire(&to_wire(&record)), record);
+        }
         let full = AccessQuery {
             client: Some("cl_1".to_owned()),
             from_us: Some(1),

@@ -35,6 +35,7 @@ use super::{
     flight::{Flight, State},
     origin::OriginBody,
     tiers::{Handed, Hop, Tier},
+    trace::{self, WhoAnswered},
     upstream::{Asking, Wishes},
     variant::{Came, Kept, TARGETS, Variant, Version, kept_fields, lifetime},
     zone::{Authorised, Zone},
@@ -65,6 +66,8 @@ pub(crate) struct Ask {
     pub(crate) hops: Vec<Hop>,
     /// Which part of it, if not all.
     pub(crate) span: Option<Span>,
+    /// Where the origin that answers is noted.
+    pub(crate) answered: WhoAnswered,
 }
 
 /// A part that the origin is asked for.
@@ -146,6 +149,7 @@ impl Engine {
                 Ok(response) => response,
                 Err(error) => return (Asked::Failed(error), None),
             };
+            trace::note(&ask.answered, response.extensions().get());
             let times = Times { requested_s, received_s: unix_now_s() };
             match stored.filter(|_| response.status() == StatusCode::NOT_MODIFIED) {
                 Some(known) if validation::selected(response.headers(), &known.headers) == Selected::This => {

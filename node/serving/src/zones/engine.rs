@@ -37,6 +37,7 @@ use ncore_cache::{
 };
 use ncore_origin::{OnInformational, OriginError, Origins};
 use ncore_store::cached::{Cached, EntryKey};
+use ncore_telemetry::Allowance;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -53,6 +54,7 @@ use super::{
     shelf::{SharedShelf, Shelf},
     table::Zones,
     tiers::{ASKERS_MAX, AskedAs, Handed, Hop, Tier, TierLink, Tiers},
+    trace::{self, Came, Trace},
     upstream::{Asking, Wishes, is_loop},
     usage::CacheUsed,
     variant::{Condition, Variant},
@@ -60,6 +62,7 @@ use super::{
     zone::{FencedZone, Zone},
 };
 use crate::{
+    access::Pending,
     body::ResponseBody,
     listener::Interim,
     metrics::{Outcome, ServingMetrics},
@@ -132,6 +135,7 @@ pub(super) struct Walk<'a> {
     asked_as: AskedAs,
     /// What interim responses are told to, if another node asks.
     informational: Option<OnInformational>,
+    trace: &'a Trace,
 }
 
 /// What is known of a request beside itself.
@@ -139,6 +143,7 @@ pub(super) struct Walk<'a> {
 struct Sight<'a> {
     age: ViewAge,
     id: &'a RequestId,
+    trace: &'a Trace,
 }
 
 /// What is to be done for a request.
@@ -164,6 +169,7 @@ pub(super) struct Need {
 pub(super) enum Refusal {
     Loop,
     Fenced,
+    BandwidthSpent,
     NotStored,
     BadTarget,
     Origin(OriginError),
@@ -207,14 +213,24 @@ impl ZoneServer {
         self.0.explain(question).await
     }
 
-    /// Answers one request for `zone`.
-    pub(crate) async fn serve(&self, zone: &Arc<Zone>, request: ApiRequest, peer: PeerInfo, id: &RequestId) -> Response<ResponseBody> {
+    /// Answers one request for `zone`, and notes how.
+    pub(crate) async fn serve(
+        &self,
+        zone: &Arc<Zone>,
+        request: ApiRequest,
+        peer: PeerInfo,
+        id: &RequestId,
+        record: Option<&mut Pending>,
+    ) -> Response<ResponseBody> {
         let engine = &self.0;
         let age = engine.view.age();
+        let client = zone.meter.tally(unix_now_s());
         let (parts, body) = request.into_parts();
+        let came = record.is_some().then(|| Came::new(parts.version, peer.secure, &parts.headers));
+        let trace = Trace::default();
         let path = parts.uri.path().to_owned();
         let head_only = parts.method == Method::HEAD;
-        let walked = engine.walk(zone, parts, body, peer, Sight { age, id }).await;
+        let walked = engine.walk(zone, parts, body, peer, Sight { age, id, trace: &trace }).await;
         let (used, outcome, mut response) = match walked {
             Ok((used, response)) => (used, Outcome::Zone, response),
             Err(refusal) => {
@@ -223,14 +239,19 @@ impl ZoneServer {
                 (CacheUsed::Error, outcome, response)
             }
         };
+        if let (Some(record), Some(came)) = (record, came) {
+            record.zone(trace.told(zone, came));
+        }
         engine.metrics.used(used);
         engine.metrics.record(outcome);
         if let Some(Handed { tier, .. }) = response.extensions().get().copied() {
             engine.metrics.answered_by(tier);
             response.extensions_mut().insert(tier);
         }
+        used.count(&client);
+        client.answered(response.status().as_u16());
         let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        response.body_mut().meter(Arc::clone(&engine.metrics), length);
+        response.body_mut().meter(Arc::clone(&engine.metrics), client, length);
         if age == ViewAge::Stale && zone.fenced == FencedZone::Serve {
             response.headers_mut().insert(X_NCORE_VIEW, http::HeaderValue::from_static("stale"));
         }
@@ -242,12 +263,15 @@ pub(super) type Answer = Result<(CacheUsed, Response<ResponseBody>), Refusal>;
 
 impl Engine {
     async fn walk(self: &Arc<Self>, zone: &Arc<Zone>, parts: Parts, body: RequestBody, peer: PeerInfo, sight: Sight<'_>) -> Answer {
-        let Sight { age, id } = sight;
+        let Sight { age, id, trace } = sight;
         if is_loop(zone, &parts.headers) {
             return Err(Refusal::Loop);
         }
         if age == ViewAge::Stale && zone.fenced == FencedZone::Refuse {
             return Err(Refusal::Fenced);
+        }
+        if zone.meter.allowance() == Allowance::Spent {
+            return Err(Refusal::BandwidthSpent);
         }
         let target = parts.uri.path_and_query().cloned().filter(|target| target.as_str().starts_with('/')).ok_or(Refusal::BadTarget)?;
         let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
@@ -266,7 +290,7 @@ impl Engine {
             version: parts.version,
         };
         let interim = body.interim().cloned();
-        let walk = Walk { engine: self, zone, asking, directives, key, age, id, interim, asked_as: AskedAs::Node, informational: None };
+        let walk = Walk { engine: self, zone, asking, directives, key, age, id, trace, interim, asked_as: AskedAs::Node, informational: None };
         if !reads {
             return walk.pass(body, Forward::Method).await;
         }
@@ -287,9 +311,8 @@ impl Engine {
     ) -> Answer {
         let key = CacheKey::of(zone, &asking.target, &asking.headers);
         let directives = RequestDirectives::of(&asking.headers);
-        Walk { engine: self, zone, asking, directives, key, age: ViewAge::Current, id, interim: None, asked_as, informational }
-            .answer_or_ask()
-            .await
+        let (age, trace) = (ViewAge::Current, &Trace::default());
+        Walk { engine: self, zone, asking, directives, key, age, id, trace, interim: None, asked_as, informational }.answer_or_ask().await
     }
 
     /// Ends what is kept under a key, and what is asked for under it.
@@ -371,10 +394,12 @@ impl Walk<'_> {
             Seat::Follower(follower) => match answer(follower).await {
                 State::Filling(filling) if self.may_share(&filling.variant) && self.is_reached_by(&filling) => {
                     let found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
+                    self.trace.follows();
                     let handling = forwarded(need.why, None, IsKept::Yes, Collapse::Yes);
                     Some(Ok(self.tell(found, CacheUsed::Miss, handling, &filling)))
                 }
                 State::Freshened(variant, tier) if self.may_share(&variant) => {
+                    self.trace.follows();
                     Some(self.answered(need, Some(Asked::Freshened(variant, tier)), Collapse::Yes))
                 }
                 State::Failed => match self.stale(need) {
@@ -455,6 +480,7 @@ impl Walk<'_> {
             informational: None,
             hops: self.hops(),
             span: asked.map(|asked| Span { asked, version: None, others: Others::Use }),
+            answered: self.trace.asks(),
         }
     }
 
@@ -521,6 +547,7 @@ impl Walk<'_> {
             request.extensions_mut().insert(informational);
         }
         let mut response = early.until(send(&self.engine.origins, &self.zone.origins, request)).await.map_err(Refusal::Origin)?;
+        trace::note(&self.trace.asks(), response.extensions().get());
         response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
         let ended = self.ended_by(&response);
         for key in &ended {
@@ -643,6 +670,11 @@ fn refuse(refusal: &Refusal, zone: &Zone, about: About<'_>) -> (Outcome, Respons
             StatusCode::SERVICE_UNAVAILABLE,
             Outcome::Fenced,
             "this node has lost touch with the cluster, and cannot say now what may be served of this zone".to_owned(),
+        ),
+        Refusal::BandwidthSpent => (
+            StatusCode::FORBIDDEN,
+            Outcome::BandwidthSpent,
+            "as much was served in 30 days as the plan of this zone's client allows".to_owned(),
         ),
         Refusal::NotStored => (
             StatusCode::GATEWAY_TIMEOUT,

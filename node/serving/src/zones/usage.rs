@@ -1,6 +1,7 @@
 //! What the cache did for a request, in one word: for `X-Cache`, figures and logs.
 
 use http::HeaderValue;
+use ncore_telemetry::Tally;
 
 /// What the cache did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +35,15 @@ impl CacheUsed {
             Self::Miss => "miss",
             Self::Bypass => "bypass",
             Self::Error => "error",
+        }
+    }
+
+    /// Counts it for the client of the zone. What the cache was not asked for is neither a hit nor a miss.
+    pub(crate) fn count(self, client: &Tally) {
+        match self {
+            Self::Hit | Self::Stale | Self::Revalidated => client.hit(),
+            Self::Miss => client.missed(),
+            Self::Bypass | Self::Error => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 use ncore_cache::{freshness::Heuristic, reuse::ReusePolicy, storable::Cookies};
 use ncore_origin::OriginSet;
+use ncore_telemetry::Meter;
 use uuid::Uuid;
 
 use super::tiers::Tiered;
@@ -19,6 +20,8 @@ pub struct Zone {
     pub uuid: Uuid,
     /// The client whose zone it is.
     pub client: Arc<str>,
+    /// Where what is served for that client is counted.
+    pub meter: Arc<Meter>,
     /// The host names that it is served under.
     pub hosts: Vec<Box<str>>,
     /// Where its content comes from.
@@ -109,13 +112,14 @@ pub enum Authorised {
 }
 
 impl Zone {
-    /// A zone with everything by the book.
+    /// A zone with everything by the book, and a meter that nobody reads.
     #[must_use]
     pub fn new(id: u64, uuid: Uuid, client: Arc<str>, hosts: Vec<Box<str>>, origins: Arc<OriginSet>) -> Self {
         Self {
             id,
             uuid,
             client,
+            meter: Arc::default(),
             hosts,
             origins,
             prefix: "".into(),

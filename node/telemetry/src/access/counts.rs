@@ -65,7 +65,7 @@ impl Counts {
             let cell = &mut seconds[at].cells[record.class as usize][class];
             cell.requests += 1;
             cell.bytes += record.bytes;
-            cell.hits += u64::from(record.cache == CacheUse::Hit);
+            cell.hits += u64::from(record.cache.is_hit());
             cell.misses += u64::from(record.cache == CacheUse::Miss);
         }
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::record::AccessRecord;
+use super::{record::AccessRecord, zone::ZoneLine};
 
 /// A record, for people and their tools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct AccessLine {
     pub bytes: u64,
     /// From the head of the request to the end of the answer, in microseconds.
     pub duration_us: u64,
-    /// `HIT` or `MISS`, of assets.
+    /// Of assets `HIT` or `MISS`; of zones also `STALE`, `REVALIDATED`, `BYPASS` and `ERROR`.
     pub cache: Option<String>,
     /// The address of who asked.
     pub remote: String,
@@ -37,6 +37,9 @@ pub struct AccessLine {
     pub request_id: String,
     /// The `User-Agent`.
     pub user_agent: String,
+    /// How it was answered, if it was for a zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<ZoneLine>,
 }
 
 impl AccessLine {
@@ -60,6 +63,7 @@ impl AccessLine {
             remote: record.remote.to_string(),
             request_id: record.request_id().to_owned(),
             user_agent: record.agent().to_owned(),
+            zone: record.zone.as_deref().map(ZoneLine::from),
         }
     }
 }

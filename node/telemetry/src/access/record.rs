@@ -2,6 +2,8 @@
 
 use std::{mem, net::IpAddr, sync::Arc};
 
+use super::zone::ZoneAccess;
+
 /// The most bytes of a method, a host, a path, an id and a user agent. What is longer is cut.
 const BYTES_MAX: [usize; 5] = [16, 128, 512, 64, 200];
 /// What stands at the end of a text that was cut.
@@ -51,6 +53,8 @@ pub struct AccessRecord {
     pub cache: CacheUse,
     /// Whose request it is, if that is known.
     pub client: Option<Arc<str>>,
+    /// How it was answered, if it was for a zone.
+    pub zone: Option<Box<ZoneAccess>>,
     /// What it said of itself.
     pub texts: AccessTexts,
 }
@@ -78,16 +82,24 @@ pub enum PathClass {
     Node,
 }
 
-/// Where the first bytes of an asset were.
+/// Where the first bytes of an asset were, or what the cache of a zone did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum CacheUse {
-    /// No asset was given.
+    /// Neither was asked.
     None,
-    /// On the node.
+    /// On the node; the cache had it.
     Hit,
-    /// On another.
+    /// On another; the origin was asked.
     Miss,
+    /// The cache had it, and it was stale.
+    Stale,
+    /// The cache had it, and the origin had nothing newer.
+    Revalidated,
+    /// The cache was not asked.
+    Bypass,
+    /// Nobody answered.
+    Error,
 }
 
 impl PathClass {
@@ -108,6 +120,9 @@ impl PathClass {
 }
 
 impl CacheUse {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 7] = [Self::None, Self::Hit, Self::Miss, Self::Stale, Self::Revalidated, Self::Bypass, Self::Error];
+
     /// Its name, as in `X-Cache`.
     #[must_use]
     pub const fn as_str(self) -> Option<&'static str> {
@@ -115,17 +130,24 @@ impl CacheUse {
             Self::None => None,
             Self::Hit => Some("HIT"),
             Self::Miss => Some("MISS"),
+            Self::Stale => Some("STALE"),
+            Self::Revalidated => Some("REVALIDATED"),
+            Self::Bypass => Some("BYPASS"),
+            Self::Error => Some("ERROR"),
         }
     }
 
     /// What an `X-Cache` says.
     #[must_use]
     pub fn of_header(value: Option<&[u8]>) -> Self {
-        match value {
-            Some(b"HIT") => Self::Hit,
-            Some(b"MISS") => Self::Miss,
-            _ => Self::None,
-        }
+        let said = value.and_then(|value| str::from_utf8(value).ok());
+        Self::ALL.into_iter().find(|used| used.as_str() == said).unwrap_or(Self::None)
+    }
+
+    /// Whether the bytes were on the node.
+    #[must_use]
+    pub const fn is_hit(self) -> bool {
+        matches!(self, Self::Hit | Self::Stale | Self::Revalidated)
     }
 }
 
@@ -157,6 +179,7 @@ impl AccessRecord {
             class,
             cache: CacheUse::None,
             client: None,
+            zone: None,
             texts: AccessTexts { all: texts.into_boxed_str(), ends },
         }
     }
@@ -164,7 +187,7 @@ impl AccessRecord {
     /// The record, out of a place that has no more use for it.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        Self { texts: mem::take(&mut self.texts), client: self.client.take(), ..*self }
+        Self { texts: mem::take(&mut self.texts), client: self.client.take(), zone: self.zone.take(), ..*self }
     }
 
     /// Its method.
