@@ -253,6 +253,8 @@ impl Source for ServingFigures {
         let zones: Vec<_> = CacheUsed::ALL.iter().map(|used| (used.as_str(), metrics.zones(*used))).collect();
         figures.counters("zone_requests", "Requests for zones, by what the cache did", "cache", &zones)?;
         read_tiers(metrics, figures)?;
+        figures.gauge("zone_upgrades", "Connections of zones whose protocol was changed", load(&metrics.tunnels_active))?;
+        figures.counter("zone_upgraded", "Requests for zones by which the protocol was changed", load(&metrics.tunnels))?;
         let broken = [("data", load(&metrics.responses_broken)), ("viewer", load(&metrics.responses_abandoned))];
         figures.counters("responses_broken", "Responses broken off, by whose end broke", "by", &broken)?;
         figures.gauge("connections", "Open connections of viewers and API clients", load(&metrics.connections_active))?;

@@ -92,6 +92,8 @@ const SLICE_DEADLINE: Duration = Duration::from_secs(15);
 const REPAIRS_MAX: usize = 1_024;
 /// How long the parts have to stop, each.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long connections whose protocol was changed may go on when the node stops: as long as requests.
+const UPGRADES_DRAIN: Duration = Duration::from_secs(30);
 /// Threads for calls that block, of each of the two runtimes, for each core, and in all. Each keeps about a megabyte of the allocator's
 /// memory, so that hundreds, as many uploads at once would start them, would be more than all caches. What waits for one waits for the
 /// disk.
@@ -283,12 +285,7 @@ impl Node {
         let node = LogNode { id, name: config.node.name.as_str().into() };
         let explains = AllExplains { own: Arc::clone(&explains_told), node: node.clone(), peers: Arc::clone(&peers) };
         let explains = Arc::new(Explains::new(Arc::new(explains)));
-        let logs = Arc::new(Logs::new(LogParts {
-            node,
-            log: Arc::clone(&access),
-            peers: log_peers,
-            stopping: leaving.clone(),
-        }));
+        let logs = Arc::new(Logs::new(LogParts { node, log: Arc::clone(&access), peers: log_peers, stopping: leaving.clone() }));
         let console = Arc::new(Console::new(ConsoleParts {
             domain: Arc::clone(&domain),
             history,
@@ -308,7 +305,11 @@ impl Node {
             let (limiter, stop) = (limiter.clone(), stop.clone());
             async move { limiter.run(stop).await }
         });
-        let api = Gateway::new(health, console, Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs, explains: Arc::clone(&explains) }));
+        let api = Gateway::new(
+            health,
+            console,
+            Api::new(ApiParts { domain: Arc::clone(&domain), usage, limiter, logs, explains: Arc::clone(&explains) }),
+        );
         let admission = Arc::new(Doorkeeper::new(Arc::clone(&domain)));
         let assets = AssetServer::new(
             agent.catalog(),
@@ -331,12 +332,12 @@ impl Node {
         // Nobody else sets it.
         let _ = zones_served.set(zones.clone());
         let _ = explains_told.set(OwnExplains { zones: zones.clone(), control: Arc::clone(&control) });
-        let router = Router::new(assets, Arc::new(api)).serving(zones);
+        let router = Router::new(assets, Arc::new(api)).serving(zones.clone());
         let router = Arc::new(if config.access_log.is_off() { router } else { router.recording(access) });
         tokio::spawn(keys::tend(Arc::clone(&control), Arc::clone(&domain), stop.clone()));
         // Before the listener: who sees the node ready finds its socket.
         let admin = tokio::spawn(admin::serve(config, Arc::clone(&control), domain, explains, stop.clone())?);
-        let listening = serving.spawn(serve(listener, router, stop.clone()));
+        let listening = serving.spawn(serve(listener, router, zones, stop.clone()));
         // Not under systemd: then there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(Self { control, store, cached, agent, listening, admin, access_writer, leaving, stop_delay: config.listen.stop_delay, stop })
@@ -394,12 +395,19 @@ fn must_stop(reason: &anyhow::Error) -> ! {
     ending::end_after(|| tracing::error!(reason, "the node stops: it cannot be sure of its disk or its state"))
 }
 
-async fn serve(listener: Listener, router: Arc<Router>, stop: CancellationToken) {
-    match listener.serve(router, stop).await {
-        Ok(drained) if drained.cut_off > 0 => tracing::warn!(connections = drained.cut_off, "cut off when the node stopped"),
-        Ok(_) => {}
-        Err(error) => tracing::error!(%error, "serving ended"),
-    }
+async fn serve(listener: Listener, router: Arc<Router>, zones: ZoneServer, stop: CancellationToken) {
+    let upgrades = async {
+        stop.cancelled().await;
+        zones.end_upgrades(UPGRADES_DRAIN).await;
+    };
+    let serving = async {
+        match listener.serve(router, stop.clone()).await {
+            Ok(drained) if drained.cut_off > 0 => tracing::warn!(connections = drained.cut_off, "cut off when the node stopped"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "serving ended"),
+        }
+    };
+    tokio::join!(serving, upgrades);
 }
 
 fn runtime(name: &'static str) -> Result<Runtime> {

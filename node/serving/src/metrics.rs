@@ -174,7 +174,7 @@ impl Outcome {
     }
 }
 
-/// The counters. All but `connections_active` only grow.
+/// The counters. All but `connections_active` and `tunnels_active` only grow.
 #[derive(Debug, Default)]
 pub struct ServingMetrics {
     requests: Counters<{ Outcome::ALL.len() }>,
@@ -204,6 +204,10 @@ pub struct ServingMetrics {
     pub responses_broken: AtomicU64,
     /// Asset responses given up by the client before their end.
     pub responses_abandoned: AtomicU64,
+    /// Connections of zones joined with their origins' now, after the protocol changed.
+    pub tunnels_active: AtomicU64,
+    /// Connections that were joined.
+    pub tunnels: AtomicU64,
     /// Connections open now.
     pub connections_active: AtomicU64,
     /// Connections accepted.

@@ -13,6 +13,7 @@
 //! | [`tiers`] | other nodes, which are asked before the origin |
 //! | [`parted`], [`gap`] | what is needed of a content that is there in part, and what is missing of it asked for |
 //! | [`upstream`], [`origin`] | the request for the origin, and the way there |
+//! | [`upgrade`] | requests that change the protocol |
 //! | [`explain`] | the same walk, for whoever asks why |
 //! | [`answer`], [`usage`], [`trace`] | what the viewer gets, what it is told, and what the access log is |
 
@@ -33,6 +34,7 @@ mod shelf;
 mod table;
 mod tiers;
 mod trace;
+mod upgrade;
 mod upstream;
 mod usage;
 mod variant;

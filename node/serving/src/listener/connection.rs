@@ -6,7 +6,12 @@
 //!                                                       └──► no new requests; those under way finish
 //! ```
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use hyper::{
     Request, Response, Version,
@@ -14,10 +19,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::{Service, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulConnection,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -135,9 +137,9 @@ impl Connections {
     {
         let stream = Announcing::new(stream);
         let service = self.service(peer, Some(stream.interim()));
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
         // The deadline for the next head ends a connection that is idle.
-        drive(connection, &shutdown, std::future::pending()).await
+        drive(connection, http1::UpgradeableConnection::graceful_shutdown, &shutdown, std::future::pending()).await
     }
 
     async fn serve_http2<S>(&self, stream: S, peer: PeerInfo, shutdown: CancellationToken) -> Result<(), hyper::Error>
@@ -158,7 +160,7 @@ impl Connections {
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_deadline)
             .serve_connection(TokioIo::new(stream), self.service(peer, None));
-        drive(connection, &shutdown, streams.idle(limits.idle_max)).await
+        drive(connection, http2::Connection::graceful_shutdown, &shutdown, streams.idle(limits.idle_max)).await
     }
 
     fn service(
@@ -178,10 +180,15 @@ impl Connections {
     }
 }
 
-/// Runs `connection` to its end. When `shutdown` or `idle` comes, it takes no new requests.
-async fn drive<C>(connection: C, shutdown: &CancellationToken, idle: impl Future<Output = ()>) -> Result<(), hyper::Error>
+/// Runs `connection` to its end. When `shutdown` or `idle` comes, it takes no new requests, by `leave`.
+async fn drive<C>(
+    connection: C,
+    leave: impl FnOnce(Pin<&mut C>),
+    shutdown: &CancellationToken,
+    idle: impl Future<Output = ()>,
+) -> Result<(), hyper::Error>
 where
-    C: GracefulConnection<Error = hyper::Error>,
+    C: Future<Output = Result<(), hyper::Error>>,
 {
     let mut connection = pin!(connection);
     tokio::select! {
@@ -190,7 +197,7 @@ where
         () = shutdown.cancelled() => {}
         () = idle => {}
     }
-    connection.as_mut().graceful_shutdown();
+    leave(connection.as_mut());
     connection.await
 }
 

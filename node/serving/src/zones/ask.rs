@@ -488,6 +488,6 @@ fn length(response: &HeaderMap) -> Option<u64> {
     response.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn empty() -> OriginBody {
+pub(crate) fn empty() -> OriginBody {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }

@@ -22,7 +22,7 @@ use std::{
 
 use http::{
     Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -35,14 +35,14 @@ use ncore_cache::{
     reuse::{OnError, Requests, Reuse, reuse},
     validation,
 };
-use ncore_origin::{OnInformational, OriginError, Origins};
+use ncore_origin::{OnInformational, OriginError, Origins, Switched, UpgradeAnswer};
 use ncore_store::cached::{Cached, EntryKey};
 use ncore_telemetry::Allowance;
 use tokio::sync::Semaphore;
 
 use super::{
     answer::{Found, Told},
-    ask::{Ask, Asked, Others, Span, is_failure},
+    ask::{Ask, Asked, Others, Span, empty, is_failure},
     content::Content,
     early::Early,
     explain::{Explanation, Question},
@@ -55,6 +55,7 @@ use super::{
     table::Zones,
     tiers::{ASKERS_MAX, AskedAs, Handed, Hop, Tier, TierLink, Tiers},
     trace::{self, Came, Trace},
+    upgrade::{Owner, Tunnels, Upgrading},
     upstream::{Asking, Wishes, is_loop},
     usage::CacheUsed,
     variant::{Condition, Variant},
@@ -119,6 +120,7 @@ pub(crate) struct Engine {
     past_tiers: Cache<EntryKey, ()>,
     /// The turns of requests of other nodes.
     pub(super) askers: Arc<Semaphore>,
+    tunnels: Tunnels,
 }
 
 /// A request on its walk.
@@ -170,6 +172,7 @@ pub(super) enum Refusal {
     Loop,
     Fenced,
     BandwidthSpent,
+    TooManyUpgrades,
     NotStored,
     BadTarget,
     Origin(OriginError),
@@ -195,6 +198,7 @@ impl ZoneServer {
             tiers: tiers.map(Tiers::new),
             past_tiers: remembered(),
             askers: Arc::new(Semaphore::new(ASKERS_MAX)),
+            tunnels: Tunnels::new(),
         }))
     }
 
@@ -205,6 +209,11 @@ impl ZoneServer {
     /// The zone of a host.
     pub(crate) fn zone(&self, host: &str) -> Option<Arc<Zone>> {
         self.0.zones.load().get(host).cloned()
+    }
+
+    /// Takes no more requests that change the protocol, and ends the connections that are still there after `patience`.
+    pub async fn end_upgrades(&self, patience: Duration) {
+        self.0.tunnels.end(patience).await;
     }
 
     /// What would become of a request at this node, and why; `None` if it has no zone of that host. Nothing is asked for, and nothing
@@ -262,7 +271,7 @@ impl ZoneServer {
 pub(super) type Answer = Result<(CacheUsed, Response<ResponseBody>), Refusal>;
 
 impl Engine {
-    async fn walk(self: &Arc<Self>, zone: &Arc<Zone>, parts: Parts, body: RequestBody, peer: PeerInfo, sight: Sight<'_>) -> Answer {
+    async fn walk(self: &Arc<Self>, zone: &Arc<Zone>, mut parts: Parts, body: RequestBody, peer: PeerInfo, sight: Sight<'_>) -> Answer {
         let Sight { age, id, trace } = sight;
         if is_loop(zone, &parts.headers) {
             return Err(Refusal::Loop);
@@ -276,6 +285,7 @@ impl Engine {
         let target = parts.uri.path_and_query().cloned().filter(|target| target.as_str().starts_with('/')).ok_or(Refusal::BadTarget)?;
         let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
             || parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+        let upgrading = Upgrading::of(&mut parts).filter(|_| !has_body);
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let key = CacheKey::of(zone, &target, &parts.headers);
         let directives = RequestDirectives::of(&parts.headers);
@@ -290,7 +300,11 @@ impl Engine {
             version: parts.version,
         };
         let interim = body.interim().cloned();
-        let walk = Walk { engine: self, zone, asking, directives, key, age, id, trace, interim, asked_as: AskedAs::Node, informational: None };
+        let walk =
+            Walk { engine: self, zone, asking, directives, key, age, id, trace, interim, asked_as: AskedAs::Node, informational: None };
+        if let Some(upgrading) = upgrading {
+            return walk.upgrade(upgrading).await;
+        }
         if !reads {
             return walk.pass(body, Forward::Method).await;
         }
@@ -557,6 +571,31 @@ impl Walk<'_> {
         Ok(self.through(response, CacheUsed::Bypass, why))
     }
 
+    /// Has the origin change the protocol, and joins the viewer with it. Its answer is nobody else's.
+    async fn upgrade(&self, upgrading: Upgrading) -> Answer {
+        let place = self.engine.tunnels.place().ok_or(Refusal::TooManyUpgrades)?;
+        let request = self.asking.request(self.zone, self.id, Wishes::Forwarded, None, empty());
+        let mut request = request.map(drop);
+        request.headers_mut().insert(UPGRADE, upgrading.protocol());
+        let answer = self.engine.origins.upgrade(&self.zone.origins, request).await.map_err(Refusal::Origin)?;
+        let Switched { head, tunnel } = match answer {
+            UpgradeAnswer::Switched(switched) => switched,
+            UpgradeAnswer::Refused(response) => {
+                let mut response = response.map(|body| body.map_err(Into::into).boxed_unsync());
+                response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
+                trace::note(&self.trace.asks(), response.extensions().get());
+                return Ok(self.through(response, CacheUsed::Bypass, Forward::Bypass));
+            }
+        };
+        let (zones, zone, metrics) = (Zones::clone(&self.engine.zones), Arc::clone(self.zone), Arc::clone(&self.engine.metrics));
+        self.engine.tunnels.join(place, upgrading, tunnel, Owner { zones, zone, metrics });
+        let mut response = head.map(|()| ResponseBody::empty());
+        let handling = forwarded(Forward::Bypass, None, IsKept::No, Collapse::No);
+        response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
+        self.say(&Told { used: CacheUsed::Bypass, handling, ttl_s: None, detail: None }, &mut response);
+        Ok((CacheUsed::Bypass, response))
+    }
+
     /// The keys under which a write ends what is stored (RFC 9111 §4.4).
     fn ended_by(&self, response: &Response<OriginBody>) -> Vec<EntryKey> {
         let Some(own) = self.own_uri() else { return Vec::new() };
@@ -675,6 +714,11 @@ fn refuse(refusal: &Refusal, zone: &Zone, about: About<'_>) -> (Outcome, Respons
             StatusCode::FORBIDDEN,
             Outcome::BandwidthSpent,
             "as much was served in 30 days as the plan of this zone's client allows".to_owned(),
+        ),
+        Refusal::TooManyUpgrades => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::NodeBusy,
+            "this node has as many connections of other protocols as it may have, or is about to stop".to_owned(),
         ),
         Refusal::NotStored => (
             StatusCode::GATEWAY_TIMEOUT,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Version,
-    header::{EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, VIA},
+    header::{EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE, VIA},
     uri::PathAndQuery,
 };
 use ncore_cache::validation;
@@ -57,6 +57,8 @@ impl Asking {
             for own in CONDITIONS {
                 headers.remove(own);
             }
+            // Trailers are not kept.
+            headers.remove(TE);
         }
         if let Some(stored) = stored {
             validation::condition(&mut headers, stored);
@@ -85,7 +87,12 @@ impl Asking {
 
     /// The viewer's fields as they go on.
     pub(crate) fn fields(mut headers: HeaderMap) -> HeaderMap {
+        let takes_trailers = takes_trailers(&headers);
         validation::strip_hops(&mut headers);
+        if takes_trailers {
+            // What goes through without being kept goes with its trailers: gRPC asks that of all on the way.
+            headers.insert(TE, const { HeaderValue::from_static("trailers") });
+        }
         headers.remove(HOST);
         // It was answered here, by reading the body.
         headers.remove(EXPECT);
@@ -134,6 +141,12 @@ pub(crate) fn is_loop(zone: &Zone, headers: &HeaderMap) -> bool {
         seen += usize::from(name == NAME);
     }
     seen >= CHAIN_MAX
+}
+
+/// Whether a request says that it takes trailers (RFC 9110 §10.1.4).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(TE).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 fn loop_member(zone: &Zone) -> HeaderValue {
@@ -200,6 +213,9 @@ mod tests {
         assert_eq!(of("via"), Some("2 ncore"));
         let within = Asking::within(&asked(&[("via", "1.1 other")], Wishes::Kept, None));
         assert!(within[VIA] == "1.1 other" && within.get_all(VIA).iter().count() == 1 && !within.contains_key(CDN_LOOP));
+        let te = |line: &'static str, wishes| asked(&[("te", line)], wishes, None).get("te").cloned();
+        assert_eq!(te("gzip, Trailers", Wishes::Forwarded), Some(HeaderValue::from_static("trailers")));
+        assert_eq!((te("trailers", Wishes::Kept), te("gzip", Wishes::Forwarded)), (None, None));
     }
 
     #[test]

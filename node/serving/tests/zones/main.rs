@@ -2,10 +2,13 @@
 
 mod collapse;
 mod explain;
+mod grpc;
 mod large;
 mod origin;
 mod parts;
 mod rules;
 mod site;
 mod tiers;
+mod told;
+mod upgrade;
 mod writes;

@@ -19,11 +19,13 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use ncore_origin::{AddressPolicy, Origins, OriginsSettings, SetSettings};
 use ncore_serving::{
-    Absent, Admission, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetServer, Catalog, Endpoints, Listener, ListenerSettings,
-    LoadedSlice, Lookup, PeerInfo, Refused, Router, ServingMetrics, SliceError, Slices, Variants, ViewAge, Visit,
+    Absent, Admission, ApiRequest, ApiResponse, ApiService, AssetEntry, AssetServer, Catalog, Endpoints, HttpsEndpoint, Listener,
+    ListenerSettings, LoadedSlice, Lookup, PeerInfo, Refused, Router, ServingMetrics, SliceError, Slices, TlsIdentity, Variants, ViewAge,
+    Visit,
     zones::{TierLink, View, Zone, ZoneParts, ZoneServer, ZoneTable},
 };
 use ncore_store::cached::{Cached, CachedSettings};
+use ncore_telemetry::{AccessLog, AccessQuery, AccessRecord, AccessWriter, Usage};
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -97,12 +99,20 @@ impl ApiService for Nothing {
     }
 }
 
+/// The settings of a set that is this origin alone.
+fn before(origin: &Origin) -> SetSettings {
+    SetSettings::of(format!("http://{}", origin.addr).parse().expect("an address"))
+}
+
 /// A zone, its origin, and a node. It stops when it is dropped.
 pub(crate) struct Site {
     pub(crate) origin: Arc<Origin>,
     pub(crate) view: Arc<TestView>,
     pub(crate) metrics: Arc<ServingMetrics>,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) log: Arc<AccessLog>,
     pub(crate) addr: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     /// For other nodes, and for whoever asks why.
     pub(crate) zones: ZoneServer,
     shutdown: CancellationToken,
@@ -120,20 +130,42 @@ impl Site {
 
     /// Of a node that keeps no more than so many bytes.
     pub(crate) async fn start_keeping(memory_bytes: u64, adjust: impl FnOnce(&mut Zone)) -> Self {
-        Self::of(Arc::new(Origin::start().await), None, memory_bytes, adjust).await
+        let origin = Arc::new(Origin::start().await);
+        let settings = before(&origin);
+        Self::build(origin, &settings, None, None, memory_bytes, adjust)
     }
 
     /// A node in front of an origin that others are in front of too.
     pub(crate) async fn beside(origin: Arc<Origin>, tiers: Option<Arc<dyn TierLink>>, adjust: impl FnOnce(&mut Zone)) -> Self {
-        Self::of(origin, tiers, CachedSettings::default().memory_bytes, adjust).await
+        let settings = before(&origin);
+        Self::build(origin, &settings, None, tiers, CachedSettings::default().memory_bytes, adjust)
     }
 
-    async fn of(origin: Arc<Origin>, tiers: Option<Arc<dyn TierLink>>, memory_bytes: u64, adjust: impl FnOnce(&mut Zone)) -> Self {
+    /// A zone before these origins, on a node that also speaks TLS if it has an identity.
+    pub(crate) async fn start_before(
+        settings: impl FnOnce(&Origin) -> SetSettings,
+        identity: Option<Arc<TlsIdentity>>,
+        adjust: impl FnOnce(&mut Zone),
+    ) -> Self {
+        let origin = Arc::new(Origin::start().await);
+        let settings = settings(&origin);
+        Self::build(origin, &settings, identity, None, CachedSettings::default().memory_bytes, adjust)
+    }
+
+    fn build(
+        origin: Arc<Origin>,
+        settings: &SetSettings,
+        identity: Option<Arc<TlsIdentity>>,
+        tiers: Option<Arc<dyn TierLink>>,
+        memory_bytes: u64,
+        adjust: impl FnOnce(&mut Zone),
+    ) -> Self {
         let loopback = AddressPolicy::allowing(["127.0.0.0/8".parse().expect("a network")]);
         let origins = Origins::new(OriginsSettings { addresses: loopback, ..OriginsSettings::of_system() });
-        let url = format!("http://{}", origin.addr).parse().expect("an address");
-        let set = origins.set(&SetSettings::of(url)).expect("sensible settings");
+        let set = origins.set(settings).expect("sensible settings");
+        let usage = Arc::<Usage>::default();
         let mut zone = Zone::new(7, Uuid::from_u128(7), "cl_1".into(), vec!["zone.test".into()], set);
+        zone.meter = usage.meter("cl_1");
         adjust(&mut zone);
         let metrics = Arc::<ServingMetrics>::default();
         let view = Arc::<TestView>::default();
@@ -156,15 +188,28 @@ impl Site {
             PATIENCE,
             Arc::clone(&metrics),
         );
-        let router = Arc::new(Router::new(assets, nothing).serving(zones.clone()));
-        let endpoints = Endpoints { http: (Ipv4Addr::LOCALHOST, 0).into(), https: None };
+        let log = Arc::new(AccessLog::new(1_000));
+        let router = Arc::new(Router::new(assets, nothing).serving(zones.clone()).recording(Arc::clone(&log)));
+        let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let endpoints = Endpoints { http: any, https: identity.map(|identity| HttpsEndpoint { addr: any, identity }) };
         let listener = Listener::bind(endpoints, ListenerSettings::default()).expect("bound");
-        let (addr, shutdown) = (listener.http_addr(), CancellationToken::new());
+        let (addr, https, shutdown) = (listener.http_addr(), listener.https_addr(), CancellationToken::new());
         let serving = listener.serve(router, shutdown.clone());
         let serving = tokio::spawn(async move {
             let _ = serving.await;
         });
-        Self { origin, view, metrics, addr, zones, shutdown, serving }
+        Self { origin, view, metrics, usage, log, addr, https, zones, shutdown, serving }
+    }
+
+    /// The records of the access log once there are so many, the oldest first.
+    pub(crate) async fn records(&self, count: usize) -> Vec<AccessRecord> {
+        let _writer = AccessWriter::start(Arc::clone(&self.log), None, "node").expect("a thread");
+        let all = || self.log.find(&AccessQuery::default(), 1, 1_000);
+        eventually("the records", || all().len() >= count).await;
+        let mut records = all();
+        records.sort_by_key(|record| record.number);
+        assert_eq!(records.len(), count, "{records:?}");
+        records
     }
 
     pub(crate) async fn get(&self, path: &str, fields: Fields<'_>) -> Answer {
