@@ -39,7 +39,7 @@ async fn explain(run: Run) -> Result<()> {
     let register = json!({ "name": "owner", "scopes": SCOPES.split(' ').collect::<Vec<_>>() });
     let owner = site.register(&register).await?;
     let token = site.token(&owner, SCOPES).await?;
-    let wanted = json!({ "origin_url": format!("http://{origin}"), "custom_domains": [HOST] });
+    let wanted = json!({ "origin_url": format!("http://{origin}"), "custom_domains": [HOST], "tiers": false });
     let made = site.send(site.ask(Method::POST, "/api/v1/zones", &token).json(&wanted)).await?.expect(201, "a zone")?;
     let uuid = made.json()["data"]["uuid"].as_str().context("an id")?.to_owned();
     let path = format!("/api/v1/zones/{uuid}/explain?url=http://{HOST}/a&header=cookie:%20secret");
