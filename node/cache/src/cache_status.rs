@@ -1,7 +1,9 @@
 //! How a response came about, for whoever debugs it: `Cache-Status` (RFC 9211).
 
+use std::fmt::Write as _;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use sfv::{BareItem, FieldType, Integer, Item, KeyRef, List, Parameters, Parser, String as SfString, Token};
+use sfv::{BareItem, FieldType, Integer, Item, KeyRef, List, Parameters, Parser, String as SfString, Token, TokenRef};
 
 /// The field.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -92,6 +94,14 @@ impl CacheStatus {
     /// Adds what the cache called `name` did to the field, behind what caches further up have said: the one closest to the client comes
     /// last (§2). A field from further up that is malformed is dropped. A name that cannot be a token is written as a string.
     pub fn append(&self, headers: &mut HeaderMap, name: &str) {
+        // Nearly always it is the only one, and then nothing has to be read.
+        if !headers.contains_key(&CACHE_STATUS)
+            && TokenRef::from_str(name).is_ok()
+            && let Ok(value) = HeaderValue::try_from(self.line(name))
+        {
+            headers.insert(CACHE_STATUS, value);
+            return;
+        }
         let lines: Vec<&[u8]> = headers.get_all(&CACHE_STATUS).into_iter().map(HeaderValue::as_bytes).collect();
         let mut list: List = Parser::new(&lines.join(&b", "[..])).parse().unwrap_or_default();
         if let Some(item) = self.item(name) {
@@ -100,6 +110,34 @@ impl CacheStatus {
         if let Some(value) = list.serialize().and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(CACHE_STATUS, value);
         }
+    }
+
+    /// What [`item`](Self::item) is as a line, for a name that is a token. (Writing to a string does not fail.)
+    fn line(&self, name: &str) -> String {
+        let mut line = String::with_capacity(LINE_BYTES);
+        line.push_str(name);
+        match self.handling {
+            Handling::Hit => line.push_str(";hit"),
+            Handling::Forwarded { why, status, kept, collapse } => {
+                let _ = write!(line, ";fwd={}", why.as_str());
+                if let Some(status) = status {
+                    let _ = write!(line, ";fwd-status={}", status.as_u16());
+                }
+                if kept == Kept::Yes {
+                    line.push_str(";stored");
+                }
+                if collapse == Collapse::Yes {
+                    line.push_str(";collapsed");
+                }
+            }
+        }
+        if let Some(ttl_s) = self.ttl_s.filter(|ttl_s| Integer::try_from(*ttl_s).is_ok()) {
+            let _ = write!(line, ";ttl={ttl_s}");
+        }
+        if let Some(detail) = self.detail.filter(|detail| TokenRef::from_str(detail).is_ok()) {
+            let _ = write!(line, ";detail={detail}");
+        }
+        line
     }
 
     fn item(&self, name: &str) -> Option<Item> {
@@ -135,6 +173,9 @@ impl CacheStatus {
     }
 }
 
+/// Room for a line of the usual length.
+const LINE_BYTES: usize = 48;
+
 #[cfg(test)]
 mod tests {
     use super::{CACHE_STATUS, CacheStatus, Collapse, Forward, Handling, Kept};
@@ -159,5 +200,35 @@ mod tests {
             Handling::Forwarded { why: Forward::Stale, status: Some(StatusCode::NOT_MODIFIED), kept: Kept::Yes, collapse: Collapse::Yes };
         let status = CacheStatus { handling: forwarded, ttl_s: Some(-3), detail: Some("soft-purge") };
         assert_eq!(added(&[], &status, "ncore"), "ncore;fwd=stale;fwd-status=304;stored;collapsed;ttl=-3;detail=soft-purge");
+    }
+
+    /// The line is written in one place and the item in another; both are the same.
+    #[test]
+    fn alone_it_is_as_among_others() {
+        let forwards =
+            [Forward::Bypass, Forward::Method, Forward::UriMiss, Forward::VaryMiss, Forward::Request, Forward::Stale, Forward::Partial];
+        let mut handlings = vec![Handling::Hit];
+        for why in forwards {
+            for (status, kept, collapse) in [
+                (None, Kept::No, Collapse::No),
+                (None, Kept::Yes, Collapse::Yes),
+                (Some(StatusCode::OK), Kept::Yes, Collapse::No),
+                (Some(StatusCode::NOT_MODIFIED), Kept::No, Collapse::Yes),
+            ] {
+                handlings.push(Handling::Forwarded { why, status, kept, collapse });
+            }
+        }
+        let ttls = [None, Some(0), Some(-1), Some(999_999_999_999_999), Some(i64::MAX), Some(i64::MIN)];
+        for handling in handlings {
+            for ttl_s in ttls {
+                for detail in [None, Some("stale-if-error"), Some("no token"), Some("")] {
+                    for name in ["ncore", "*a/b:c", "eu ams", "9", ""] {
+                        let status = CacheStatus { handling, ttl_s, detail };
+                        let among_others = added(&["other;hit"], &status, name);
+                        assert_eq!(format!("other;hit, {}", added(&[], &status, name)), among_others);
+                    }
+                }
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! | [`zone`], [`table`] | what a zone is, and which host is of which |
 //! | [`view`] | what is asked of this node's view of the cluster |
 //! | [`key`] | which requests are for the same content |
-//! | [`variant`], [`record`], [`shelf`] | what is kept of a response, as bytes, and where |
+//! | [`variant`], [`record`], [`shelf`], [`shown`] | what is kept of a response, as bytes, where, and as it was read |
 //! | [`content`] | the bytes of a response from wherever they are |
 //! | [`flight`], [`filling`], [`ask`] | one request to the origin for all who want the same, and its answer while it comes |
 //! | [`tiers`] | other nodes, which are asked before the origin |
@@ -31,6 +31,7 @@ mod origin;
 mod parted;
 mod record;
 mod shelf;
+mod shown;
 mod table;
 mod tiers;
 mod trace;

@@ -1,11 +1,13 @@
 //! The store of cached entries, in this process: what a million entries of 1 KB cost in memory, and how fast it takes and gives them.
 //!
 //! Resident memory is that of the process, less what it was before the store was opened; with the memory tier, its tables, the index, and the
-//! tables of hits. It is read again after a restart of the store and after the lookups, when caches are full. Nothing is asserted.
+//! tables of hits. It is read when the store is filled, and again in another process, as after a restart of a node, once the store is open and
+//! after the lookups, when caches are full. Nothing is asserted.
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -39,6 +41,9 @@ pub(crate) struct CachedEntries {
     /// Where the store is made; by default in the directory for temporary files
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Measure the store in this directory, which is full: what the benchmark starts itself again with
+    #[arg(long, hide = true)]
+    filled: Option<PathBuf>,
 }
 
 /// What a lookup is to find.
@@ -62,22 +67,42 @@ impl CachedEntries {
     }
 
     fn measure(&self, runtime: &Runtime) -> Result<()> {
+        let settings = CachedSettings { memory_bytes: self.memory, ..CachedSettings::default() };
+        if let Some(dir) = &self.filled {
+            return self.measure_filled(runtime, dir, settings);
+        }
         let dir = match &self.dir {
             Some(dir) => tempfile::tempdir_in(dir),
             None => tempfile::tempdir(),
         };
         let dir = dir.context("make a directory for the store")?;
-        let settings = CachedSettings { memory_bytes: self.memory, ..CachedSettings::default() };
         println!("{} entries of {} bytes, {} tasks, memory tier of {} bytes", self.entries, self.size, self.tasks, self.memory);
         let before = resident()?;
-        let cached = Cached::open(dir.path(), settings.clone())?;
+        let cached = Cached::open(dir.path(), settings)?;
         self.fill(&cached)?;
         self.say_memory("filled", before)?;
         runtime.block_on(cached.close());
         drop(cached);
+        // In a process of its own: what the allocator has kept of the first store is no part of the second.
+        let mut again = Command::new(std::env::current_exe()?);
+        again.arg("cached");
+        for (name, value) in [
+            ("--entries", self.entries),
+            ("--size", self.size as u64),
+            ("--memory", self.memory),
+            ("--lookups", self.lookups),
+            ("--tasks", self.tasks),
+        ] {
+            again.arg(name).arg(value.to_string());
+        }
+        let ended = again.arg("--filled").arg(dir.path()).status().context("start the second process")?;
+        ensure!(ended.success(), "the second process failed");
+        Ok(())
+    }
 
-        let began = Instant::now();
-        let cached = Cached::open(dir.path(), settings)?;
+    fn measure_filled(&self, runtime: &Runtime, dir: &Path, settings: CachedSettings) -> Result<()> {
+        let (before, began) = (resident()?, Instant::now());
+        let cached = Cached::open(dir, settings)?;
         println!("opened in {:.1?}", began.elapsed());
         ensure!(cached.figures().disk_entries == self.entries, "{:?}", cached.figures());
         self.say_memory("opened again", before)?;

@@ -4,9 +4,6 @@
 //! run prints requests a second, CPU seconds of the server per request and per GB sent, and our ratio to nginx. Nothing is
 //! asserted: figures are for people. Needs `nginx`, `wrk` and `taskset`.
 
-mod load;
-mod servers;
-
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +11,10 @@ use clap::Args;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
 
-use load::{Figures, measure};
-use servers::{Ncore, Nginx, Server};
+use crate::{
+    load::{self, By, Figures, Load, Target},
+    servers::{self, Ncore, Nginx, Server},
+};
 
 /// What to measure, and for how long.
 #[derive(Args)]
@@ -51,7 +50,8 @@ pub(crate) async fn run(bench: &DataPlane) -> Result<()> {
     }
     servers::certificate(dir.path())?;
     let nginx = Nginx::start(dir.path()).context("cannot start nginx; is it installed?")?;
-    let ncore = Ncore::start(&bench.ncore, dir.path(), &files).await.context("cannot start ncore")?;
+    let ncore = Ncore::start(&bench.ncore, dir.path(), "").await.context("cannot start ncore")?;
+    ncore.push(&files).await?;
 
     println!("one core for the server, one for the load; wrk -t1 -c{} -d{}s; median of {}", bench.connections, bench.seconds, bench.rounds);
     println!(
@@ -70,13 +70,15 @@ pub(crate) async fn run(bench: &DataPlane) -> Result<()> {
 
 impl DataPlane {
     fn median(&self, server: &impl Server, tls: bool, file: &str) -> Result<Figures> {
-        let url = format!("{}/assets/bench/{file}", server.base(tls));
+        let path = format!("/assets/bench/{file}");
+        let target = Target { tls, port: server.port(tls), host: None, path: &path };
+        let load = Load { by: By::Wrk(None), connections: self.connections, duration: Duration::from_secs(self.seconds) };
         let mut rounds = Vec::with_capacity(self.rounds);
         for _ in 0..self.rounds {
-            rounds.push(measure(server, &url, self.connections, Duration::from_secs(self.seconds))?);
+            load::warm_up(target, load)?;
+            rounds.push(load::measure(&server.processes()?, target, load)?);
         }
-        rounds.sort_by(|a, b| a.requests_s.total_cmp(&b.requests_s));
-        Ok(rounds[rounds.len() / 2])
+        load::median(rounds)
     }
 }
 

@@ -3,17 +3,20 @@
 //! compared and what the figures do not say.
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
+mod cache;
 mod cached;
 mod clients;
 mod data_plane;
 mod etcd;
 mod followers;
 mod learner;
+mod load;
 mod machine;
 mod member;
 mod million;
 mod process;
 mod reader;
+mod servers;
 mod summary;
 mod voters;
 mod writes;
@@ -41,6 +44,8 @@ enum What {
     Writes(writes::Writes),
     /// The rate of writes that 50 followers of a hub leave, beside that which 50 learners of Raft leave
     Followers(followers::Followers),
+    /// The cache of zones beside nginx, Varnish and Traffic Server: hits and misses a second, and what they cost
+    Cache(cache::CacheBench),
     /// The store of cached entries: memory for each, puts and lookups a second
     Cached(cached::CachedEntries),
     /// One node with very many small assets: memory, listing, restart, checkpoint
@@ -53,6 +58,7 @@ async fn main() -> Result<()> {
         What::DataPlane(bench) => data_plane::run(&bench).await,
         What::Writes(bench) => writes::run(&bench).await,
         What::Followers(bench) => followers::run(&bench).await,
+        What::Cache(bench) => bench.run().await,
         What::Cached(bench) => bench.run(),
         What::Million(bench) => bench.run().await,
     }

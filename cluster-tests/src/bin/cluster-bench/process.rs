@@ -1,7 +1,7 @@
 //! Processes that are measured: each on the first core, ended with the benchmark, and what they cost.
 
 use std::{
-    fs,
+    fmt, fs,
     net::TcpListener,
     process::{Child, Command, Stdio},
     thread,
@@ -40,17 +40,42 @@ pub(crate) fn free_port() -> Result<u16> {
 
 /// User and system time of these processes so far.
 pub(crate) fn cpu_seconds(processes: &[u32]) -> Result<f64> {
+    // utime and stime.
+    processes.iter().map(|process| seconds(process, 14, 2)).sum()
+}
+
+/// User and system time of this process so far, and of all that it has started and that have ended: the load, and what answers for origins.
+pub(crate) fn cpu_seconds_of_load() -> Result<f64> {
+    // cutime and cstime as well.
+    seconds("self", 14, 4)
+}
+
+/// Some fields of `/proc/PID/stat`, the first of which is counted from 1, in seconds together.
+fn seconds(process: impl fmt::Display, first: usize, count: usize) -> Result<f64> {
     const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name, in brackets, may hold anything; the fields after it, from the third on, are numbers.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let mut ticks = 0.0;
-    for process in processes {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The name, in brackets, may hold anything; the fields after it are numbers. utime and stime are the 14th and 15th.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        for field in fields.split_whitespace().skip(11).take(2) {
-            ticks += field.parse::<f64>()?;
-        }
+    for field in fields.split_whitespace().skip(first - 3).take(count) {
+        ticks += field.parse::<f64>()?;
     }
     Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// A process with all that it has started, and that these have.
+pub(crate) fn family(root: u32) -> Result<Vec<u32>> {
+    let mut all = vec![root];
+    let mut at = 0;
+    while let Some(process) = all.get(at).copied() {
+        at += 1;
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            // A thread may be gone.
+            let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+    }
+    Ok(all)
 }
 
 /// SIGTERM, so that a server can end its own children; and a kill if that does not do.

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
         ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-        LAST_MODIFIED, RANGE, VIA,
+        IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, VIA,
     },
 };
 use ncore_cache::{
@@ -108,7 +108,7 @@ impl Found {
 
     fn cut(&self, method: &Method, request: &HeaderMap, now_s: u64) -> Cut {
         // Conditions are for what would be a success without them (RFC 9110 §13.2.1).
-        if !self.status.is_success() {
+        if !self.status.is_success() || !LESS_THAN_WHOLE.iter().any(|name| request.contains_key(name)) {
             return Cut::Whole;
         }
         let etag = self.headers.get(ETAG).and_then(|tag| EntityTag::parse(tag.as_bytes()).ok());
@@ -149,6 +149,9 @@ impl Told {
         }
     }
 }
+
+/// The fields by one of which a viewer can come to get something else than the whole. (`If-Range` is about `Range` alone.)
+const LESS_THAN_WHOLE: [HeaderName; 5] = [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE];
 
 fn has_content(status: StatusCode) -> bool {
     !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)

@@ -43,7 +43,7 @@ use tokio::sync::Semaphore;
 use super::{
     answer::{Found, Told},
     ask::{Ask, Asked, Others, Span, empty, is_failure},
-    content::Content,
+    content::{Content, SLICE_BYTES},
     early::Early,
     explain::{Explanation, Question},
     filling::Filling,
@@ -52,13 +52,14 @@ use super::{
     origin::{OriginBody, send},
     parted::Gap,
     shelf::{SharedShelf, Shelf},
+    shown::Chosen,
     table::Zones,
     tiers::{ASKERS_MAX, AskedAs, Handed, Hop, Tier, TierLink, Tiers},
     trace::{self, Came, Trace},
     upgrade::{Owner, Tunnels, Upgrading},
     upstream::{Asking, Wishes, is_loop},
     usage::CacheUsed,
-    variant::{Condition, Variant},
+    variant::{Condition, Kept, Variant},
     view::View,
     zone::{FencedZone, Zone},
 };
@@ -151,11 +152,19 @@ struct Sight<'a> {
 /// What is to be done for a request.
 enum Plan {
     /// Answer with what is stored.
-    Answer(Variant, Condition, CacheUsed),
+    Answer(Ready, CacheUsed),
     /// Answer with what is stored, and ask meanwhile.
-    AnswerAndAsk(Variant, Condition),
+    AnswerAndAsk(Ready),
     /// Ask.
     Ask(Need),
+}
+
+/// What is stored for a request, and may be its answer.
+struct Ready {
+    variant: Chosen,
+    condition: Condition,
+    /// As it is at hand.
+    content: Kept,
 }
 
 /// Why the origin is asked, and what there is in case that it fails.
@@ -340,10 +349,10 @@ impl Walk<'_> {
     async fn answer_or_ask(&self) -> Answer {
         for round in 1.. {
             let need = match self.plan().await {
-                Plan::Answer(variant, condition, used) => return Ok(self.stored_answer(&variant, &condition, used, Handling::Hit, None)),
-                Plan::AnswerAndAsk(variant, condition) => {
-                    self.ask_in_background(&variant);
-                    return Ok(self.stored_answer(&variant, &condition, CacheUsed::Stale, Handling::Hit, Some("revalidating")));
+                Plan::Answer(ready, used) => return Ok(self.ready_answer(ready, used, None)),
+                Plan::AnswerAndAsk(ready) => {
+                    self.ask_in_background(&ready.variant);
+                    return Ok(self.ready_answer(ready, CacheUsed::Stale, Some("revalidating")));
                 }
                 Plan::Ask(need) => need,
             };
@@ -359,31 +368,48 @@ impl Walk<'_> {
 
     /// What is stored for this request, and what is due before it is used.
     async fn plan(&self) -> Plan {
+        if self.age == ViewAge::Stale && self.zone.fenced == FencedZone::Revalidate {
+            // Whatever is stored may have been purged, and this node would not know.
+            return Plan::Ask(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail, gap: None });
+        }
         let newest_purge = self.newest_purge();
         let head = self.engine.shelf.head(&self.key.head).await;
         let Some(variant) = head.select(&self.asking.headers, newest_purge) else {
             let why = if head.variants.iter().any(|variant| variant.fill >= newest_purge) { Forward::VaryMiss } else { Forward::UriMiss };
             return Plan::Ask(Need { why, stored: None, on_error: OnError::Fail, gap: None });
         };
-        if self.age == ViewAge::Stale && self.zone.fenced == FencedZone::Revalidate {
-            // It may have been purged, and this node would not know.
-            return Plan::Ask(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail, gap: None });
-        }
         let condition = variant.at(self.zone, unix_now_s());
         let judged = reuse(condition.stored(), &self.directives, self.zone.reuse);
-        if !matches!(judged, Reuse::Validate(_))
-            && let Some((first, last)) = self.missing(variant, newest_purge).await
-        {
-            return Plan::Ask(self.need_of(variant, first, last).await);
+        if let Reuse::Validate(on_error) = judged {
+            let why = if condition.ttl_s() > 0 { Forward::Request } else { Forward::Stale };
+            return Plan::Ask(Need { why, stored: Some(Variant::clone(&variant)), on_error, gap: None });
         }
+        let content = match self.at_hand(&variant, newest_purge).await {
+            Ok(content) => content,
+            Err((first, last)) => return Plan::Ask(self.need_of(&variant, first, last).await),
+        };
+        let ready = Ready { variant, condition, content };
         match judged {
-            Reuse::Fresh => Plan::Answer(variant.clone(), condition, CacheUsed::Hit),
-            Reuse::Stale => Plan::Answer(variant.clone(), condition, CacheUsed::Stale),
-            Reuse::StaleWhileRevalidate => Plan::AnswerAndAsk(variant.clone(), condition),
-            Reuse::Validate(on_error) => {
-                let why = if condition.ttl_s() > 0 { Forward::Request } else { Forward::Stale };
-                Plan::Ask(Need { why, stored: Some(variant.clone()), on_error, gap: None })
+            Reuse::StaleWhileRevalidate => Plan::AnswerAndAsk(ready),
+            Reuse::Stale => Plan::Answer(ready, CacheUsed::Stale),
+            Reuse::Fresh | Reuse::Validate(_) => Plan::Answer(ready, CacheUsed::Hit),
+        }
+    }
+
+    /// A content as it is answered with, or the first slice that is wanted of it and is not there, and the last that is wanted with it. A
+    /// content of one slice is as it stands there: then its answer is all here, and nothing has to be read while it is sent.
+    async fn at_hand(&self, variant: &Variant, newest_purge: u64) -> Result<Kept, (u64, u64)> {
+        if let Kept::Slices { object, length: 1..=SLICE_BYTES, .. } = variant.content
+            && self.asking.method != Method::HEAD
+        {
+            let only = self.engine.shelf.slice(object, 0, variant.content.oldest_slice(newest_purge)).await;
+            if let Some(only) = only.filter(|only| only.len() as u64 == variant.content.length()) {
+                return Ok(Kept::Inline(only));
             }
+        }
+        match self.missing(variant, newest_purge).await {
+            None => Ok(variant.content.clone()),
+            Some(missing) => Err(missing),
         }
     }
 
@@ -610,6 +636,13 @@ impl Walk<'_> {
         Uri::builder().scheme(scheme).authority(authority).path_and_query(PathAndQuery::clone(&self.asking.target)).build().ok()
     }
 
+    fn ready_answer(&self, ready: Ready, used: CacheUsed, detail: Option<&'static str>) -> (CacheUsed, Response<ResponseBody>) {
+        let Ready { variant, condition, content } = ready;
+        let headers = variant.headers.clone();
+        let found = Found { status: variant.status, headers, age_s: condition.age_s, content: Content::Kept(content) };
+        self.tell_stored(found, variant.fill, &condition, used, Handling::Hit, detail)
+    }
+
     fn stored_answer(
         &self,
         variant: &Variant,
@@ -624,8 +657,20 @@ impl Walk<'_> {
             age_s: condition.age_s,
             content: Content::Kept(variant.content.clone()),
         };
+        self.tell_stored(found, variant.fill, condition, used, handling, detail)
+    }
+
+    fn tell_stored(
+        &self,
+        found: Found,
+        fill: u64,
+        condition: &Condition,
+        used: CacheUsed,
+        handling: Handling,
+        detail: Option<&'static str>,
+    ) -> (CacheUsed, Response<ResponseBody>) {
         let (used, mut response) = self.answer(found, used);
-        response.extensions_mut().insert(Handed { fill: variant.fill, tier: Tier::Own });
+        response.extensions_mut().insert(Handed { fill, tier: Tier::Own });
         self.say(&Told { used, handling, ttl_s: Some(condition.ttl_s()), detail }, &mut response);
         (used, response)
     }

@@ -1,16 +1,22 @@
 //! What this node keeps of zones: heads by cache key, and slices by object. It stands on the store, which knows nothing of HTTP.
+//!
+//! Every look asks the store. What comes from its memory has, as a rule, been read before, and what was made of those bytes is at hand
+//! ([`shown`](super::shown)): so a hit costs no reading, and what was removed or replaced is not found however lately it was.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use ncore_store::cached::{Cached, Entry, EntryKey, Tier};
 use tokio::sync::Mutex;
 
-use super::{key, record, variant::Variant};
+use super::{
+    key, record,
+    shown::{Shown, Shows},
+    variant::Variant,
+};
 
 /// All that is kept under one cache key, the newest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Head {
     pub(crate) variants: Vec<Variant>,
 }
@@ -24,15 +30,11 @@ const LOCKS: usize = 64;
 /// Heads and slices.
 pub(crate) struct Shelf {
     cached: Cached,
+    shows: Shows,
     locks: [Mutex<()>; LOCKS],
 }
 
 impl Head {
-    /// The variant for a request that is no older than `newest_purge`.
-    pub(crate) fn select(&self, request: &HeaderMap, newest_purge: u64) -> Option<&Variant> {
-        self.variants.iter().find(|variant| variant.fill >= newest_purge && variant.vary.matches(request))
-    }
-
     /// Adds a variant, in place of the one that is for the same requests.
     pub(crate) fn put(&mut self, variant: Variant) {
         self.variants.retain(|known| known.vary != variant.vary);
@@ -43,23 +45,24 @@ impl Head {
 
 impl Shelf {
     pub(crate) fn new(cached: Cached) -> Self {
-        Self { cached, locks: std::array::from_fn(|_| Mutex::new(())) }
+        Self { cached, shows: Shows::default(), locks: std::array::from_fn(|_| Mutex::new(())) }
     }
 
     /// What is kept under a key. What cannot be read is not there.
-    pub(crate) async fn head(&self, key: &EntryKey) -> Head {
-        let entry = match self.cached.in_memory(key) {
-            Some(entry) => Some(entry),
-            None => self.read(key).await,
-        };
-        Head { variants: entry.and_then(|entry| record::decode(entry.bytes)).unwrap_or_default() }
+    pub(crate) async fn head(&self, key: &EntryKey) -> Arc<Shown> {
+        if let Some(entry) = self.cached.in_memory(key) {
+            return self.shows.of(key, entry.bytes);
+        }
+        // The next look finds other bytes, in memory: nothing that is made of these would be used again.
+        self.read(key).await.map_or_else(Arc::default, |entry| Arc::new(Shown::of(entry.bytes)))
     }
 
     /// Changes what is kept under a key, with nobody else changing it.
     pub(crate) async fn change(&self, key: EntryKey, change: impl FnOnce(&mut Head)) {
         let _alone = self.locks[usize::from(key.as_bytes()[0]) % LOCKS].lock().await;
-        let mut head = self.head(&key).await;
+        let mut head = Head::clone(&*self.head(&key).await);
         change(&mut head);
+        self.shows.forget(&key);
         let fill = head.variants.iter().map(|variant| variant.fill).max().unwrap_or_default();
         self.cached.put(key, Entry { fill, bytes: record::encode(&head.variants) });
     }
@@ -67,6 +70,7 @@ impl Shelf {
     /// Removes all that is kept under a key.
     pub(crate) async fn remove(&self, key: &EntryKey) {
         let _alone = self.locks[usize::from(key.as_bytes()[0]) % LOCKS].lock().await;
+        self.shows.forget(key);
         if let Err(error) = self.cached.remove(key).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what was invalidated cannot be removed from the disk");
         }

@@ -129,6 +129,9 @@ pub(crate) fn via(version: Version) -> HeaderValue {
 /// Whether a request for `zone` has been here before (RFC 8586). A zone may have another one of this cluster as its origin: the same zone
 /// twice is a loop, and so are more caches of this kind than anybody chains.
 pub(crate) fn is_loop(zone: &Zone, headers: &HeaderMap) -> bool {
+    if !headers.contains_key(CDN_LOOP) {
+        return false;
+    }
     let own = loop_member(zone);
     let lines = headers.get_all(CDN_LOOP).into_iter().filter_map(|line| line.to_str().ok());
     let members = lines.flat_map(|line| line.split(',')).map(str::trim);

@@ -1,5 +1,7 @@
 //! A stored response: one of those that there are of a cache key.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, StatusCode,
@@ -112,20 +114,30 @@ impl Version {
 /// What a stored response is like at some time.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
-    pub(crate) directives: Directives,
+    pub(crate) directives: Arc<Directives>,
     pub(crate) lifetime: Lifetime,
     pub(crate) age_s: u64,
     pub(crate) mark: Mark,
 }
 
+/// What the fields of a stored response say of its freshness, as they are read. It is no judgement: what the response is like follows from it
+/// each time, by the time and by what the zone says then.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    directives: Arc<Directives>,
+    initial_age_s: u64,
+}
+
 impl Variant {
     /// What it is like at `now_s`, by what the zone says.
     pub(crate) fn at(&self, zone: &Zone, now_s: u64) -> Condition {
-        let directives = Directives::of(&self.headers, &TARGETS);
-        let lifetime = lifetime(self.status, &self.headers, &directives, self.times, &zone.ttl);
-        let initial_s = freshness::initial_age_s(&self.headers, self.times);
-        let age_s = freshness::current_age_s(initial_s, self.times.received_s, now_s);
-        Condition { directives, lifetime, age_s, mark: self.mark }
+        self.said().at(self, zone, now_s)
+    }
+
+    /// What its fields say.
+    pub(crate) fn said(&self) -> Said {
+        let directives = Arc::new(Directives::of(&self.headers, &TARGETS));
+        Said { directives, initial_age_s: freshness::initial_age_s(&self.headers, self.times) }
     }
 
     /// It, as a 304 with the fields `answer` has made it, asked for and received at `times` under revision `fill`.
@@ -138,6 +150,16 @@ impl Variant {
             variant.headers.insert(DATE, http_date::format(times.received_s));
         }
         Self { times, fill, mark: Mark::None, ..variant }
+    }
+}
+
+impl Said {
+    /// What `variant`, whose fields say this, is like at `now_s`.
+    pub(crate) fn at(&self, variant: &Variant, zone: &Zone, now_s: u64) -> Condition {
+        let Variant { status, headers, times, mark, .. } = variant;
+        let lifetime = lifetime(*status, headers, &self.directives, *times, &zone.ttl);
+        let age_s = freshness::current_age_s(self.initial_age_s, times.received_s, now_s);
+        Condition { directives: Arc::clone(&self.directives), lifetime, age_s, mark: *mark }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Jobs {
 struct Queue {
     strikes: VecDeque<EntryKey>,
     writes: VecDeque<EntryKey>,
+    /// Bytes of the entries that came to be written since the last step.
+    write_bytes: usize,
     damaged: VecDeque<(EntryKey, Location)>,
     closing: bool,
 }
@@ -53,9 +55,16 @@ impl Jobs {
         if queue.strikes.len() < MOST_STRIKES { Room::Left } else { Room::None }
     }
 
-    pub(super) fn write(&self, key: EntryKey) {
-        self.queue.lock().writes.push_back(key);
-        self.more.notify_one();
+    /// Has an entry of so many bytes written, with others if they come soon.
+    pub(super) fn write(&self, key: EntryKey, bytes: usize) {
+        let mut queue = self.queue.lock();
+        queue.writes.push_back(key);
+        let before = (queue.writes.len() - 1, queue.write_bytes);
+        queue.write_bytes = queue.write_bytes.saturating_add(bytes);
+        // The thread is woken for the first, and then for as many as are worth a step. In between it waits for those.
+        if before.0 == 0 || queue.is_worth_a_step() && !is_worth_a_step(before.0, before.1) {
+            self.more.notify_one();
+        }
     }
 
     /// Has a damaged record dropped. If many wait already it is left where it is, to be found again.
@@ -67,7 +76,8 @@ impl Jobs {
         }
     }
 
-    /// The next step's worth. Waits for it, up to `wait` if that is given.
+    /// The next step's worth. Waits for it, up to `wait` if that is given. Writes alone are waited for a little longer, so that those which come one
+    /// after the other share a step: it costs hardly more for many than for one.
     pub(super) fn next(&self, wait: Option<Duration>) -> Work {
         let mut queue = self.queue.lock();
         let idle = |queue: &mut Queue| queue.strikes.is_empty() && queue.writes.is_empty() && queue.damaged.is_empty() && !queue.closing;
@@ -75,8 +85,13 @@ impl Jobs {
             Some(wait) => {
                 self.more.wait_while_for(&mut queue, idle, wait);
             }
-            None => self.more.wait_while(&mut queue, idle),
+            None => {
+                self.more.wait_while(&mut queue, idle);
+                let few = |queue: &mut Queue| queue.strikes.is_empty() && !queue.closing && !queue.is_worth_a_step();
+                self.more.wait_while_for(&mut queue, few, LINGER);
+            }
         }
+        queue.write_bytes = 0;
         let writes = queue.writes.len().min(WRITES_AT_ONCE);
         Work {
             strikes: take_strikes(&mut queue),
@@ -103,6 +118,8 @@ impl Jobs {
         let mut queue = self.queue.lock();
         for key in writes.rev() {
             queue.writes.push_front(key);
+            // They have waited.
+            queue.write_bytes = WORTH_BYTES;
         }
     }
 
@@ -121,6 +138,16 @@ impl Jobs {
     }
 }
 
+impl Queue {
+    fn is_worth_a_step(&self) -> bool {
+        is_worth_a_step(self.writes.len(), self.write_bytes)
+    }
+}
+
+fn is_worth_a_step(writes: usize, bytes: usize) -> bool {
+    writes >= WORTH_WRITES || bytes >= WORTH_BYTES
+}
+
 fn take_strikes(queue: &mut Queue) -> Vec<EntryKey> {
     let strikes = queue.strikes.len().min(STRIKES_AT_ONCE);
     queue.strikes.drain(..strikes).collect()
@@ -131,3 +158,54 @@ const MOST_STRIKES: usize = 1 << 16;
 const MOST_DAMAGED: usize = 1 << 10;
 const STRIKES_AT_ONCE: usize = 1 << 10;
 const WRITES_AT_ONCE: usize = 1 << 10;
+/// Writes that are made at once, without waiting for more: so many, or so many bytes.
+const WORTH_WRITES: usize = 64;
+const WORTH_BYTES: usize = 1 << 20;
+/// How long fewer wait for others.
+const LINGER: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn key(n: usize) -> EntryKey {
+        EntryKey::of(&[&n.to_le_bytes()])
+    }
+
+    #[test]
+    fn as_many_as_are_worth_a_step_are_one_and_so_is_one_that_is_alone() {
+        let jobs = Jobs::default();
+        (0..WORTH_WRITES).for_each(|n| jobs.write(key(n), 1));
+        assert_eq!(jobs.next(None).writes.len(), WORTH_WRITES);
+        jobs.write(key(0), 1);
+        assert_eq!(jobs.next(None).writes, [key(0)]);
+        jobs.write(key(1), WORTH_BYTES);
+        assert_eq!(jobs.next(None).writes, [key(1)]);
+    }
+
+    #[test]
+    fn none_is_lost_or_forgotten_however_they_come() {
+        const ALL: usize = 20_000;
+        let jobs = Arc::new(Jobs::default());
+        let taken = thread::spawn({
+            let jobs = Arc::clone(&jobs);
+            move || {
+                let mut taken = Vec::new();
+                while taken.len() < ALL {
+                    taken.extend(jobs.next(None).writes);
+                }
+                taken
+            }
+        });
+        for n in 0..ALL {
+            jobs.write(key(n), n % 3 * WORTH_BYTES / 2);
+            if n % 1_000 == 0 {
+                thread::yield_now();
+            }
+        }
+        assert_eq!(taken.join().expect("no panic"), (0..ALL).map(key).collect::<Vec<_>>());
+    }
+}

@@ -22,7 +22,7 @@
 //! again while its fingerprint is there goes to the main log at once. The oldest segment of the main log goes in the same way, but at most half of
 //! it, what was hit most, is written again: so each byte put is written at most about three times (once, once for the move, and once for each
 //! reinsertion, which has to be earned by a further hit), and a scan of objects that are asked for once passes through the probationary log
-//! without touching the main one. Hits are counted in a table of bytes by hash, in memory, for both tiers alike.
+//! without touching the main one. Hits are counted in a table by hash, in memory, for both tiers alike.
 //!
 //! # Invariants
 //!

@@ -26,7 +26,7 @@ impl CachedSettings {
         (self.disk_bytes / 256).clamp(4 << 20, 512 << 20).min(self.disk_bytes / 8)
     }
 
-    /// Places in the table of hits: one for each 4 KiB of disk, a byte each.
+    /// Places in the table of hits: one for each 4 KiB of disk, a quarter of a byte each.
     pub(super) fn hit_slots(&self) -> usize {
         let slots = (self.disk_bytes / 4096).clamp(1 << 12, 1 << 24).next_power_of_two();
         usize::try_from(slots).unwrap_or(1 << 12)

@@ -143,8 +143,9 @@ impl Shared {
         if before.is_none() && !self.may_be_on_disk(&key, state) {
             self.memory.insert(key, entry.clone());
             if room {
+                let bytes = entry.bytes.len();
                 stripe.waiting.insert(key, Waiting { epoch, step: Step::Readable, value: Some(entry), wakers: Vec::new() });
-                self.jobs.write(key);
+                self.jobs.write(key, bytes);
             }
             return;
         }
@@ -281,7 +282,7 @@ impl Shared {
             Some(value) => {
                 waiting.step = Step::Readable;
                 self.memory.insert(key, value.clone());
-                self.jobs.write(key);
+                self.jobs.write(key, value.bytes.len());
             }
             None => {
                 stripe.waiting.remove(&key);

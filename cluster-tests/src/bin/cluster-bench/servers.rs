@@ -1,8 +1,8 @@
-//! The servers that are measured, each on the first core, on free ports of loopback, in a directory of its own.
+//! The servers that are measured, each on the first core, on free ports of loopback.
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -11,14 +11,14 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::process::{free_port, pinned, stop};
+use crate::process::{family, free_port, pinned, stop};
 
 const READY: Duration = Duration::from_secs(20);
 
 /// A server that runs.
 pub(crate) trait Server {
-    /// Its base URL.
-    fn base(&self, tls: bool) -> String;
+    /// The port that it listens on.
+    fn port(&self, tls: bool) -> u16;
     /// The processes whose CPU time counts.
     fn processes(&self) -> Result<Vec<u32>>;
 }
@@ -29,10 +29,12 @@ pub(crate) struct Nginx {
     ports: [u16; 2],
 }
 
-/// One node, with the files pushed to it.
+/// A cluster of one node.
 pub(crate) struct Ncore {
     child: Child,
     ports: [u16; 2],
+    binary: PathBuf,
+    config: PathBuf,
 }
 
 impl Nginx {
@@ -57,50 +59,65 @@ impl Nginx {
 }
 
 impl Server for Nginx {
-    fn base(&self, tls: bool) -> String {
-        base(self.ports, tls)
+    fn port(&self, tls: bool) -> u16 {
+        self.ports[usize::from(tls)]
     }
 
     fn processes(&self) -> Result<Vec<u32>> {
         // The master waits; its worker works.
-        let master = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
-        let mut all = vec![master];
-        all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        Ok(all)
+        family(self.child.id())
     }
 }
 
 impl Ncore {
-    pub(crate) async fn start(binary: &Path, dir: &Path, files: &Path) -> Result<Self> {
+    /// A node with its files in `dir`, where the certificate is as well, and `more` in its configuration.
+    pub(crate) async fn start(binary: &Path, dir: &Path, more: &str) -> Result<Self> {
         let ports = [free_port()?, free_port()?];
         let [http, https] = ports;
         let (cluster, at) = (free_port()?, dir.display());
-        let config = format!(
+        let text = format!(
             "[node]\nname = \"bench\"\nregion = \"here\"\ndata_dir = \"{at}/ncore\"\n[listen]\nhttp = \"127.0.0.1:{http}\"\n\
              https = \"127.0.0.1:{https}\"\ntls_cert = \"{at}/tls.crt\"\ntls_key = \"{at}/tls.key\"\ncluster = \"127.0.0.1:{cluster}\"\n\
-             [log]\nfilter = \"error\"\n"
+             [log]\nfilter = \"error\"\n{more}"
         );
-        let file = dir.join("ncore.toml");
-        fs::write(&file, config)?;
-        let made = Command::new(binary).args(["init", "--config"]).arg(&file).stdout(Stdio::null()).status()?;
+        let config = dir.join("ncore.toml");
+        fs::write(&config, text)?;
+        let made = Command::new(binary).args(["init", "--config"]).arg(&config).stdout(Stdio::null()).status()?;
         ensure!(made.success(), "ncore init failed");
-        let child = pinned(binary.to_str().context("a path that is text")?).args(["server", "--config"]).arg(&file).spawn()?;
-        let server = Self { child, ports };
-        server.push(binary, &file, files).await?;
-        Ok(server)
-    }
-
-    async fn push(&self, binary: &Path, config: &Path, files: &Path) -> Result<()> {
-        let client = reqwest::Client::new();
-        let base = self.base(false);
+        let child = pinned(binary.to_str().context("a path that is text")?).args(["server", "--config"]).arg(&config).spawn()?;
+        let server = Self { child, ports, binary: binary.to_owned(), config };
+        let (client, ready) = (reqwest::Client::new(), format!("{}/readyz", server.base()));
         let end = Instant::now() + READY;
-        while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|response| response.status().is_success()) {
+        while !client.get(&ready).send().await.is_ok_and(|response| response.status().is_success()) {
             ensure!(Instant::now() < end, "ncore is not ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let added = Command::new(binary).args(["client", "add", "--name", "bench", "--json", "--config"]).arg(config).output()?;
-        let credentials: Value = serde_json::from_slice(&added.stdout).context("ncore client add gave no JSON")?;
+        Ok(server)
+    }
+
+    /// Adds a client, and gives its credentials.
+    pub(crate) async fn client(&self) -> Result<Value> {
+        let added = self.run(&["client", "add", "--name", "bench", "--json"]).await?;
+        serde_json::from_str(&added).context("ncore client add gave no JSON")
+    }
+
+    /// What a command of the node's operator prints. It is given again for a while: some need a level of the cluster that a new one has not at once.
+    pub(crate) async fn run(&self, command: &[&str]) -> Result<String> {
+        let end = Instant::now() + READY;
+        loop {
+            let output = Command::new(&self.binary).args(command).arg("--config").arg(&self.config).output()?;
+            if output.status.success() {
+                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            }
+            ensure!(Instant::now() < end, "ncore {command:?}: {}", String::from_utf8_lossy(&output.stderr));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Pushes files to it.
+    pub(crate) async fn push(&self, files: &Path) -> Result<()> {
+        let (client, base) = (reqwest::Client::new(), self.base());
+        let credentials = self.client().await?;
         let login = json!({ "client_id": credentials["client_id"], "secret": credentials["secret"] });
         let token: Value = client.post(format!("{base}/api/v2/auth/token")).json(&login).send().await?.json().await?;
         let token = token["access_token"].as_str().context("no token")?;
@@ -113,11 +130,19 @@ impl Ncore {
         }
         Ok(())
     }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[0])
+    }
 }
 
 impl Server for Ncore {
-    fn base(&self, tls: bool) -> String {
-        base(self.ports, tls)
+    fn port(&self, tls: bool) -> u16 {
+        self.ports[usize::from(tls)]
     }
 
     fn processes(&self) -> Result<Vec<u32>> {
@@ -137,7 +162,7 @@ impl Drop for Ncore {
     }
 }
 
-/// A self-signed certificate that both servers show.
+/// A self-signed certificate that all servers show, as `tls.crt` and `tls.key`.
 pub(crate) fn certificate(dir: &Path) -> Result<()> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
     fs::write(dir.join("tls.crt"), made.cert.pem())?;
@@ -145,11 +170,8 @@ pub(crate) fn certificate(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn base([http, https]: [u16; 2], tls: bool) -> String {
-    if tls { format!("https://127.0.0.1:{https}") } else { format!("http://127.0.0.1:{http}") }
-}
-
-fn wait_for_port(port: u16) -> Result<()> {
+/// Waits for something to listen on a port of loopback.
+pub(crate) fn wait_for_port(port: u16) -> Result<()> {
     let end = Instant::now() + READY;
     while Instant::now() < end {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
