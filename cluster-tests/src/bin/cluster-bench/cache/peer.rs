@@ -164,6 +164,7 @@ impl Program {
                 file("remap.config", include_str!("../../../../peers/trafficserver/remap.config"))?;
                 file("storage.config", include_str!("../../../../peers/trafficserver/storage.config"))?;
                 file("ssl_multicert.config", include_str!("../../../../peers/trafficserver/ssl_multicert.config"))?;
+                file("ip_allow.yaml", include_str!("../../../../peers/trafficserver/ip_allow.yaml"))?;
                 let root = file("runroot.yaml", include_str!("../../../../peers/trafficserver/runroot.yaml"))?;
                 let mut command =
                     if rustix::process::geteuid().is_root() { self.as_own_user(place.dir)? } else { pinned("traffic_server") };
