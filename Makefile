@@ -12,7 +12,7 @@ API_SECONDS ?= 320
 NODES ?= 1
 FUZZ_TARGETS := paths globs ranges records signed api
 
-.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api check-cache clean-dev
+.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api check-cache check-smuggling clean-dev
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ check-api: build ## Hold a node against its OpenAPI document with schemathesis (
 
 check-cache: build ## Hold the cache against the public suite http-cache-tests (NODES=1, 3 for three in turn; needs Node.js)
 	@cluster-tests/check-the-cache $(NCORE) $(NODES)
+
+check-smuggling: build ## Send what servers read in two ways through a node to nginx, Apache and our own origin (installs them)
+	@cluster-tests/check-smuggling
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev

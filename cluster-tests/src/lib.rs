@@ -55,6 +55,8 @@
 //! | [`disk`] | slow and failing syncs, full disks, by a library preloaded into the node (`disk-faults/`) |
 //! | [`corrupt`] | flipped bits and lost ends in stored blobs |
 //! | [`client`], [`operator`] | API v2 and the command line; results that admit what is not known |
+//! | [`adverse`] | an origin that does byte by byte what a script says, and remembers byte by byte what it was asked |
+//! | [`front`] | one node with a zone, and what is left in it of what is over |
 //! | [`site`] | a cluster with an administrator, asked at one node after the other |
 //! | [`workload`] | content from a seed, uploads followed up until settled, the ledger of what was acknowledged |
 //! | [`history`], [`linearizability`] | what clients saw, and whether there is an order in which it makes sense |
@@ -80,15 +82,21 @@
 //! command line and API that can be told to be faulty in ways that are known: `check-the-tests` runs the properties
 //! against each fault and expects them to fail. A test that a planted fault passes is not a test.
 //!
+//! # Programs that nobody here wrote
+//!
+//! `check-the-api`, `check-the-cache`, `check-smuggling` and others hold a node against them.
+//!
 //! # Measurements
 //!
 //! The program `cluster-bench` (`src/bin/cluster-bench`) measures the product beside other programs; `docs/benchmarks.md` says what
 //! is compared. Its load is a node of the cluster, which is why this package depends on the control plane. Tests do not.
 
+pub mod adverse;
 pub mod client;
 pub mod cluster;
 pub mod corrupt;
 pub mod disk;
+pub mod front;
 pub mod history;
 pub mod linearizability;
 pub mod link;

@@ -21,6 +21,7 @@ pub struct Builder {
     disk_faults: bool,
     settings: Vec<(String, String, Value)>,
     binary: Option<PathBuf>,
+    environment: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -33,6 +34,7 @@ impl Builder {
             disk_faults: false,
             settings: Vec::new(),
             binary: None,
+            environment: Vec::new(),
         }
     }
 
@@ -93,6 +95,13 @@ impl Builder {
         self
     }
 
+    /// Sets a variable of the environment of every node.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts the cluster: the first node by `ncore init`, the others one by one with a join token, and waits until
     /// all are ready and vote, and nothing about the cluster changes by itself any more.
     ///
@@ -120,6 +129,7 @@ impl Builder {
                 binary: binary.clone(),
                 group: reaper.group(),
                 disk_faults: library.clone(),
+                environment: self.environment.clone(),
             };
             nodes.push(Node::new(plan)?);
         }

@@ -49,6 +49,8 @@ pub(super) struct Plan {
     pub(super) group: i32,
     /// The library to preload, if the disks of this cluster can fail.
     pub(super) disk_faults: Option<PathBuf>,
+    /// Variables of its environment.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 /// What is run: not for the whole life of a node, for it can be upgraded.
@@ -218,6 +220,7 @@ impl Node {
             .arg(plan.dir.join(CONFIG))
             .args(arguments)
             .env("RUST_BACKTRACE", "1")
+            .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&plan.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("share the log file")?)

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use ncore_freshness::{FencePolicies, FencePolicy, Guarded};
 use ncore_limits::LimitSettings;
+use ncore_origin::Timeouts;
 use serde::Deserialize;
 
 /// Every setting of a node.
@@ -270,11 +271,21 @@ pub(crate) struct OriginsConfig {
     pub(crate) allow: Vec<IpNet>,
     /// The most connections to all origins together.
     pub(crate) connections: usize,
+    /// How long it may take to find the address of an origin and to connect to it, and as long again for TLS.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) connect_deadline: Duration,
+    /// How long an origin may take until the head of its response is there.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) head_deadline: Duration,
+    /// How long an origin may pause within a response.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) pause_max: Duration,
 }
 
 impl Default for OriginsConfig {
     fn default() -> Self {
-        Self { allow: Vec::new(), connections: 4_096 }
+        let Timeouts { connect, head, idle, .. } = Timeouts::default();
+        Self { allow: Vec::new(), connections: 4_096, connect_deadline: connect, head_deadline: head, pause_max: idle }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The names of the node's figures. `docs/metrics.md` lists them: a name that is added here is added there.
 
 mod cache;
+mod origins;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use ncore_control::{Control, ControlPlane, ControlStatus, NodeRole};
 use ncore_domain::{DenialReason, Denials, Sessions};
 use ncore_freshness::{FenceAction, Fences, FreshState, Guarded};
 use ncore_limits::{Class, LimitMetrics};
+use ncore_origin::Origins;
 use ncore_raft::RaftNode;
 use ncore_serving::{
     Outcome, ServingMetrics,
@@ -26,8 +28,9 @@ use ncore_serving::{
 use ncore_store::{BlobStore, cached::Cached};
 use ncore_telemetry::{AccessLog, Figures, Source};
 use ncore_transfer::{ServiceMetrics, TransferMetrics};
+use tokio::runtime::Handle;
 
-use self::cache::CacheFigures;
+use self::{cache::CacheFigures, origins::OriginFigures};
 use crate::machine;
 
 /// The parts that have figures.
@@ -36,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) fences: Arc<Fences>,
     pub(crate) store: BlobStore,
     pub(crate) cached: Cached,
+    pub(crate) origins: Origins,
     pub(crate) serving: Arc<ServingMetrics>,
     pub(crate) transfer: Arc<TransferMetrics>,
     pub(crate) service: Arc<ServiceMetrics>,
@@ -51,16 +55,20 @@ pub(crate) struct Parts {
 pub(crate) struct MachineParts {
     pub(crate) data_dir: PathBuf,
     pub(crate) connections_max: usize,
+    /// What runs the tasks of this process, by name.
+    pub(crate) runtimes: Vec<(&'static str, Handle)>,
 }
 
 pub(crate) fn sources(parts: Parts) -> Vec<Arc<dyn Source>> {
-    let Parts { control, fences, store, cached, serving, transfer, service, agent, limits, denials, sessions, access, machine } = parts;
+    let Parts { control, fences, store, cached, origins, serving, transfer, service, agent, limits, denials, sessions, access, machine } =
+        parts;
     vec![
         Arc::new(ControlFigures(Arc::clone(&control))),
         Arc::new(FenceFigures(fences)),
         Arc::new(DatabaseFigures { control, store: store.clone() }),
         Arc::new(StoreFigures(store)),
         Arc::new(CacheFigures(cached)),
+        Arc::new(OriginFigures { origins, serving: Arc::clone(&serving) }),
         Arc::new(ServingFigures(serving)),
         Arc::new(TransferFigures(transfer)),
         Arc::new(ServiceFigures(service)),
@@ -399,8 +407,10 @@ struct MachineFigures(MachineParts);
 
 impl Source for MachineFigures {
     fn read(&self, figures: &mut Figures<'_>) -> fmt::Result {
-        let MachineParts { data_dir, connections_max } = &self.0;
+        let MachineParts { data_dir, connections_max, runtimes } = &self.0;
         figures.gauge("connections_max", "The most open connections of viewers and API clients", *connections_max as u64)?;
+        let tasks: Vec<_> = runtimes.iter().map(|(name, runtime)| (*name, runtime.metrics().num_alive_tasks() as u64)).collect();
+        figures.gauges("tasks", "Tasks that are under way in this process", "runtime", &tasks)?;
         let machine = machine::machine().unwrap_or_default();
         let ticks = [("busy", machine.cpu_busy), ("idle", machine.cpu_all - machine.cpu_busy)];
         figures.counters("machine_cpu_ticks", "Ticks of all processors of the machine", "state", &ticks)?;

@@ -45,7 +45,7 @@ use ncore_domain::{Domain, DomainParts, Explains, LogNode, LogParts, Logs, Setti
 use ncore_freshness::Fences;
 use ncore_limits::{LimitMetrics, LimitSettings, Limiter, LimiterParts};
 use ncore_model::NodeId;
-use ncore_origin::{AddressPolicy, Origins, OriginsSettings};
+use ncore_origin::{AddressPolicy, Origins, OriginsSettings, Timeouts};
 use ncore_replica::Replica;
 use ncore_serving::{
     AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics,
@@ -251,13 +251,18 @@ impl Node {
             fences,
             store: store.clone(),
             cached: cached.clone(),
+            origins: origins.clone(),
             serving: Arc::clone(&serving_metrics),
             transfer: transfer_metrics,
             service: service_metrics,
             agent: Arc::clone(agent.metrics()),
             limits: limit_metrics,
             access: Arc::clone(&access),
-            machine: MachineParts { data_dir: dir.clone(), connections_max: config.limits.connections },
+            machine: MachineParts {
+                data_dir: dir.clone(),
+                connections_max: config.limits.connections,
+                runtimes: vec![("control", tokio::runtime::Handle::current()), ("serving", serving.clone())],
+            },
             denials: Arc::clone(domain.denials()),
             sessions: Arc::clone(domain.sessions()),
         }));
@@ -491,7 +496,10 @@ fn agent_settings(config: &Config, incarnation: u64) -> AgentSettings {
 
 fn origins_settings(config: &Config) -> OriginsSettings {
     let addresses = AddressPolicy::allowing(config.origins.allow.iter().copied());
-    OriginsSettings { addresses, connections: config.origins.connections, ..OriginsSettings::of_system() }
+    let config::OriginsConfig { connections, connect_deadline, head_deadline, pause_max, .. } = config.origins;
+    let timeouts =
+        Timeouts { connect: connect_deadline, tls: connect_deadline, head: head_deadline, idle: pause_max, ..Timeouts::default() };
+    OriginsSettings { addresses, connections, timeouts, ..OriginsSettings::of_system() }
 }
 
 fn cache_settings(config: &Config) -> CachedSettings {

@@ -15,7 +15,7 @@ use crate::error::{ErrorKind, OriginError};
 use crate::fields::strip_hop_by_hop;
 use crate::figures::add;
 use crate::gate::Turn;
-use crate::head::{check_head, check_no_switch};
+use crate::head::{check_asked, check_head, check_no_switch};
 use crate::link::{Single, Stream};
 use crate::origin::{Origin, Ticket};
 use crate::pool::{Held, Wanted};
@@ -104,6 +104,7 @@ async fn attempt(
         check_no_switch(head.status)?;
     }
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        check_asked(head.status, outgoing)?;
         check_head(&mut head)?;
     }
     Ok((Response::from_parts(head, body), held, turn, reused))

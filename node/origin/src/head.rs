@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use crate::error::{ErrorKind, OriginError};
 use crate::fields::strip_hop_by_hop;
 use crate::link::MOST_FIELDS;
+use crate::request::Outgoing;
 
 /// Why the head of a response is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,8 @@ pub(crate) enum BadHead {
     Status,
     #[error("it changes the protocol, which was not asked for")]
     Switch,
+    #[error("it is for another request: nobody asked for a part, or said what he has")]
+    NotAsked,
     #[error("it says twice where its body ends")]
     Framing,
     #[error("its transfer coding is one that cannot be taken off")]
@@ -41,6 +44,11 @@ pub(crate) fn check_head(head: &mut Parts) -> Result<(), OriginError> {
 /// A response that changes the protocol although nobody asked.
 pub(crate) fn check_no_switch(status: StatusCode) -> Result<(), OriginError> {
     if status == StatusCode::SWITCHING_PROTOCOLS { Err(OriginError::because(ErrorKind::Malformed, BadHead::Switch)) } else { Ok(()) }
+}
+
+/// A response without content, or with a part of it, although the request was for the whole: its viewer would be left with nothing.
+pub(crate) fn check_asked(status: StatusCode, request: &Outgoing) -> Result<(), OriginError> {
+    if request.allows(status) { Ok(()) } else { Err(OriginError::because(ErrorKind::Malformed, BadHead::NotAsked)) }
 }
 
 /// Whether a body in this transfer coding is the content as soon as its framing is off. It is chunked, or the word means nothing: then the

@@ -24,7 +24,7 @@ use crate::pool::Wanted;
 use crate::request::{Outgoing, Purpose, RequestBody};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::set::{Member, OriginSet};
-use crate::settings::{SetSettings, SettingsError};
+use crate::settings::{SetSettings, SettingsError, Timeouts};
 use crate::tls::system_authorities;
 use crate::tunnel::UpgradeAnswer;
 
@@ -41,6 +41,8 @@ pub struct OriginsSettings {
     pub resolver: Arc<dyn Resolve>,
     /// The authorities that sign for origins whose set has none of its own.
     pub authorities: RootCertStore,
+    /// How long what may take, of origins whose set says nothing else.
+    pub timeouts: Timeouts,
 }
 
 impl OriginsSettings {
@@ -52,6 +54,7 @@ impl OriginsSettings {
             addresses: AddressPolicy::default(),
             resolver: Arc::new(SystemResolver::new()),
             authorities: system_authorities(),
+            timeouts: Timeouts::default(),
         }
     }
 }
@@ -73,6 +76,7 @@ pub struct Origins {
 
 struct Shared {
     node: Arc<Node>,
+    timeouts: Timeouts,
     origins: Mutex<HashMap<OriginKey, Weak<Watched>>>,
     _sweep: Driver,
 }
@@ -87,10 +91,10 @@ impl Origins {
     /// None yet. Within a Tokio runtime, on which a task then looks through the connections from time to time.
     #[must_use]
     pub fn new(settings: OriginsSettings) -> Self {
-        let OriginsSettings { connections, addresses, resolver, authorities } = settings;
+        let OriginsSettings { connections, addresses, resolver, authorities, timeouts } = settings;
         let node = Arc::new(Node::new(connections, resolver, addresses, authorities));
         let sweep = Driver::spawn(sweep(Arc::clone(&node)));
-        Self { shared: Arc::new(Shared { node, origins: Mutex::default(), _sweep: sweep }) }
+        Self { shared: Arc::new(Shared { node, timeouts, origins: Mutex::default(), _sweep: sweep }) }
     }
 
     /// A set of origins. Origins that another set has with the same settings are the same, connections and all; so the new set of a
@@ -116,6 +120,12 @@ impl Origins {
             members.push(Member { watched, weight: of.weight, backup: of.backup });
         }
         Ok(Arc::new(OriginSet::new(members, settings.retries)))
+    }
+
+    /// How long what may take, where a set has no times of its own.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.shared.timeouts
     }
 
     /// What is counted.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -212,6 +212,18 @@ impl Outgoing {
     /// Whether it can be sent again although it may have been carried out.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.method.is_idempotent() && matches!(self.body, BodyState::None)
+    }
+
+    /// Whether it asked for what a response of this status is: one without content, or with a part of it, is for who said so.
+    pub(crate) fn allows(&self, status: StatusCode) -> bool {
+        let has = |names: &[HeaderName]| names.iter().any(|name| self.headers.contains_key(name));
+        match status {
+            StatusCode::NOT_MODIFIED => {
+                has(&[header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE])
+            }
+            StatusCode::PARTIAL_CONTENT => has(&[header::RANGE]),
+            _ => true,
+        }
     }
 
     /// The request as HTTP/1.1 has it. Takes the body.

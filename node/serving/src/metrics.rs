@@ -208,6 +208,10 @@ pub struct ServingMetrics {
     pub tunnels_active: AtomicU64,
     /// Connections that were joined.
     pub tunnels: AtomicU64,
+    /// Requests of the cache to origins that are under way, their contents included.
+    pub zone_asks: AtomicU64,
+    /// Viewers who wait for the answer to what another one has asked for.
+    pub zone_waiting: AtomicU64,
     /// Connections open now.
     pub connections_active: AtomicU64,
     /// Connections accepted.
@@ -300,6 +304,22 @@ impl ServingMetrics {
 
     pub(crate) fn record(&self, outcome: Outcome) {
         add(&self.requests.0[outcome as usize], 1);
+    }
+}
+
+/// Counts something for as long as it lasts.
+pub(crate) struct During<'a>(&'a AtomicU64);
+
+impl<'a> During<'a> {
+    pub(crate) fn of(gauge: &'a AtomicU64) -> Self {
+        add(gauge, 1);
+        Self(gauge)
+    }
+}
+
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

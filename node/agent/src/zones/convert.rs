@@ -62,6 +62,7 @@ fn origins_of<'a>(zone: &'a Zone, origins: &Origins) -> Result<(Arc<OriginSet>, 
     let first = members.first().ok_or(BadOrigins::Settings(SettingsError::Origins))?;
     let mut settings = SetSettings::of(first.url.clone());
     settings.origins = members;
+    settings.timeouts = origins.timeouts();
     if let Some(host) = &zone.host_header {
         settings.host = HostField::Fixed(FixedHost::new(host).map_err(BadOrigins::Url)?);
     }

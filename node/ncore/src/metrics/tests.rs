@@ -11,6 +11,7 @@ use ncore_agent::AgentMetrics;
 use ncore_control::{AutopilotSettings, Control, ControlConfig, FirstHubs, HubSettings, Peers, SelfDescription};
 use ncore_identity::{IdentityHandle, IdentityStore, NodeIdentity};
 use ncore_model::{NodeId, SchemaRange};
+use ncore_origin::{Origins, OriginsSettings};
 use ncore_replica::Replica;
 use ncore_serving::ServingMetrics;
 use ncore_store::{
@@ -37,13 +38,18 @@ async fn the_documentation_lists_every_figure_and_no_other() {
         fences: Arc::default(),
         store: BlobStore::open(&StoreConfig { dir: dir.path().join("blobs"), memory_bytes: 0, reserve_bytes: 0 }).expect("a store"),
         cached: Cached::open(&dir.path().join("cached"), CachedSettings::default()).expect("a cache"),
+        origins: Origins::new(OriginsSettings::of_system()),
         serving: Arc::new(ServingMetrics::default()),
         transfer: Arc::new(TransferMetrics::default()),
         service: Arc::new(ServiceMetrics::default()),
         agent: Arc::new(AgentMetrics::default()),
         limits: Arc::default(),
         access: Arc::new(AccessLog::new(1)),
-        machine: MachineParts { data_dir: dir.path().to_owned(), connections_max: 1 },
+        machine: MachineParts {
+            data_dir: dir.path().to_owned(),
+            connections_max: 1,
+            runtimes: vec![("control", tokio::runtime::Handle::current())],
+        },
         denials: Arc::default(),
         sessions: Arc::default(),
     };

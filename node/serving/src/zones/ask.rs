@@ -40,7 +40,7 @@ use super::{
     variant::{Came, Kept, TARGETS, Variant, Version, kept_fields, lifetime},
     zone::{Authorised, Zone},
 };
-use crate::request_id::RequestId;
+use crate::{metrics::During, request_id::RequestId};
 
 /// What is asked, and under which circumstances.
 #[derive(Debug, Clone)]
@@ -116,6 +116,7 @@ impl Engine {
         let (leader, answer) = oneshot::channel();
         let engine = Arc::clone(self);
         tokio::spawn(async move {
+            let _under_way = During::of(&engine.metrics.zone_asks);
             let landing = Landing { engine: &engine, flight: flight.as_ref() };
             let (asked, body) = engine.answer_to(&ask).await;
             landing.tell(&asked);
@@ -316,6 +317,9 @@ impl Engine {
                     tracing::debug!("an origin stalled in its response");
                     return End::Broken;
                 }
+            }
+            if filling.is_forsaken() {
+                return End::Broken;
             }
         }
     }

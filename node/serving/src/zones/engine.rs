@@ -38,7 +38,7 @@ use ncore_cache::{
 use ncore_origin::{OnInformational, OriginError, Origins, Switched, UpgradeAnswer};
 use ncore_store::cached::{Cached, EntryKey};
 use ncore_telemetry::Allowance;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     answer::{Found, Told},
@@ -67,7 +67,7 @@ use crate::{
     access::Pending,
     body::ResponseBody,
     listener::Interim,
-    metrics::{Outcome, ServingMetrics},
+    metrics::{During, Outcome, ServingMetrics},
     problem::{self, About},
     request_body::RequestBody,
     request_id::RequestId,
@@ -186,6 +186,7 @@ pub(super) enum Refusal {
     BadTarget,
     Origin(OriginError),
     Vanished,
+    Shared,
 }
 
 impl ZoneServer {
@@ -345,6 +346,14 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// What somebody else is answered.
+    async fn waited(&self, follower: watch::Receiver<State>) -> State {
+        let _waiting = During::of(&self.metrics.zone_waiting);
+        answer(follower).await
+    }
+}
+
 impl Walk<'_> {
     async fn answer_or_ask(&self) -> Answer {
         for round in 1.. {
@@ -431,7 +440,7 @@ impl Walk<'_> {
                 let asked = early.until(self.engine.ask(order, Some(flight))).await.ok();
                 Some(self.answered_or_passed(need, asked).await)
             }
-            Seat::Follower(follower) => match answer(follower).await {
+            Seat::Follower(follower) => match self.engine.waited(follower).await {
                 State::Filling(filling) if self.may_share(&filling.variant) && self.is_reached_by(&filling) => {
                     let found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
                     self.trace.follows();
@@ -445,7 +454,8 @@ impl Walk<'_> {
                 State::Failed => match self.stale(need) {
                     Some(answer) => Some(Ok(answer)),
                     None if round < ROUNDS_MAX => None,
-                    None => Some(self.ask_alone(need, Wishes::Kept).await),
+                    // A thousand who ask by themselves now would not make it well.
+                    None => Some(Err(Refusal::Shared)),
                 },
                 // It was a part that cannot be kept. Now that this is known, the whole may be asked for together.
                 State::Alone if round < ROUNDS_MAX && self.engine.partless.contains_key(&self.key.head) => None,
@@ -780,6 +790,9 @@ fn refuse(refusal: &Refusal, zone: &Zone, about: About<'_>) -> (Outcome, Respons
             };
             // Not where the origin is: viewers who knew could go past the cache.
             (error.status(), outcome, format!("the origin has not answered: {}", error.kind().describe()))
+        }
+        Refusal::Shared => {
+            (StatusCode::BAD_GATEWAY, Outcome::OriginFailed, "the origin has failed all who asked for this at the same time".to_owned())
         }
         Refusal::Vanished => (StatusCode::BAD_GATEWAY, Outcome::OriginFailed, "the origin was not asked".to_owned()),
     };

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::{
     sync::{Notify, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{tiers::Tier, variant::Variant};
@@ -29,6 +29,12 @@ pub(crate) const WINDOW_BYTES: u64 = 8 << 20;
 /// How long a single reader is waited for before the origin is read on without it. One that reads nothing for that long is about to be cut
 /// off.
 const READER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long what nobody reads is waited for.
+const FORSAKEN_FOR: Duration = Duration::from_secs(600);
+
+/// How much is taken of what nobody reads and nobody knows the length of, in bytes.
+const FORSAKEN_BYTES: u64 = 256 << 20;
 
 /// A response that is being kept.
 #[derive(Debug)]
@@ -59,6 +65,8 @@ struct Progress {
     received: u64,
     end: Option<End>,
     readers: Vec<Weak<AtomicU64>>,
+    /// Since when nobody reads, and how much had come then.
+    forsaken: Option<(Instant, u64)>,
 }
 
 /// How a content ended.
@@ -165,6 +173,19 @@ impl Filling {
         self.progress().received
     }
 
+    /// Whether nobody has read for so long, or so much, that the rest is not waited for. What has a length is read on for longer: it ends.
+    pub(crate) fn is_forsaken(&self) -> bool {
+        let mut progress = self.progress();
+        progress.readers.retain(|reader| reader.strong_count() > 0);
+        if !progress.readers.is_empty() {
+            progress.forsaken = None;
+            return false;
+        }
+        let received = progress.received;
+        let (since, from) = *progress.forsaken.get_or_insert_with(|| (Instant::now(), received));
+        since.elapsed() > FORSAKEN_FOR || (self.length.is_none() && received - from > FORSAKEN_BYTES)
+    }
+
     async fn wait_for_reader(&self, more: u64) {
         let patience = async {
             while self.progress().only_reader_would_miss(more) {
@@ -232,7 +253,7 @@ mod tests {
     use http::{HeaderMap, StatusCode};
     use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
 
-    use super::{At, End, Filling, WINDOW_BYTES};
+    use super::{At, End, FORSAKEN_BYTES, FORSAKEN_FOR, Filling, WINDOW_BYTES};
     use crate::zones::{
         tiers::Tier,
         variant::{Kept, Variant},
@@ -285,6 +306,29 @@ mod tests {
         assert!(matches!(filling.at(WINDOW_BYTES, &reader).await, At::Bytes(_)));
         filling.finish(End::Broken);
         assert!(matches!(filling.at(filling.received(), &reader).await, At::Broken));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_reads_is_not_waited_for_for_ever() {
+        let (endless, piece) = (filling(), Bytes::from(vec![7; 1 << 20]));
+        let reader = endless.reader(0);
+        for _ in 0..=FORSAKEN_BYTES >> 20 {
+            assert!(!endless.is_forsaken(), "it is read");
+            let _ = endless.at(endless.received().saturating_sub(1), &reader).await;
+            endless.push(piece.clone()).await;
+        }
+        drop(reader);
+        for _ in 0..=FORSAKEN_BYTES >> 20 {
+            assert!(!endless.is_forsaken(), "it may end soon");
+            endless.push(piece.clone()).await;
+        }
+        assert!(endless.is_forsaken());
+        let late = endless.reader(endless.received());
+        assert!(!endless.is_forsaken(), "somebody came");
+        drop(late);
+        assert!(!endless.is_forsaken());
+        tokio::time::advance(FORSAKEN_FOR + std::time::Duration::from_secs(1)).await;
+        assert!(endless.is_forsaken());
     }
 
     #[tokio::test]

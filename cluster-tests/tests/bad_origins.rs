@@ -1,0 +1,453 @@
+//! Origins that stall, reset, lie and babble: what viewers get, that none of it is kept, and that nothing is left in the node of what is over.
+//!
+//! Each case is a path. The origin does there what the case says until it is told to be well, and then answers as it should. Once one viewer
+//! asks; once a second one comes while the first is waiting, and is to get the same. Afterwards every path has what the origin says then, and the
+//! node has the tasks, connections, files and memory that it had before.
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use cluster_tests::adverse::{Adverse, Asked, Gate, Script, Source};
+use cluster_tests::front::{Figures, Front, Got, HOST, Process, Viewer};
+use cluster_tests::run::{Limit, Run, property};
+use cluster_tests::{Cluster, wait};
+use futures_util::future::{join_all, try_join_all};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_origin_harms_nobody_for_longer_than_it_is_bad() -> Result<()> {
+    property("bad_origins", Limit::minutes(4, 8), bad_origins).await
+}
+
+/// What an origin does, and what its viewers are to get.
+struct Case {
+    name: &'static str,
+    does: Script,
+    sees: Sees,
+    /// Fields of the viewers' requests, as whole lines.
+    fields: &'static str,
+    /// Whether the answer is one after all, that may be kept.
+    is_kept: bool,
+}
+
+/// What a viewer is to get.
+#[derive(Debug, Clone, Copy)]
+enum Sees {
+    /// A refusal by the node.
+    Status(u16),
+    /// The head of the origin's answer, and a body that is broken off.
+    Broken,
+    /// An answer of the origin, whole.
+    Answer(u16, &'static str),
+    /// A refusal, or an answer: it is the HTTP library's choice.
+    Either(u16, &'static str),
+}
+
+fn case(name: &'static str, does: Script, sees: Sees) -> Case {
+    Case { name, does, sees, fields: "", is_kept: false }
+}
+
+const FRESH: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+
+fn fresh(rest: &str) -> Script {
+    Script::new().send(format!("{FRESH}{rest}"))
+}
+
+fn cases() -> Vec<Case> {
+    let many: String = (0..100_000).map(|number| format!("X-{number}: {number}\r\n")).collect();
+    let long = format!("X-Long: {}\r\n\r\n", "x".repeat(4 << 20));
+    let mut cases = stalls_and_resets();
+    cases.extend(lies_about_length());
+    cases.extend([
+        case("100 000 fields", fresh(&many).send("Content-Length: 0\r\n\r\n"), Sees::Status(502)),
+        case("a field of 4 MiB", fresh(&long), Sees::Status(502)),
+        case("a head without an end", Script::new().send(FRESH).flood("X-More: 1\r\n"), Sees::Status(502)),
+        case("garbage", Script::new().send("\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\r\n\r\n").close(), Sees::Status(502)),
+        case("garbage without an end", Script::new().flood("no HTTP at all "), Sees::Status(502)),
+        case("HTTP/0.9", Script::new().send("<html>hello</html>").close(), Sees::Status(502)),
+        case("HTTP/3.7", Script::new().send("HTTP/3.7 200 OK\r\nContent-Length: 0\r\n\r\n").close(), Sees::Status(502)),
+        case(
+            "status 999",
+            Script::new().send("HTTP/1.1 999 No\r\nCache-Control: max-age=60\r\nContent-Length: 0\r\n\r\n"),
+            Sees::Status(502),
+        ),
+        case("status 99", Script::new().send("HTTP/1.1 99 No\r\nContent-Length: 0\r\n\r\n"), Sees::Status(502)),
+        case("1xx without an end", Script::new().flood("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), Sees::Status(502)),
+        case(
+            "101 that nobody asked for",
+            Script::new().send("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+            Sees::Status(502),
+        ),
+        case(
+            "304 to no condition",
+            Script::new().send("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: max-age=60\r\n\r\n"),
+            Sees::Status(502),
+        ),
+        case(
+            "206 to no range",
+            Script::answer(206, "Cache-Control: max-age=60\r\nContent-Range: bytes 0-4/100\r\nETag: \"a\"\r\n", "hello"),
+            Sees::Status(502),
+        ),
+        case("a redirect to itself", Script::answer(302, "Location: /here\r\nCache-Control: no-store\r\n", ""), Sees::Answer(302, "")),
+        case("a folded field", fresh("X-A: a\r\n b\r\nContent-Length: 2\r\n\r\nno").close(), Sees::Either(502, "no")),
+        case("a NUL in a field", fresh("X-A: a\0b\r\nContent-Length: 2\r\n\r\nno").close(), Sees::Status(502)),
+        case("a space before the colon", fresh("X-A : a\r\nContent-Length: 2\r\n\r\nno").close(), Sees::Status(502)),
+        Case {
+            is_kept: true,
+            ..case(
+                "bare line feeds",
+                Script::new().send("HTTP/1.1 200 OK\nCache-Control: max-age=60\nContent-Length: 2\n\nno"),
+                Sees::Either(502, "no"),
+            )
+        },
+    ]);
+    cases
+}
+
+fn stalls_and_resets() -> Vec<Case> {
+    let half = || fresh("Content-Length: 10\r\n\r\nhello");
+    let part = || Script::new().send("HTTP/1.1 200 OK\r\nCache-Con");
+    let large = || {
+        let source = Source::new(|_, length| Bytes::from(vec![b'x'; length]));
+        fresh("Content-Length: 9000000\r\n\r\n").stream(source, (0, 5 << 20), 64 << 10, Duration::ZERO)
+    };
+    vec![
+        case("stalls before the head", Script::new().stall(), Sees::Status(504)),
+        case("stalls in the head", part().stall(), Sees::Status(504)),
+        case("stalls in the body", half().stall(), Sees::Broken),
+        case("stalls in a body of slices", large().stall(), Sees::Broken),
+        case("resets before the head", Script::new().reset(), Sees::Status(502)),
+        case("resets in the head", part().reset(), Sees::Status(502)),
+        case("resets in the body", half().reset(), Sees::Broken),
+        case("resets in a body of slices", large().reset(), Sees::Broken),
+        case("closes before the head", Script::new().close(), Sees::Status(502)),
+        case("closes in the head", part().close(), Sees::Status(502)),
+        case("closes in the body", half().close(), Sees::Broken),
+    ]
+}
+
+fn lies_about_length() -> Vec<Case> {
+    let chunked = |rest: &str| fresh(&format!("Transfer-Encoding: chunked\r\n\r\n{rest}"));
+    vec![
+        Case {
+            is_kept: true,
+            ..case(
+                "a length that is too short",
+                fresh("Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\nevil"),
+                Sees::Answer(200, "hello"),
+            )
+        },
+        case("a length that is too long", fresh("Content-Length: 99\r\n\r\nhello").close(), Sees::Broken),
+        case("two lengths", fresh("Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), Sees::Status(502)),
+        case("two lengths in a line", fresh("Content-Length: 5, 6\r\n\r\nhello!"), Sees::Status(502)),
+        case("a negative length", fresh("Content-Length: -5\r\n\r\nhello"), Sees::Status(502)),
+        case("a length with a sign", fresh("Content-Length: +5\r\n\r\nhello"), Sees::Status(502)),
+        case("a length beyond all numbers", fresh("Content-Length: 99999999999999999999999\r\n\r\nhello"), Sees::Status(502)),
+        case(
+            "a length and chunks",
+            fresh("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+            Sees::Status(502),
+        ),
+        case("an unknown coding", fresh("Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), Sees::Status(502)),
+        case("chunks that end early", chunked("5\r\nhello\r\n").close(), Sees::Broken),
+        case("a chunk that ends early", chunked("50\r\nhello").close(), Sees::Broken),
+        case("a chunk whose length is no number", chunked("5\r\nhello\r\nzz\r\n").close(), Sees::Broken),
+        case("a chunk whose length is beyond all numbers", chunked("5\r\nhello\r\nfffffffffffffffff\r\n").close(), Sees::Broken),
+        case("a chunk that does not end where it says", chunked("5\r\nhello!!!!\r\n0\r\n\r\n").close(), Sees::Broken),
+        case("chunk extensions without an end", chunked("5;").flood("x=y;"), Sees::Broken),
+    ]
+}
+
+/// What the origin is told.
+struct Told {
+    cases: Vec<Case>,
+    is_well: AtomicBool,
+    gate: Gate,
+}
+
+impl Told {
+    fn answer(&self, asked: &Asked) -> Script {
+        let case = asked.target.rsplit('/').next().and_then(|number| self.cases.get(number.parse::<usize>().ok()?));
+        let first = if asked.target.starts_with("/two/") && asked.turn == 0 { Script::new().hold(&self.gate) } else { Script::new() };
+        match case {
+            Some(case) if !self.is_well.load(Ordering::Acquire) => case.does.clone().after(first),
+            _ => Script::answer(200, "Cache-Control: max-age=60\r\n", format!("well: {}", asked.target)),
+        }
+    }
+}
+
+async fn bad_origins(run: Run) -> Result<()> {
+    let told = Arc::new(Told { cases: cases(), is_well: AtomicBool::new(false), gate: Gate::shut() });
+    let origin = Adverse::start({
+        let told = Arc::clone(&told);
+        move |asked| told.answer(asked)
+    })
+    .await?;
+    let builder = Cluster::builder().seed(run.seed()).setting("origins", "head_deadline", "2s").setting("origins", "pause_max", "2s");
+    let front = Front::start(builder, &origin.url()).await?;
+    for warm in 0..20 {
+        ensure!(front.get(&format!("/warm/{warm}/none")).await?.status == 200);
+    }
+    let before = Left::of(&front, &origin).await?;
+
+    let one = join_all((0..told.cases.len()).map(|number| seen(&front, &told, "one", number))).await;
+    let two = leaders_and_followers(&front, &origin, &told).await?;
+    told.is_well.store(true, Ordering::Release);
+    let after = try_join_all((0..told.cases.len()).map(|number| afterwards(&front, &told, number))).await?;
+
+    run.say("| the origin | the viewer | X-Cache | two at once: the second | asked of the origin, one viewer and two | the next viewer |");
+    let mut wrong = Vec::new();
+    for (number, case) in told.cases.iter().enumerate() {
+        let [leader, follower] = &two[number];
+        let alone = &one[number];
+        let asked =
+            ["one", "two"].map(|mode| origin.times(&format!("/{mode}/{number}")).saturating_sub(usize::from(after[number].was_asked)));
+        run.say(format_args!(
+            "| {} | {} | {} | {} | {}, {} | {} |",
+            case.name,
+            shown(alone),
+            alone.as_ref().map_or("", |got| got.field("x-cache")),
+            shown(follower),
+            asked[0],
+            asked[1],
+            after[number].shown
+        ));
+        for (who, got) in [("alone", alone), ("the first of two", leader), ("the second of two", follower)] {
+            if let Err(error) = case.sees.check(got) {
+                wrong.push(format!("{}: {who}: {error:#}", case.name));
+            }
+        }
+        wrong.extend(after[number].wrong.iter().map(|wrong| format!("{}: {wrong}", case.name)));
+    }
+    ensure!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
+
+    redirected_to_itself(&run, &front).await?;
+    changes_between_slices(&run, &front).await?;
+    nobody_waits_for_the_end(&run, &front).await?;
+    drop(origin);
+    before.is_all_that_is_left(&run, &front).await?;
+    front.cluster.shutdown().await
+}
+
+async fn seen(front: &Front, told: &Told, mode: &str, number: usize) -> Result<Got> {
+    front.get_with(HOST, &format!("/{mode}/{number}"), told.cases[number].fields).await
+}
+
+/// Of each case two viewers, the second of whom comes while the first waits for the origin.
+async fn leaders_and_followers(front: &Front, origin: &Adverse, told: &Told) -> Result<Vec<[Result<Got>; 2]>> {
+    let count = told.cases.len();
+    let both = (0..count).map(|number| async move {
+        let follower = async {
+            wait::until(SETTLE, "the origin to be asked", || async { (origin.times(&format!("/two/{number}")) > 0).then_some(()) }).await?;
+            seen(front, told, "two", number).await
+        };
+        let (leader, follower) = tokio::join!(seen(front, told, "two", number), follower);
+        [leader, follower]
+    });
+    let release = async {
+        let waiting = wait::until(SETTLE, "the followers to wait", || async {
+            let waiting = front.figures().await?.of("ncore_zone_waiting")?;
+            ensure!(waiting >= count as f64, "{waiting} of {count} wait");
+            Ok(())
+        });
+        let waited = waiting.await;
+        told.gate.open();
+        waited
+    };
+    let (seen, released) = tokio::join!(join_all(both), release);
+    released?;
+    Ok(seen)
+}
+
+/// What there is once the origin is well.
+struct After {
+    shown: String,
+    was_asked: bool,
+    wrong: Vec<String>,
+}
+
+/// Asks for what the origin was bad at, twice: the first time it is asked for, unless something good was kept of it.
+async fn afterwards(front: &Front, told: &Told, number: usize) -> Result<After> {
+    let case = &told.cases[number];
+    let mut after = After { shown: String::new(), was_asked: false, wrong: Vec::new() };
+    for mode in ["one", "two"] {
+        let (first, second) = (seen(front, told, mode, number).await?, seen(front, told, mode, number).await?);
+        let well = format!("well: /{mode}/{number}");
+        let is_well = first.status == 200 && first.text() == well && first.field("x-cache") == "MISS";
+        let is_kept = case.is_kept && case.sees.check(&Ok(first.clone())).is_ok() && first.field("x-cache") == "HIT";
+        if !is_well && !is_kept {
+            after.wrong.push(format!("the next viewer ({mode}): {}", told_of(&first)));
+        }
+        if second.text() != first.text() || second.field("x-cache") != "HIT" {
+            after.wrong.push(format!("the one after that ({mode}): {}", told_of(&second)));
+        }
+        after.was_asked = is_well;
+        after.shown = format!("{} {}", first.status, first.field("x-cache"));
+    }
+    Ok(after)
+}
+
+impl Sees {
+    fn check(self, got: &Result<Got>) -> Result<()> {
+        let got = got.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let is_refusal =
+            |status: u16| got.status == status && got.whole && got.field("x-cache") == "ERROR" && got.text().contains("\"code\"");
+        let is_answer = |status: u16, body: &str| got.status == status && got.whole && got.text() == body;
+        let is_so = match self {
+            Self::Status(status) => is_refusal(status),
+            Self::Broken => got.status == 200 && !got.whole,
+            Self::Answer(status, body) => is_answer(status, body),
+            Self::Either(status, body) => is_refusal(status) || is_answer(200, body),
+        };
+        ensure!(is_so, "{self:?} was to be seen, and not {}", told_of(got));
+        Ok(())
+    }
+}
+
+fn shown(got: &Result<Got>) -> String {
+    match got {
+        Ok(got) if got.whole => format!("{}, {} bytes", got.status, got.body.len()),
+        Ok(got) => format!("{}, broken off after {} bytes", got.status, got.body.len()),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+fn told_of(got: &Got) -> String {
+    let body: String = got.text().chars().take(200).collect();
+    format!("{} (whole: {}) {:?} {body:?}", got.status, got.whole, got.fields)
+}
+
+/// A zone whose origin is itself: the request comes back, and is refused where it does.
+async fn redirected_to_itself(run: &Run, front: &Front) -> Result<()> {
+    front.zone(&["--origin", &format!("http://{}", front.address()), "--host", "loop.test", "--host-header", "loop.test"]).await?;
+    front.serves("loop.test").await?;
+    let got = front.get_with("loop.test", "/loop", "").await?;
+    ensure!(got.status == 508, "{}", told_of(&got));
+    run.say(format_args!("| a zone that is its own origin | {} |", shown(&Ok(got))));
+    Ok(())
+}
+
+/// An object that changes while it is read in parts: no answer has bytes of two versions, and none is put together of them later.
+async fn changes_between_slices(run: &Run, front: &Front) -> Result<()> {
+    const SIZE: u64 = 3 << 20;
+    let version = Arc::new(AtomicU8::new(0));
+    let origin = Adverse::start({
+        let version = Arc::clone(&version);
+        move |asked| {
+            let version = version.load(Ordering::Acquire);
+            let source = Source::new(move |_, length| Bytes::from(vec![b'a' + version; length]));
+            let fields = format!("ETag: \"v{version}\"\r\nCache-Control: max-age=60\r\n");
+            let range = asked.field("range").strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+            let is_other = !asked.field("if-range").is_empty() && asked.field("if-range") != format!("\"v{version}\"");
+            let Some((first, last)) = range.filter(|_| !is_other) else {
+                let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {SIZE}\r\n\r\n");
+                return Script::new().send(head).stream(source, (0, SIZE), 64 << 10, Duration::ZERO);
+            };
+            let (first, last) = (first.parse().unwrap_or(0), last.parse().unwrap_or(SIZE - 1).min(SIZE - 1));
+            let length = last - first + 1;
+            let head =
+                format!("HTTP/1.1 206 Part\r\n{fields}Content-Range: bytes {first}-{last}/{SIZE}\r\nContent-Length: {length}\r\n\r\n");
+            Script::new().send(head).stream(source, (0, length), 64 << 10, Duration::ZERO)
+        }
+    })
+    .await?;
+    front.zone(&["--origin", &origin.url(), "--host", "changes.test"]).await?;
+    front.serves("changes.test").await?;
+    let mut answers = Vec::new();
+    for (change, fields) in [
+        (0, "Range: bytes=1048576-2097151\r\n"),
+        (1, "Range: bytes=2097152-\r\n"),
+        (1, "Range: bytes=0-1048575\r\n"),
+        (2, "Range: bytes=0-\r\n"),
+        (3, "Range: bytes=0-1048575, 2097152-3145727\r\n"),
+        (3, ""),
+        (4, "Range: bytes=5-2097151\r\n"),
+        (4, "If-Range: \"v3\"\r\nRange: bytes=5-2097151\r\n"),
+    ] {
+        version.store(change, Ordering::Release);
+        let got = front.get_with("changes.test", "/object", fields).await?;
+        let of = got.field("etag").trim_matches('"').trim_start_matches('v').parse::<u8>().with_context(|| told_of(&got))?;
+        let is_of_parts = got.field("content-type").starts_with("multipart/");
+        let foreign = got.body.iter().filter(|byte| (b'a'..=b'e').contains(byte) && **byte != b'a' + of).count();
+        ensure!(got.whole && (is_of_parts || foreign == 0), "{fields}: {foreign} bytes of another version: {}", told_of(&got));
+        answers.push(format!("v{change} now: {} of v{of}", got.status));
+    }
+    run.say(format_args!("| an object that changes between slices | {} |", answers.join("; ")));
+    Ok(())
+}
+
+/// An origin whose answer has no end, of which nobody waits for it: it is let go.
+async fn nobody_waits_for_the_end(run: &Run, front: &Front) -> Result<()> {
+    let origin =
+        Adverse::start(|_| Script::new().send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n\r\n").flood(vec![b'x'; 64 << 10])).await?;
+    front.zone(&["--origin", &origin.url(), "--host", "endless.test"]).await?;
+    front.serves("endless.test").await?;
+    let mut viewer = Viewer::connect(front.address()).await?;
+    viewer.send("GET /endless HTTP/1.1\r\nHost: endless.test\r\n\r\n").await?;
+    wait::until(SETTLE, "the origin to be asked", || async { (origin.times("/endless") > 0).then_some(()) }).await?;
+    drop(viewer);
+    let started = std::time::Instant::now();
+    wait::until(SETTLE, "the origin to be let go", || async { (origin.open() == 0).then_some(()) }).await?;
+    run.say(format_args!("| an answer without an end, whose viewer goes away | let go after {:.1?} |", started.elapsed()));
+    Ok(())
+}
+
+/// What a node has of the machine.
+struct Left {
+    figures: Figures,
+    process: Process,
+}
+
+impl Left {
+    /// What it has while nothing is under way.
+    async fn of(front: &Front, origin: &Adverse) -> Result<Self> {
+        wait::until(SETTLE, "nothing to be under way", || async {
+            let figures = front.figures().await?;
+            ensure!(figures.of("ncore_zone_asks")? == 0.0, "{}", figures.line("ncore_"));
+            Ok(())
+        })
+        .await?;
+        ensure!(origin.open() > 0, "connections are kept");
+        Ok(Self { figures: front.figures().await?, process: front.process()? })
+    }
+
+    /// Waits until it has no more than before.
+    async fn is_all_that_is_left(&self, run: &Run, front: &Front) -> Result<()> {
+        let before = &self.figures;
+        let (figures, process) = wait::until(SETTLE, "the node to be as before", || async {
+            let (now, process) = (front.figures().await?, front.process()?);
+            for none in ["ncore_zone_asks", "ncore_zone_waiting", "ncore_origin_connections", "ncore_cache_bytes{tier=\"queue\"}"] {
+                ensure!(now.of(none)? == 0.0, "{none} is {}", now.of(none)?);
+            }
+            for name in ["ncore_tasks{runtime=\"serving\"}", "ncore_tasks{runtime=\"control\"}"] {
+                ensure!(now.of(name)? <= before.of(name)? + SLACK, "{name}: {} and before {}", now.of(name)?, before.of(name)?);
+            }
+            ensure!(process.files <= self.process.files + 4, "{} files, before {}", process.files, self.process.files);
+            let more = process.resident.saturating_sub(self.process.resident);
+            ensure!(more <= MORE_AT_MOST, "{} KiB more than before are resident", more >> 10);
+            Ok((now, process))
+        })
+        .await?;
+        for name in ["ncore_tasks{runtime=\"serving\"}", "ncore_tasks{runtime=\"control\"}", "ncore_cache_entries{tier=\"disk\"}"] {
+            run.say(format_args!("{name}: {} before, {} after", before.of(name)?, figures.of(name)?));
+        }
+        run.say(format_args!(
+            "files: {} before, {} after; resident MiB: {} before, {} after, {} at most",
+            self.process.files,
+            process.files,
+            self.process.resident >> 20,
+            process.resident >> 20,
+            process.peak >> 20
+        ));
+        run.say(figures.line("ncore_origin_errors"));
+        Ok(())
+    }
+}
+
+/// How long it takes until what was kept for a while is let go.
+const SETTLE: Duration = Duration::from_secs(60);
+/// Tasks that come and go by themselves.
+const SLACK: f64 = 3.0;
+/// Bytes that a node may have resident afterwards, above those before: what its caches and its allocator keep.
+const MORE_AT_MOST: u64 = 96 << 20;
