@@ -138,7 +138,7 @@ PidFile {dir}/pid
 User www-data
 Group www-data
 ErrorLog {dir}/output
-LogFormat \"%m %U%q host=%{{Host}}i status=%>s\" whole
+LogFormat \"%r host=%{{Host}}i status=%>s\" whole
 CustomLog {dir}/access.log whole
 DocumentRoot {dir}/content
 AllowEncodedSlashes NoDecode

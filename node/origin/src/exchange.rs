@@ -14,7 +14,7 @@ use crate::classify::{Circumstances, head_error};
 use crate::error::{ErrorKind, OriginError};
 use crate::fields::strip_hop_by_hop;
 use crate::figures::add;
-use crate::gate::Turn;
+use crate::gate::{Load, Turn};
 use crate::head::{check_asked, check_head, check_no_switch};
 use crate::link::{Single, Stream};
 use crate::origin::{Origin, Ticket};
@@ -85,7 +85,12 @@ async fn attempt(
     wanted: Wanted,
     until: Instant,
 ) -> Result<(Response<Incoming>, Held, Turn, bool), OriginError> {
-    let turn = origin.gate().enter(until).await?;
+    let load = match (outgoing.has_content(), origin.pool().is_shared()) {
+        (false, _) => Load::Bare,
+        (true, true) => Load::Content,
+        (true, false) => Load::ContentAlone,
+    };
+    let turn = origin.gate().enter(load, until).await?;
     let mut held = origin.pool().take(wanted, until).await?;
     let (response, reused) = match &mut held {
         Held::Single(single) => (over_http1(origin, outgoing, single).await?, single.used),

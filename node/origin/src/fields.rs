@@ -29,6 +29,25 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Other fields by which proxies say who asked. Origins believe them, so none of a viewer's gets through.
 const CLAIMS: [&str; 6] = ["x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "x-original-forwarded-for", "client-ip"];
 
+/// Fields by which some origins take a request for another one: another path, method or host. No cache has them in its key, so whoever sent one
+/// would decide what others get. What is no GET or HEAD is not kept, and keeps them.
+const OVERRIDES: [&str; 11] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-host",
+    "x-original-host",
+    "x-http-host-override",
+    "x-http-destinationurl",
+    "x-proxy-url",
+];
+
+/// What some take for the framing of a request, since they read `_` as `-`.
+const FRAMING: [&str; 2] = ["content_length", "transfer_encoding"];
+
 /// The longest chain of hops that is extended rather than replaced, in bytes.
 const LONGEST_CHAIN: usize = 1024;
 
@@ -90,13 +109,24 @@ fn remove_claims(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes what asks for another path, method or host than the request does.
+pub(crate) fn remove_overrides(headers: &mut HeaderMap) {
+    let overrides: Vec<HeaderName> =
+        headers.keys().filter(|name| OVERRIDES.iter().any(|known| same(known, name.as_str()))).cloned().collect();
+    for name in overrides {
+        headers.remove(name);
+    }
+}
+
+/// Whether a name is another one, for who reads `_` and `-` as one.
+fn same(known: &str, name: &str) -> bool {
+    known.len() == name.len() && known.bytes().zip(name.bytes()).all(|(a, b)| a == b || (a == b'-' && b == b'_'))
+}
+
 fn is_claim(name: &str) -> bool {
-    let same = |claim: &str, name: &str| {
-        claim.len() == name.len() && claim.bytes().zip(name.bytes()).all(|(a, b)| a == b || (a == b'-' && b == b'_'))
-    };
     let prefix = "x-forwarded-";
     same("forwarded", name)
-        || CLAIMS.iter().any(|claim| same(claim, name))
+        || CLAIMS.iter().chain(&FRAMING).any(|claim| same(claim, name))
         || name.get(..prefix.len()).is_some_and(|start| same(prefix, start))
 }
 
@@ -140,7 +170,7 @@ mod tests {
     use http::HeaderMap;
     use http::header::{HeaderName, HeaderValue};
 
-    use super::{prepare_request, strip_hop_by_hop};
+    use super::{prepare_request, remove_overrides, strip_hop_by_hop};
     use crate::url::Scheme;
     use crate::viewer::{Chain, ViewerInfo};
 
@@ -182,6 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn what_asks_for_something_else_goes() {
+        let mut headers = map(&[
+            ("x-original-url", "/other"),
+            ("x_rewrite_url", "/other"),
+            ("x-http-method-override", "PUT"),
+            ("x-host", "evil.example"),
+            ("x-hosts", "kept"),
+        ]);
+        remove_overrides(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-hosts"]);
+    }
+
+    #[test]
     fn what_a_viewer_claims_of_itself_is_replaced() {
         let mut headers = map(&[
             ("x-forwarded-for", "10.0.0.1"),
@@ -192,6 +235,7 @@ mod tests {
             ("x_real-ip", "10.0.0.4"),
             ("true-client-ip", "10.0.0.5"),
             ("connection", "x-forwarded-for, x-forwarded-proto"),
+            ("transfer_encoding", "chunked"),
             ("expect", "100-continue"),
             ("host", "evil.example"),
         ]);

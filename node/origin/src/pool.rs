@@ -117,6 +117,11 @@ impl Pool {
         }
     }
 
+    /// Whether requests share connections to this origin, as far as is known.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.state.lock().shares == Some(true)
+    }
+
     fn failure_since(&self, failures: u64) -> Option<OriginError> {
         let state = self.state.lock();
         if state.failures == failures { None } else { state.failure.as_ref().map(OriginError::share) }

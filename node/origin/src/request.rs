@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::error::{BoxError, ErrorKind, OriginError};
-use crate::fields::prepare_request;
+use crate::fields::{prepare_request, remove_overrides};
 use crate::url::Scheme;
 use crate::viewer::{OnInformational, ViewerInfo};
 
@@ -191,6 +191,9 @@ impl Outgoing {
             None => parts.headers.get(header::HOST).cloned(),
         };
         prepare_request(&mut parts.headers, viewer.as_ref());
+        if matches!(parts.method, Method::GET | Method::HEAD) {
+            remove_overrides(&mut parts.headers);
+        }
         let body = if body.is_end_stream() { BodyState::None } else { BodyState::Whole(body) };
         Ok(Self { method: parts.method, target, headers: parts.headers, host, informational: parts.extensions.remove(), purpose, body })
     }
@@ -207,6 +210,11 @@ impl Outgoing {
     /// Whether it can be sent again, if nothing of it was taken in before.
     pub(crate) const fn is_whole(&self) -> bool {
         matches!(self.body, BodyState::None | BodyState::Whole(_))
+    }
+
+    /// Whether it has a content, which may take its time.
+    pub(crate) const fn has_content(&self) -> bool {
+        !matches!(self.body, BodyState::None)
     }
 
     /// Whether it can be sent again although it may have been carried out.

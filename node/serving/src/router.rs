@@ -124,6 +124,7 @@ impl Router {
         if !names_one_host(&request) {
             return self.refuse_host(&request, request_id);
         }
+        settle_host(&mut request);
         if let Some((zones, zone)) = self.zone(&request) {
             if let Some(record) = record {
                 record.asset(Some(Arc::clone(&zone.client)), false);
@@ -161,18 +162,32 @@ impl Router {
     fn refuse_host(&self, request: &ApiRequest, request_id: &RequestId) -> Response<ResponseBody> {
         self.metrics().record(Outcome::BadHost);
         let about = About { instance: Some(request.uri().path()), request_id, head_only: request.method() == Method::HEAD };
-        let detail = "an HTTP/1.1 request has exactly one Host";
+        let detail = "a request names exactly one host, and no user";
         problem::respond(StatusCode::BAD_REQUEST, Outcome::BadHost, detail, about)
     }
 }
 
-/// RFC 9112 §3.2: a server must answer 400 to an HTTP/1.1 request with no `Host`, or with more than one.
+/// RFC 9112 §3.2: a server must answer 400 to an HTTP/1.1 request with no `Host`, or with more than one. From HTTP/2 on there may be one beside
+/// `:authority`, which is to say the same (RFC 9113 §8.3.1). User information has no place in either (RFC 9110 §4.2.4): who is behind might
+/// take it for the host.
 fn names_one_host(request: &ApiRequest) -> bool {
-    if request.version() != Version::HTTP_11 {
-        return true;
-    }
     let mut hosts = request.headers().get_all(HOST).into_iter();
-    hosts.next().is_some() && hosts.next().is_none()
+    let (host, second) = (hosts.next().map(HeaderValue::as_bytes), hosts.next());
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let is_there = host.is_some() || request.version() != Version::HTTP_11;
+    let is_same = match (host, authority) {
+        (Some(host), Some(authority)) if request.version() >= Version::HTTP_2 => host.eq_ignore_ascii_case(authority),
+        _ => true,
+    };
+    is_there && is_same && second.is_none() && ![host, authority].into_iter().flatten().any(|named| named.contains(&b'@'))
+}
+
+/// The host in the target of a request counts, whatever `Host` says beside it (RFC 9112 §3.2.2).
+fn settle_host(request: &mut ApiRequest) {
+    let Some(authority) = request.uri().authority().filter(|_| request.headers().contains_key(HOST)) else { return };
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        request.headers_mut().insert(HOST, host);
+    }
 }
 
 /// Requests for assets are many and alike: their spans exist only where somebody debugs.

@@ -107,6 +107,9 @@ const INLINE_MAX: usize = 16 << 10;
 /// The longest content that is kept, in bytes.
 const OBJECT_MAX: u64 = 64 << 30;
 
+/// How long the fields of a request may be, in bytes, for every origin to take it.
+const USUAL_HEAD_BYTES: usize = 4 << 10;
+
 /// How long an origin may pause in a content before it counts as broken off.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -446,6 +449,10 @@ fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times, fi
     if status != StatusCode::OK && is_special {
         return None;
     }
+    // It may be about this request, and have nothing to do with what others get for the same URL.
+    if is_about_head(status) && head_bytes(&asking.headers) > USUAL_HEAD_BYTES {
+        return None;
+    }
     let directives = Directives::of(response, &TARGETS);
     let lifetime = lifetime(status, response, &directives, times, &zone.ttl);
     let mut request = asking.headers.clone();
@@ -477,6 +484,14 @@ fn handed(response: &Response<OriginBody>) -> Handed {
 /// What says something of the bytes of one message, and nothing of the whole (RFC 9110 §14.4, RFC 9530 §2).
 const OF_A_PART: [HeaderName; 4] =
     [CONTENT_RANGE, CONTENT_LENGTH, HeaderName::from_static("content-digest"), HeaderName::from_static("content-md5")];
+/// Whether an answer with this status may be about the head of the request, which is no part of the key.
+fn is_about_head(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 413 | 414 | 431)
+}
+
+fn head_bytes(request: &HeaderMap) -> usize {
+    request.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
 
 fn is_special(request: &HeaderMap) -> bool {
     request.contains_key(RANGE) || has_conditions(request)

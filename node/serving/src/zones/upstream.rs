@@ -111,6 +111,8 @@ impl Asking {
     /// Who asks, of which the client makes the fields.
     fn viewer(&self) -> ViewerInfo {
         let host = self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // Without its port, which viewers can make up: what an origin makes of it would be everybody's.
+        let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(host, _)| host);
         let scheme = if self.secure { Scheme::Https } else { Scheme::Http };
         ViewerInfo { address: self.remote, scheme, host: host.into(), chain: Chain::Replace }
     }
