@@ -295,7 +295,8 @@ impl Sees {
             Err(error) if matches!(self, Self::Broken) && error.to_string().starts_with("no answer") => return Ok(()),
             Err(error) => anyhow::bail!("{error:#}"),
         };
-        let is_refusal = |status: u16| got.status == status && got.whole && got.field("x-cache") == "ERROR" && got.text().contains("\"code\"");
+        let is_refusal =
+            |status: u16| got.status == status && got.whole && got.field("x-cache") == "ERROR" && got.text().contains("\"code\"");
         let is_answer = |status: u16, body: &str| got.status == status && got.whole && got.text() == body;
         let is_so = match self {
             Self::Status(status) => is_refusal(status),

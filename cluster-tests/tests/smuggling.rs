@@ -164,12 +164,16 @@ fn seen(asked: &Asked) -> Script {
     let target = told("x-original-url", &told("x-rewrite-url", &asked.target));
     let host = told("x-host", &told("x-original-host", &told("x-http-host-override", asked.field("host"))));
     let (prefix, language) = (asked.field("x-forwarded-prefix"), asked.field("accept-language"));
-    let claims: Vec<String> = ["x-forwarded-host", "x-forwarded-proto", "x_forwarded_host", "x-forwarded-server", "x-forwarded-scheme", "forwarded"]
-        .iter()
-        .map(|name| asked.field(name).to_owned())
-        .filter(|value| value.contains("evil") || value.contains("6666"))
-        .collect();
-    let fields = format!("Cache-Control: max-age=60\r\nVary: Accept-Language\r\nETag: \"a\"\r\nX-Seen: {method} {prefix}{target} {host} {}{language}\r\n", claims.join(" "));
+    let claims: Vec<String> =
+        ["x-forwarded-host", "x-forwarded-proto", "x_forwarded_host", "x-forwarded-server", "x-forwarded-scheme", "forwarded"]
+            .iter()
+            .map(|name| asked.field(name).to_owned())
+            .filter(|value| value.contains("evil") || value.contains("6666"))
+            .collect();
+    let fields = format!(
+        "Cache-Control: max-age=60\r\nVary: Accept-Language\r\nETag: \"a\"\r\nX-Seen: {method} {prefix}{target} {host} {}{language}\r\n",
+        claims.join(" ")
+    );
     let body = if asked.method == "HEAD" { "" } else { "from our own" };
     Script::answer(200, &fields, body)
 }
@@ -317,7 +321,8 @@ async fn innocent_viewer(front: &Front, behind: &Behind, path: &str) -> Result<O
     let host = behind.host();
     let got = front.get_with(host, path, "").await?;
     let seen = got.field("x-seen");
-    let is_own = seen.starts_with(&format!("GET {path} ")) && !seen.contains("evil") && !seen.contains("6666") && got.status == 200 && got.whole;
+    let is_own =
+        seen.starts_with(&format!("GET {path} ")) && !seen.contains("evil") && !seen.contains("6666") && got.status == 200 && got.whole;
     let is_own = is_own && got.text() == format!("from {}", behind.name());
     Ok((!is_own).then(|| format!("POISONED: {path} is {} {:?}", got.status, got.fields)))
 }
