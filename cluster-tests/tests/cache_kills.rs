@@ -21,7 +21,7 @@ use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_has_its_cache_and_nothing_that_was_removed() -> Result<()> {
-    property("cache_kills", Limit::minutes(4, 20), cache_kills).await
+    property("cache_kills", Limit::minutes(8, 60), cache_kills).await
 }
 
 async fn cache_kills(run: Run) -> Result<()> {
@@ -148,7 +148,7 @@ impl<'a> Load<'a> {
         let readers = (0..READERS).map(|number| self.read(number));
         let changers = (0..CHANGERS).map(|number| self.change(number));
         let death = async {
-            wait::until(SETTLE, "some load", || async { (self.done.load(Ordering::Relaxed) >= LOAD).then_some(()) }).await?;
+            wait::until(LOADED, "some load", || async { (self.done.load(Ordering::Relaxed) >= LOAD).then_some(()) }).await?;
             // Not in step with anything. The random instant is the point, nothing is waited for.
             let random = self.seed.rng("instant").random_range(0..50);
             tokio::time::sleep(Duration::from_millis(random)).await;
@@ -312,6 +312,8 @@ async fn count(front: &Front, objects: &[Object]) -> Result<Count> {
 
 /// How long a healthy node may take.
 const SETTLE: Duration = Duration::from_secs(60);
+/// How long the load may take, also on a machine that has other work.
+const LOADED: Duration = Duration::from_secs(300);
 /// Objects that there are.
 const OBJECTS: usize = 180;
 /// How long they are, in turn: beside the head, in one slice, in several.

@@ -165,14 +165,28 @@ async fn responses_without_a_body_leave_the_connection_usable() {
     let origin = RawOrigin::answering("HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\ncontent-length: 500\r\n\r\n").await;
     let origins = origins();
     let set = origins.set(&patient(origin.url())).expect("a set");
+    let conditional = |method: Method| {
+        let request = Request::builder().method(method).uri("/").header("if-none-match", "\"a\"");
+        request.body(RequestBody::empty()).expect("a request")
+    };
     for _ in 0..5 {
-        let response = origins.send(&set, get("/")).await.expect("a response");
+        let response = origins.send(&set, conditional(Method::GET)).await.expect("a response");
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
         assert!(whole(response).await.expect("a body").is_empty());
     }
-    let head = Request::builder().method(Method::HEAD).uri("/").body(RequestBody::empty()).expect("a request");
-    assert!(whole(origins.send(&set, head).await.expect("a response")).await.expect("a body").is_empty());
+    assert!(whole(origins.send(&set, conditional(Method::HEAD)).await.expect("a response")).await.expect("a body").is_empty());
     assert_eq!(origin.accepted(), 1);
+}
+
+#[tokio::test]
+async fn answers_to_another_request_are_none() {
+    for answer in [
+        "HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n",
+        "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-1/9\r\ncontent-length: 2\r\n\r\nhi",
+    ] {
+        let origin = RawOrigin::answering(answer).await;
+        assert_eq!(error_of(&origin, None).await.kind(), ErrorKind::Malformed, "{answer}");
+    }
 }
 
 #[tokio::test]
