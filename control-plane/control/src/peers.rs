@@ -283,7 +283,7 @@ mod tests {
         Node {
             id: NodeId(id),
             name: format!("node-{id}"),
-            region: if id % 2 == 0 { "here" } else { "there" }.into(),
+            region: if id.is_multiple_of(2) { "here" } else { "there" }.into(),
             cluster_address: String::new(),
             http_address: String::new(),
             voter: false,

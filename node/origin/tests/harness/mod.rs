@@ -166,6 +166,7 @@ pub(crate) fn settings(names: &Arc<Names>) -> OriginsSettings {
         addresses: AddressPolicy::allowing(["127.0.0.1/32".parse().expect("a network")]),
         resolver: Arc::<Names>::clone(names),
         authorities: RootCertStore::empty(),
+        timeouts: Timeouts::default(),
     }
 }
 
