@@ -10,9 +10,9 @@ SEEDS ?= 20
 SECONDS ?= 60
 API_SECONDS ?= 320
 NODES ?= 1
-FUZZ_TARGETS := paths globs ranges records signed api
+FUZZ_TARGETS := paths globs ranges records signed api proxied
 
-.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api check-cache check-smuggling clean-dev
+.PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api check-cache check-smuggling check-clients clean-dev
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ check-cache: build ## Hold the cache against the public suite http-cache-tests (
 
 check-smuggling: build ## Send what servers read in two ways through a node to nginx, Apache and our own origin (installs them)
 	@cluster-tests/check-smuggling
+
+check-clients: build ## Hold HTTP/1.1, HTTP/2 and HTTP/3 against curl, h2load, aioquic and Chromium (needs Python and them)
+	@cluster-tests/check-the-clients $(NCORE)
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev

@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use ncore_freshness::{FencePolicies, FencePolicy, Guarded};
 use ncore_limits::LimitSettings;
 use ncore_origin::Timeouts;
+use ncore_serving::ListenerSettings;
 use serde::Deserialize;
 
 /// Every setting of a node.
@@ -87,10 +88,23 @@ pub(crate) struct ListenConfig {
     pub(crate) http: SocketAddr,
     /// Assets and API over TLS.
     pub(crate) https: Option<SocketAddr>,
-    /// The certificate chain for `https`, PEM.
+    /// The certificate chain for `https`, PEM, for whoever names no host that there is another one for.
     pub(crate) tls_cert: Option<PathBuf>,
     /// The key for `https`, PEM.
     pub(crate) tls_key: Option<PathBuf>,
+    /// A directory with more certificates, each shown to those who name a host that it names.
+    pub(crate) certificates: Option<PathBuf>,
+    /// Who opens the tickets with which viewers take up TLS sessions again.
+    pub(crate) session_tickets: SessionTickets,
+    /// Whether HTTP/3 is spoken on the UDP port of `https`.
+    pub(crate) http3: bool,
+    /// The UDP port on which viewers reach that, if it is another one.
+    pub(crate) http3_port: Option<u16>,
+    /// How long viewers may remember that HTTP/3 is spoken here; nothing, to not tell them.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) alt_svc: Duration,
+    /// Balancers that pass connections on with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: Vec<IpNet>,
     /// Other nodes.
     pub(crate) cluster: SocketAddr,
     /// How long a node that was told to stop says so at `/readyz`, and serves on, before it takes no more connections.
@@ -105,10 +119,28 @@ impl Default for ListenConfig {
             https: None,
             tls_cert: None,
             tls_key: None,
+            certificates: None,
+            session_tickets: SessionTickets::Shared,
+            http3: cfg!(feature = "http3"),
+            http3_port: None,
+            alt_svc: Duration::from_secs(24 * 3_600),
+            proxy_protocol: Vec::new(),
             cluster: SocketAddr::from(([0, 0, 0, 0], 7400)),
             stop_delay: Duration::from_secs(2),
         }
     }
+}
+
+/// Who opens tickets of TLS sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SessionTickets {
+    /// Every node of the cluster.
+    Shared,
+    /// The node that made them, until it stops.
+    Own,
+    /// There are none.
+    Off,
 }
 
 /// `[advertise]`
@@ -318,11 +350,49 @@ pub(crate) struct LimitsConfig {
     pub(crate) upload_expires: Duration,
     /// The most connections of clients at once.
     pub(crate) connections: usize,
+    /// The most of them from one address; 0 for no limit.
+    pub(crate) connections_per_address: usize,
+    /// How long a TLS handshake may take.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) handshake: Duration,
+    /// How long the head of a request may take, and on HTTP/1.1 the time to the next one.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) head: Duration,
+    /// How large it may be.
+    pub(crate) head_size: ByteSize,
+    /// How long a client may send nothing of a body, or take next to nothing of one.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) stall: Duration,
+    /// How long a connection of HTTP/2 or HTTP/3 may have no request.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) idle: Duration,
+    /// Requests at once on a connection of HTTP/2 or HTTP/3.
+    pub(crate) streams: u32,
+    /// Requests that a client may give up on such a connection within 10 s.
+    pub(crate) resets: usize,
+    /// How long requests under way may take to finish when the node stops.
+    #[serde(deserialize_with = "load::duration")]
+    pub(crate) drain: Duration,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { max_upload: ByteSize::mib(500), upload_expires: Duration::from_secs(24 * 3_600), connections: 8_192 }
+        let ListenerSettings { connections_max, connections_per_address, handshake_deadline, .. } = ListenerSettings::default();
+        let ListenerSettings { head_deadline, head_bytes_max, stall_window, http2, drain_deadline, .. } = ListenerSettings::default();
+        Self {
+            max_upload: ByteSize::mib(500),
+            upload_expires: Duration::from_secs(24 * 3_600),
+            connections: connections_max,
+            connections_per_address,
+            handshake: handshake_deadline,
+            head: head_deadline,
+            head_size: ByteSize::b(head_bytes_max.into()),
+            stall: stall_window,
+            idle: http2.idle_max,
+            streams: http2.streams_max,
+            resets: http2.resets_max,
+            drain: drain_deadline,
+        }
     }
 }
 
@@ -468,6 +538,13 @@ impl Config {
         if self.listen.https.is_some() != (self.listen.tls_cert.is_some() && self.listen.tls_key.is_some()) {
             return Err("listen.https, listen.tls_cert and listen.tls_key go together");
         }
+        if self.listen.certificates.is_some() && self.listen.https.is_none() {
+            return Err("listen.certificates needs listen.https");
+        }
+        if self.listen.http3 && !cfg!(feature = "http3") {
+            return Err("listen.http3: this build does not speak HTTP/3");
+        }
+        self.limits.check()?;
         if self.listen.stop_delay > STOP_DELAY_MAX {
             return Err("listen.stop_delay must be at most 20s, or the service manager kills the node before it has stopped");
         }
@@ -522,6 +599,34 @@ impl Config {
         Ok(())
     }
 }
+
+impl LimitsConfig {
+    fn check(&self) -> Result<(), &'static str> {
+        let times = [self.handshake, self.head, self.stall, self.idle];
+        if times.iter().any(|time| !LIMIT_TIMES.contains(time)) {
+            return Err("limits.handshake, limits.head, limits.stall and limits.idle must be from 1s to 1h");
+        }
+        if !LIMIT_HEAD.contains(&self.head_size.as_u64()) {
+            return Err("limits.head_size must be from 8KiB to 1MiB");
+        }
+        if !LIMIT_STREAMS.contains(&self.streams) || self.resets == 0 {
+            return Err("limits.streams must be from 1 to 10000 and limits.resets at least 1");
+        }
+        if self.drain > DRAIN_MAX {
+            return Err("limits.drain must be at most 40s, or the service manager kills the node before it has stopped");
+        }
+        Ok(())
+    }
+}
+
+/// For times in `[limits]`.
+const LIMIT_TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// For `limits.head_size`: hyper takes no less.
+const LIMIT_HEAD: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
+/// For `limits.streams`.
+const LIMIT_STREAMS: std::ops::RangeInclusive<u32> = 1..=10_000;
+/// With `listen.stop_delay`, what a stop may take.
+const DRAIN_MAX: Duration = Duration::from_secs(40);
 
 /// As long as the replicated state lets an upload stay open.
 const UPLOAD_EXPIRES_MAX: Duration = Duration::from_millis(ncore_model::MAX_UPLOAD_LIFETIME_MS);

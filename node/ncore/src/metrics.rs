@@ -269,11 +269,27 @@ impl Source for ServingFigures {
         let connections = [
             ("accepted", load(&metrics.connections_accepted)),
             ("refused", load(&metrics.connections_refused)),
+            ("refused_address", load(&metrics.connections_refused_address)),
+            ("refused_http3", load(&metrics.http3_refused)),
+            ("proxy_header_failed", load(&metrics.proxy_headers_failed)),
+            ("resetting", load(&metrics.connections_resetting)),
             ("stalled", load(&metrics.connections_stalled)),
             ("handshake_failed", load(&metrics.handshakes_failed)),
             ("accept_failed", load(&metrics.accept_errors)),
         ];
-        figures.counters("connection_events", "What happened to connections", "event", &connections)
+        figures.counters("connection_events", "What happened to connections", "event", &connections)?;
+        let handshakes = [("full", load(&metrics.handshakes_full)), ("resumed", load(&metrics.handshakes_resumed))];
+        figures.counters("tls_handshakes", "TLS handshakes of HTTP/1.1 and HTTP/2", "kind", &handshakes)?;
+        let quic = [("accepted", load(&metrics.http3_accepted)), ("retried", load(&metrics.http3_retries))];
+        figures.counters("http3_connections", "Connections over QUIC", "event", &quic)?;
+        let certificates = [("used", load(&metrics.certificates)), ("refused", load(&metrics.certificates_refused))];
+        figures.gauges("tls_certificates", "Certificates that are there", "state", &certificates)?;
+        figures.gauge(
+            "tls_certificate_expires_timestamp_seconds",
+            "When the first of the certificates in use expires",
+            load(&metrics.certificate_expires_s),
+        )?;
+        figures.counter("tls_certificate_swaps", "How often other certificates were shown", load(&metrics.certificate_swaps))
     }
 }
 

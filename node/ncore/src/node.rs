@@ -48,7 +48,8 @@ use ncore_model::NodeId;
 use ncore_origin::{AddressPolicy, Origins, OriginsSettings, Timeouts};
 use ncore_replica::Replica;
 use ncore_serving::{
-    AssetServer, Endpoints, HttpsEndpoint, Listener, ListenerSettings, Router, ServingMetrics,
+    AssetServer, CertificateWatch, Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, Listener, ListenerSettings, Router,
+    ServingMetrics,
     zones::{TierNode, ZoneParts, ZoneServer},
 };
 use ncore_store::{
@@ -151,6 +152,7 @@ impl Node {
         let (identity, identity_store) = identity::find_or_join(config, &description, join_token).await?;
         let id = NodeId(identity.current().node_id());
         let cluster_key = identity.current().cluster_key().clone();
+        let ticket_key = cluster_key.clone();
         let replica = Arc::new(Replica::open(&dir.join("state"))?);
         levels::check(&replica, description.schema)?;
         let store = BlobStore::open(&StoreConfig {
@@ -268,7 +270,12 @@ impl Node {
         }));
         let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
         let health = Arc::new(Health::new(Arc::clone(&control), figures, leaving.clone()));
-        let listener = Listener::bind(endpoints(config)?, listener_settings(config))?;
+        let certificates = tls::certificates(&config.listen, &ticket_key, Arc::clone(&serving_metrics))?;
+        let reload = tls::reload_at_hangup(stop.clone())?;
+        let listener = Listener::bind(endpoints(config, certificates.as_ref()), listener_settings(config))?;
+        if let Some(certificates) = certificates {
+            serving.spawn(certificates.run(reload, stop.clone()));
+        }
         tracing::info!(
             node = %id, name = config.node.name, region = config.node.region, http = %listener.http_addr(),
             https = listener.https_addr().map(tracing::field::display), cluster = %control.listening(), "the node is up"
@@ -513,13 +520,34 @@ fn limit_settings(config: &Config) -> LimitSettings {
 }
 
 fn listener_settings(config: &Config) -> ListenerSettings {
-    ListenerSettings { connections_max: config.limits.connections, ..ListenerSettings::default() }
+    let (limits, listen) = (&config.limits, &config.listen);
+    let ListenerSettings { http2, http3, .. } = ListenerSettings::default();
+    let http2 = Http2Settings { streams_max: limits.streams, resets_max: limits.resets, idle_max: limits.idle, ..http2 };
+    let http3 = http3.filter(|_| listen.http3).map(|http3| Http3Settings {
+        advertised_for: listen.alt_svc,
+        advertised_port: listen.http3_port,
+        streams_max: limits.streams,
+        resets_max: limits.resets,
+        idle_max: limits.idle,
+        ..http3
+    });
+    ListenerSettings {
+        connections_max: limits.connections,
+        connections_per_address: limits.connections_per_address,
+        proxies: listen.proxy_protocol.clone(),
+        handshake_deadline: limits.handshake,
+        head_deadline: limits.head,
+        head_bytes_max: u32::try_from(limits.head_size.as_u64()).unwrap_or(u32::MAX),
+        stall_window: limits.stall,
+        drain_deadline: limits.drain,
+        http2,
+        http3,
+        ..ListenerSettings::default()
+    }
 }
 
-fn endpoints(config: &Config) -> Result<Endpoints> {
-    let https = match (config.listen.https, &config.listen.tls_cert, &config.listen.tls_key) {
-        (Some(addr), Some(cert), Some(key)) => Some(HttpsEndpoint { addr, identity: tls::load(cert, key)? }),
-        _ => None,
-    };
-    Ok(Endpoints { http: config.listen.http, https })
+fn endpoints(config: &Config, certificates: Option<&CertificateWatch>) -> Endpoints {
+    let https = config.listen.https.zip(certificates);
+    let https = https.map(|(addr, certificates)| HttpsEndpoint { addr, identity: certificates.identity() });
+    Endpoints { http: config.listen.http, https }
 }

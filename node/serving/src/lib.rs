@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  listener ──► router ──┬─ assets ──► serve ──┬─► Catalog    (which asset is it?)
-//!  (TLS, h1, h2,         │  (see place)        ├─► Admission  (may they have it? where it is not for everybody)
+//!  (TLS, h1, h2, h3,     │  (see place)        ├─► Admission  (may they have it? where it is not for everybody)
 //!   limits, drain)       │                     └─► Slices     (its verified bytes)
 //!                        ├─ zones ───► ZoneServer   (its cache, or its origins: see zones)
 //!                        └─ the rest ──► ApiService
@@ -32,7 +32,9 @@ pub mod zones;
 pub use crate::{
     body::ApiBody,
     listener::{
-        AcceptLoopDied, BindError, Drained, Endpoints, Http2Settings, HttpsEndpoint, Listener, ListenerSettings, TlsError, TlsIdentity,
+        AcceptLoopDied, BindError, Certificate, CertificateError, CertificateFiles, CertificateSet, CertificateWatch, CertificatesError,
+        Drained, Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, Listener, ListenerSettings, ProxyHeader, Resumption, TicketKeys,
+        TlsError, TlsIdentity, proxy_header,
     },
     metrics::{Outcome, ServingMetrics},
     request_body::{RequestBody, RequestBodyError},

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   bind ──► serve: accept loops (one socket each) ──► connections ──► router
+//!              and one for HTTP/3, on UDP ─────────────────┘
 //!                │ shutdown
 //!                └► stop accepting ► requests under way finish ► the rest is cut off at the deadline
 //! ```
@@ -11,12 +12,20 @@
 //! handshake, and is HTTP/1.1 without TLS: to find it out from the first bytes would be a wait without a deadline.
 
 mod accept;
+mod alternative;
+mod certificates;
 mod connection;
 mod guard;
+#[cfg(feature = "http3")]
+mod http3;
 mod interim;
+mod per_address;
+mod proxy_protocol;
+mod resets;
 mod settings;
 mod socket;
 mod streams;
+mod tickets;
 mod tls;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -31,12 +40,15 @@ use tokio_util::sync::CancellationToken;
 use self::{accept::AcceptLoop, connection::Connections};
 use crate::router::Router;
 
-pub(crate) use self::{interim::Interim, streams::StreamProgress};
 pub use self::{
-    settings::{Endpoints, Http2Settings, HttpsEndpoint, ListenerSettings},
+    certificates::{Certificate, CertificateError, CertificateFiles, CertificateSet, CertificateWatch, CertificatesError},
+    proxy_protocol::{ProxyHeader, proxy_header},
+    settings::{Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, ListenerSettings},
     socket::BindError,
-    tls::{TlsError, TlsIdentity},
+    tickets::TicketKeys,
+    tls::{Resumption, TlsError, TlsIdentity},
 };
+pub(crate) use self::{interim::Interim, streams::StreamProgress};
 
 /// Sockets that are bound and listen. Connections wait in the kernel until [`Listener::serve`].
 #[derive(Debug)]
@@ -45,6 +57,8 @@ pub struct Listener {
     http: SocketAddr,
     https: Option<SocketAddr>,
     sockets: Vec<(TcpListener, Option<Arc<TlsIdentity>>)>,
+    #[cfg(feature = "http3")]
+    http3: Option<http3::Bound>,
 }
 
 /// How serving ended.
@@ -69,13 +83,26 @@ impl Listener {
         let (http, listeners) = socket::bind(endpoints.http, count, backlog)?;
         let mut sockets: Vec<_> = listeners.into_iter().map(|socket| (socket, None)).collect();
         let mut https = None;
+        #[cfg(feature = "http3")]
+        let mut http3 = None;
         if let Some(HttpsEndpoint { addr, identity }) = endpoints.https {
-            let (bound, listeners) = socket::bind(addr, count, backlog)?;
-            https = Some(bound);
+            let bound = SecureSockets::bind(addr, &identity, &settings)?;
+            https = Some(bound.addr);
             let secured = |socket| (socket, Some(Arc::clone(&identity)));
-            sockets.extend(listeners.into_iter().map(secured));
+            sockets.extend(bound.tcp.into_iter().map(secured));
+            #[cfg(feature = "http3")]
+            {
+                http3 = bound.udp;
+            }
         }
-        Ok(Self { settings, http, https, sockets })
+        Ok(Self {
+            settings,
+            http,
+            https,
+            sockets,
+            #[cfg(feature = "http3")]
+            http3,
+        })
     }
 
     /// The address without TLS, with the port that it came to.
@@ -96,7 +123,8 @@ impl Listener {
     /// [`AcceptLoopDied`] if a loop panicked; serving then ends as if by `shutdown`.
     pub async fn serve(self, router: Arc<Router>, shutdown: CancellationToken) -> Result<Drained, AcceptLoopDied> {
         let permits = Arc::new(Semaphore::new(self.settings.connections_max));
-        let connections = Arc::new(Connections::new(self.settings, router));
+        let alternative = alternative::advertised(&self.settings, self.https);
+        let connections = Arc::new(Connections::new(self.settings, router, alternative));
         // A child, so that a loop that dies can stop the others without stopping the caller's other parts.
         let shutdown = shutdown.child_token();
         let mut loops = JoinSet::new();
@@ -109,6 +137,10 @@ impl Listener {
                 shutdown: shutdown.clone(),
             };
             loops.spawn(accept.run());
+        }
+        #[cfg(feature = "http3")]
+        if let Some(bound) = self.http3 {
+            loops.spawn(bound.accept_all(connections, permits, shutdown.clone()));
         }
         let mut ended = Ok(Drained { cut_off: 0 });
         while let Some(result) = loops.join_next().await {
@@ -124,3 +156,37 @@ impl Listener {
         ended
     }
 }
+
+/// The sockets of one address with TLS.
+struct SecureSockets {
+    addr: SocketAddr,
+    tcp: Vec<TcpListener>,
+    #[cfg(feature = "http3")]
+    udp: Option<http3::Bound>,
+}
+
+impl SecureSockets {
+    #[cfg(not(feature = "http3"))]
+    fn bind(addr: SocketAddr, _: &TlsIdentity, settings: &ListenerSettings) -> Result<Self, BindError> {
+        let (addr, tcp) = socket::bind(addr, settings.accept_loops.get(), settings.backlog)?;
+        Ok(Self { addr, tcp })
+    }
+
+    /// HTTP/3 has the port of the same number. A free one has to be free for both, which may take a few tries.
+    #[cfg(feature = "http3")]
+    fn bind(asked: SocketAddr, identity: &TlsIdentity, settings: &ListenerSettings) -> Result<Self, BindError> {
+        let mut tries = if asked.port() == 0 { FREE_PORT_TRIES } else { 1 };
+        loop {
+            let (addr, tcp) = socket::bind(asked, settings.accept_loops.get(), settings.backlog)?;
+            tries -= 1;
+            match http3::Bound::bind(addr, identity, settings) {
+                Ok(udp) => return Ok(Self { addr, tcp, udp }),
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+#[cfg(feature = "http3")]
+const FREE_PORT_TRIES: u32 = 8;

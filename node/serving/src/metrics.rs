@@ -174,7 +174,7 @@ impl Outcome {
     }
 }
 
-/// The counters. All but `connections_active` and `tunnels_active` only grow.
+/// The counters. All but `connections_active`, `tunnels_active`, `zone_asks`, `zone_waiting` and those of certificates only grow.
 #[derive(Debug, Default)]
 pub struct ServingMetrics {
     requests: Counters<{ Outcome::ALL.len() }>,
@@ -220,8 +220,32 @@ pub struct ServingMetrics {
     pub connections_refused: AtomicU64,
     /// Connections and HTTP/2 streams cut off because the peer took nothing for too long.
     pub connections_stalled: AtomicU64,
+    /// Connections closed at once, since their address had as many as it may.
+    pub connections_refused_address: AtomicU64,
+    /// Connections closed because no header of the PROXY protocol came from a balancer.
+    pub proxy_headers_failed: AtomicU64,
+    /// Connections closed because the client gave up requests faster than it may.
+    pub connections_resetting: AtomicU64,
     /// Connections that failed, or ran out of time, in the TLS handshake.
     pub handshakes_failed: AtomicU64,
+    /// TLS handshakes that were full ones.
+    pub handshakes_full: AtomicU64,
+    /// TLS handshakes that took up a session again.
+    pub handshakes_resumed: AtomicU64,
+    /// Connections over QUIC that were begun, of those accepted.
+    pub http3_accepted: AtomicU64,
+    /// Clients that had to prove their address before a connection over QUIC was begun.
+    pub http3_retries: AtomicU64,
+    /// Connections over QUIC that were not begun, because too many were beginning.
+    pub http3_refused: AtomicU64,
+    /// Certificates in use. Not a counter, as the next two.
+    pub certificates: AtomicU64,
+    /// Certificates that are there and cannot be used.
+    pub certificates_refused: AtomicU64,
+    /// When the first of those in use expires, in seconds since 1970; 0 without TLS.
+    pub certificate_expires_s: AtomicU64,
+    /// How often other certificates were shown from then on.
+    pub certificate_swaps: AtomicU64,
     /// Errors of accept(2) that made a loop back off.
     pub accept_errors: AtomicU64,
 }

@@ -3,8 +3,11 @@
 //! hyper waits for ever for the next byte of a body. Here a pause that is longer than the bound is an error, which a
 //! handler meets like any other broken upload. The bound is on progress, not on the whole: a slow upload is fine as long
 //! as it moves.
+//!
+//! It is hyper's, or on HTTP/3 a stream that is put together here, in a box: uploads over it are few.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -16,15 +19,20 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use crate::listener::Interim;
+use crate::{BoxError, listener::Interim};
 
 /// The body of a request to the [`ApiService`](crate::ApiService).
-#[derive(Debug)]
 pub struct RequestBody {
-    inner: Incoming,
+    inner: Inner,
     pause_max: Duration,
     pause: Option<Pin<Box<Sleep>>>,
     interim: Option<Interim>,
+}
+
+enum Inner {
+    Hyper(Incoming),
+    #[cfg(feature = "http3")]
+    Http3(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send + Sync>>),
 }
 
 /// Why a body ended early. Both are the client's doing, and the request has failed.
@@ -32,7 +40,7 @@ pub struct RequestBody {
 pub enum RequestBodyError {
     /// The connection broke, or the body is malformed.
     #[error("the request body broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] BoxError),
     /// Nothing came for too long.
     #[error("nothing of the request body came for {} ms", .0.as_millis())]
     Stalled(Duration),
@@ -40,7 +48,13 @@ pub enum RequestBodyError {
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, pause_max: Duration) -> Self {
-        Self { inner, pause_max, pause: None, interim: None }
+        Self { inner: Inner::Hyper(inner), pause_max, pause: None, interim: None }
+    }
+
+    /// That of a request over HTTP/3.
+    #[cfg(feature = "http3")]
+    pub(crate) fn streamed(body: impl Body<Data = Bytes, Error = BoxError> + Send + Sync + 'static, pause_max: Duration) -> Self {
+        Self { inner: Inner::Http3(Box::pin(body)), pause_max, pause: None, interim: None }
     }
 
     /// The body of a request before whose final response `interim` ones may be sent.
@@ -54,13 +68,29 @@ impl RequestBody {
     }
 }
 
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("pause_max", &self.pause_max).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Hyper(body) => Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            #[cfg(feature = "http3")]
+            Self::Http3(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = RequestBodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
-        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             this.pause = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Broken)));
         }
@@ -72,10 +102,18 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.inner {
+            Inner::Hyper(body) => body.is_end_stream(),
+            #[cfg(feature = "http3")]
+            Inner::Http3(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Inner::Hyper(body) => body.size_hint(),
+            #[cfg(feature = "http3")]
+            Inner::Http3(body) => body.size_hint(),
+        }
     }
 }

@@ -1,15 +1,52 @@
-//! The certificate that viewers see.
+//! What viewers see of TLS: which certificates, taken up when they change, and tickets that every node opens.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use ncore_serving::TlsIdentity;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use ncore_identity::ClusterKey;
+use ncore_serving::{CertificateFiles, CertificateWatch, Resumption, ServingMetrics};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
+use tokio_util::sync::CancellationToken;
 
-pub(super) fn load(cert: &Path, key: &Path) -> Result<Arc<TlsIdentity>> {
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("cannot read the certificate {}", cert.display()))?;
-    let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read the key {}", key.display()))?;
-    Ok(Arc::new(TlsIdentity::new(chain, key_der)?))
+use crate::config::{ListenConfig, SessionTickets};
+
+/// The certificates of a node, if it is to speak TLS.
+pub(super) fn certificates(
+    config: &ListenConfig,
+    cluster_key: &ClusterKey,
+    metrics: Arc<ServingMetrics>,
+) -> Result<Option<CertificateWatch>> {
+    let (Some(chain), Some(key)) = (config.tls_cert.clone(), config.tls_key.clone()) else { return Ok(None) };
+    let files = CertificateFiles { chain, key, directory: config.certificates.clone() };
+    let resumption = match config.session_tickets {
+        SessionTickets::Shared => {
+            let key = cluster_key.clone();
+            Resumption::Shared(Arc::new(move |epoch: u64| *key.derive(TICKETS, &epoch.to_be_bytes())))
+        }
+        SessionTickets::Own => Resumption::Own,
+        SessionTickets::Off => Resumption::Off,
+    };
+    Ok(Some(CertificateWatch::open(files, resumption, metrics).context("cannot use the certificates for listen.https")?))
 }
+
+/// Has certificates read again at each SIGHUP, which without this would end the process.
+pub(super) fn reload_at_hangup(shutdown: CancellationToken) -> Result<Arc<Notify>> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let reload = Arc::new(Notify::new());
+    tokio::spawn({
+        let reload = Arc::clone(&reload);
+        shutdown.run_until_cancelled_owned(async move {
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP: reading the certificates again");
+                reload.notify_one();
+            }
+        })
+    });
+    Ok(reload)
+}
+
+/// What the keys of tickets are derived for.
+const TICKETS: &str = "tls session tickets";

@@ -98,7 +98,7 @@ async fn serve(
     connections.serve(socket, remote, identity, shutdown).await;
 }
 
-async fn drain(mut tasks: JoinSet<()>, deadline: Duration) -> usize {
+pub(super) async fn drain(mut tasks: JoinSet<()>, deadline: Duration) -> usize {
     let all_ended = async {
         while let Some(ended) = tasks.join_next().await {
             report(ended);
@@ -113,7 +113,7 @@ async fn drain(mut tasks: JoinSet<()>, deadline: Duration) -> usize {
 }
 
 /// A panic that no request caught ends its connection and nothing else.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "the task of a connection died");
     }

@@ -1,7 +1,7 @@
 //! One connection: from the accepted socket to its end.
 //!
 //! ```text
-//!   accepted ──► (TLS handshake, with a deadline) ──► HTTP/1.1 or HTTP/2, as ALPN says ──► closed
+//!   accepted ──► (PROXY header) ──► (TLS handshake, with a deadline) ──► HTTP/1.1 or HTTP/2, as ALPN says ──► closed
 //!                                                       │ shutdown, or idle for too long
 //!                                                       └──► no new requests; those under way finish
 //! ```
@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use http::HeaderValue;
 use hyper::{
     Request, Response, Version,
     body::Incoming,
@@ -20,6 +21,7 @@ use hyper::{
     service::{Service, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::HandshakeKind;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -29,9 +31,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    alternative,
     guard::{Guarded, StallBound},
     interim::{Announcing, Interim},
-    settings::ListenerSettings,
+    per_address::{Counted, PerAddress},
+    proxy_protocol,
+    resets::Resets,
+    settings::{Http2Settings, ListenerSettings},
     streams::Streams,
     tls::{ALPN_H2, TlsIdentity},
 };
@@ -48,10 +54,13 @@ pub(super) struct Connections {
     router: Arc<Router>,
     metrics: Arc<ServingMetrics>,
     http1: http1::Builder,
+    per_address: Arc<PerAddress>,
+    /// What is said of HTTP/3 on connections with TLS.
+    alternative: Option<HeaderValue>,
 }
 
 impl Connections {
-    pub(super) fn new(settings: ListenerSettings, router: Arc<Router>) -> Self {
+    pub(super) fn new(settings: ListenerSettings, router: Arc<Router>, alternative: Option<HeaderValue>) -> Self {
         let head_bytes_max = settings.head_bytes_max as usize;
         let mut http1 = http1::Builder::new();
         http1
@@ -65,21 +74,37 @@ impl Connections {
             http1.max_headers(settings.header_fields_max);
         }
         let metrics = Arc::clone(router.metrics());
-        Self { settings, router, metrics, http1 }
+        let per_address = PerAddress::new(settings.connections_per_address);
+        Self { settings, router, metrics, http1, per_address, alternative }
     }
 
     pub(super) fn settings(&self) -> &ListenerSettings {
         &self.settings
     }
 
-    pub(super) fn metrics(&self) -> &ServingMetrics {
+    pub(super) fn metrics(&self) -> &Arc<ServingMetrics> {
         &self.metrics
+    }
+
+    #[cfg(feature = "http3")]
+    pub(super) fn router(&self) -> &Arc<Router> {
+        &self.router
+    }
+
+    /// Counts a connection from `remote`; `None`, and refused, if that has as many as it may.
+    pub(super) fn admit(&self, remote: SocketAddr) -> Option<Counted> {
+        let counted = self.per_address.admit(remote.ip());
+        if counted.is_none() {
+            tracing::debug!(%remote, "connection refused: its address has as many as it may");
+            add(&self.metrics.connections_refused_address, 1);
+        }
+        counted
     }
 
     /// Serves `socket` until it closes, or until what is under way when `shutdown` comes has ended.
     pub(super) async fn serve(
         &self,
-        socket: TcpStream,
+        mut socket: TcpStream,
         remote: SocketAddr,
         identity: Option<Arc<TlsIdentity>>,
         shutdown: CancellationToken,
@@ -89,6 +114,8 @@ impl Connections {
             tracing::debug!(%remote, %error, "the socket was gone at once");
             return;
         }
+        let Some(remote) = self.whose(&mut socket, remote).await else { return };
+        let Some(_counted) = self.admit(remote) else { return };
         let bound = StallBound { window: self.settings.stall_window, bytes_min: self.settings.stall_bytes_min };
         let socket = Guarded::new(socket, bound, Arc::clone(&self.metrics));
         let ended = match identity {
@@ -107,6 +134,22 @@ impl Connections {
         }
     }
 
+    /// Whose connection it is: of a balancer, whose it says. `None` if it does not.
+    async fn whose(&self, socket: &mut TcpStream, remote: SocketAddr) -> Option<SocketAddr> {
+        let ip = remote.ip().to_canonical();
+        if !self.settings.proxies.iter().any(|network| network.contains(&ip)) {
+            return Some(remote);
+        }
+        let failed = match timeout(self.settings.handshake_deadline, proxy_protocol::take_header(socket)).await {
+            Ok(Ok(source)) => return Some(source.unwrap_or(remote)),
+            Ok(Err(error)) => error.to_string(),
+            Err(late) => late.to_string(),
+        };
+        tracing::debug!(%remote, error = failed, "no header of the PROXY protocol");
+        add(&self.metrics.proxy_headers_failed, 1);
+        None
+    }
+
     async fn serve_tls(
         &self,
         socket: Guarded<TcpStream>,
@@ -114,9 +157,10 @@ impl Connections {
         identity: &TlsIdentity,
         shutdown: CancellationToken,
     ) -> Result<(), hyper::Error> {
-        let handshake = TlsAcceptor::from(identity.current()).accept(socket);
+        let handshake = TlsAcceptor::from(identity.tcp()).accept(socket);
         let failed = match timeout(self.settings.handshake_deadline, handshake).await {
             Ok(Ok(stream)) => {
+                self.count_handshake(stream.get_ref().1.handshake_kind());
                 return if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
                     self.serve_http2(stream, peer, shutdown).await
                 } else {
@@ -131,12 +175,20 @@ impl Connections {
         Ok(())
     }
 
+    /// Counts a handshake that succeeded.
+    pub(super) fn count_handshake(&self, kind: Option<HandshakeKind>) {
+        match kind {
+            Some(HandshakeKind::Resumed) => add(&self.metrics.handshakes_resumed, 1),
+            _ => add(&self.metrics.handshakes_full, 1),
+        }
+    }
+
     async fn serve_http1<S>(&self, stream: S, peer: PeerInfo, shutdown: CancellationToken) -> Result<(), hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let stream = Announcing::new(stream);
-        let service = self.service(peer, Some(stream.interim()));
+        let service = self.service(peer, Some(stream.interim()), None);
         let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
         // The deadline for the next head ends a connection that is idle.
         drive(connection, http1::UpgradeableConnection::graceful_shutdown, &shutdown, std::future::pending()).await
@@ -147,6 +199,7 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let limits = &self.settings.http2;
+        let resets = Resets::new(limits.resets_max, Http2Settings::RESETS_WINDOW);
         let streams = Streams::new(self.settings.stall_window, Arc::clone(&self.metrics));
         let connection = http2::Builder::new(streams.clone())
             .timer(TokioTimer::new())
@@ -159,23 +212,41 @@ impl Connections {
             .max_send_buf_size(limits.send_buffer_bytes)
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_deadline)
-            .serve_connection(TokioIo::new(stream), self.service(peer, None));
-        drive(connection, http2::Connection::graceful_shutdown, &shutdown, streams.idle(limits.idle_max)).await
+            .serve_connection(TokioIo::new(stream), self.service(peer, None, Some(Arc::clone(&resets))));
+        tokio::select! {
+            ended = drive(connection, http2::Connection::graceful_shutdown, &shutdown, streams.idle(limits.idle_max)) => ended,
+            () = resets.exceeded() => {
+                tracing::debug!(remote = %peer.remote, "connection closed: the client gives up one request after the other");
+                add(&self.metrics.connections_resetting, 1);
+                Ok(())
+            }
+        }
     }
 
     fn service(
         &self,
         peer: PeerInfo,
         interim: Option<Interim>,
+        resets: Option<Arc<Resets>>,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send + 'static> + use<> {
         let router = Arc::clone(&self.router);
         let pause_max = self.settings.stall_window;
+        let alternative = self.alternative.clone().filter(|_| peer.secure);
         service_fn(move |request: Request<Incoming>| {
             let router = Arc::clone(&router);
             // A client of HTTP/1.0 does not know them (RFC 9110 §15.2).
             let interim = interim.clone().filter(|_| request.version() == Version::HTTP_11);
             let request = request.map(|body| RequestBody::new(body, pause_max).announcing(interim));
-            async move { Ok(router.route(request, peer).await) }
+            let alternative = alternative.clone();
+            let answering = resets.as_ref().map(Resets::answering);
+            async move {
+                let mut response = router.route(request, peer).await;
+                alternative::say(response.headers_mut(), alternative.as_ref());
+                if let Some(answering) = answering {
+                    answering.done();
+                }
+                Ok(response)
+            }
         })
     }
 }
@@ -202,10 +273,10 @@ where
 }
 
 /// Counts a connection for as long as it is open.
-struct Active<'a>(&'a ServingMetrics);
+pub(super) struct Active<'a>(&'a ServingMetrics);
 
 impl<'a> Active<'a> {
-    fn new(metrics: &'a ServingMetrics) -> Self {
+    pub(super) fn new(metrics: &'a ServingMetrics) -> Self {
         add(&metrics.connections_accepted, 1);
         add(&metrics.connections_active, 1);
         Self(metrics)

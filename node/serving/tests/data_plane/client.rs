@@ -1,8 +1,11 @@
 //! Clients: hyper's for requests that are proper, and a bare socket for those that are not.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -10,7 +13,12 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -19,6 +27,10 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::node::PATIENCE;
+
+#[path = "../../src/listener/http3/quic.rs"]
+#[expect(dead_code, reason = "half of it is for servers")]
+mod adapter;
 
 /// A response, read to its end.
 #[derive(Debug)]
@@ -139,6 +151,136 @@ impl Http2 {
     }
 }
 
+/// Takes any certificate for that of whom it asked for: for tests of which one is shown.
+#[derive(Debug)]
+pub(crate) struct Trusting;
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}
+
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms
+}
+
+/// What a client of HTTP/3 says in the handshake, trusting `root` alone.
+pub(crate) fn quic_config(root: &CertificateDer<'static>) -> quinn::ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).expect("a root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(config).expect("usable")))
+}
+
+/// A connection over QUIC, and the socket that it needs.
+pub(crate) async fn quic(addr: SocketAddr, root: &CertificateDer<'static>) -> (quinn::Endpoint, quinn::Connection) {
+    let mut endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
+    endpoint.set_default_client_config(quic_config(root));
+    let connecting = endpoint.connect(addr, "localhost").expect("begun");
+    let connection = timeout(PATIENCE, connecting).await.expect("in time").expect("a handshake");
+    (endpoint, connection)
+}
+
+/// One HTTP/3 connection.
+#[derive(Clone)]
+pub(crate) struct Http3 {
+    requests: h3::client::SendRequest<adapter::Opener, Bytes>,
+    pub(crate) connection: quinn::Connection,
+    _endpoint: quinn::Endpoint,
+}
+
+/// A request over HTTP/3 that is under way.
+pub(crate) type Http3Stream = h3::client::RequestStream<adapter::BidiStream, Bytes>;
+
+impl Http3 {
+    pub(crate) async fn connect(addr: SocketAddr, root: &CertificateDer<'static>) -> Self {
+        let (endpoint, connection) = quic(addr, root).await;
+        // What a server sends is not bounded.
+        let (adapted, _) = adapter::Connection::new(connection.clone(), u32::MAX);
+        let (mut driver, requests) = h3::client::new(adapted).await.expect("begun");
+        tokio::spawn(async move { driver.wait_idle().await });
+        Self { requests, connection, _endpoint: endpoint }
+    }
+
+    /// Sends a head, and no end.
+    pub(crate) async fn begin(&mut self, method: Method, path: &str, fields: Fields<'_>) -> Http3Stream {
+        let request = request(method, &format!("https://localhost{path}"), fields).map(drop);
+        self.requests.send_request(request).await.expect("sent")
+    }
+
+    /// Sends a request and takes it back at once. Whether that could be done.
+    pub(crate) async fn give_up(&mut self, path: &str) -> bool {
+        let request = request(Method::GET, &format!("https://localhost{path}"), &[]).map(drop);
+        let Ok(mut stream) = self.requests.send_request(request).await else { return false };
+        stream.stop_sending(h3::error::Code::H3_REQUEST_CANCELLED);
+        // Fails if the node has seen it before.
+        let _ = stream.finish().await;
+        self.connection.close_reason().is_none()
+    }
+
+    pub(crate) async fn ask(&mut self, method: Method, path: &str, fields: Fields<'_>) -> Answer {
+        let mut stream = self.begin(method, path, fields).await;
+        stream.finish().await.expect("sent");
+        answer(&mut stream).await
+    }
+}
+
+/// Reads the response to its end.
+pub(crate) async fn answer(stream: &mut Http3Stream) -> Answer {
+    let read = async {
+        let head = stream.recv_response().await.expect("a response");
+        let (mut body, mut whole) = (Vec::new(), true);
+        loop {
+            match stream.recv_data().await {
+                Ok(Some(mut data)) => body.extend_from_slice(&data.copy_to_bytes(data.remaining())),
+                Ok(None) => break,
+                Err(_) => {
+                    whole = false;
+                    break;
+                }
+            }
+        }
+        Answer { status: head.status(), headers: head.headers().clone(), body: body.into(), whole }
+    };
+    timeout(PATIENCE, read).await.expect("in time")
+}
+
 /// A TLS connection that trusts `root` alone and offers `protocol`.
 pub(crate) async fn tls(addr: SocketAddr, root: &CertificateDer<'static>, protocol: &[u8]) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
@@ -166,7 +308,11 @@ impl Raw {
     }
 
     pub(crate) async fn write(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.expect("written");
+        self.write_bytes(text.as_bytes()).await;
+    }
+
+    pub(crate) async fn write_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.expect("written");
     }
 
     /// All that comes until the other side closes.

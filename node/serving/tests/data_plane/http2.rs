@@ -5,11 +5,13 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, StatusCode, Version};
+use h2::Reason;
+use http::{Method, Request, StatusCode, Version};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::{
-    client::Http2,
-    node::{Kept, Node, bytes, eventually},
+    client::{Http2, tls},
+    node::{Kept, Node, PATIENCE, bytes, eventually},
 };
 
 const LARGE: usize = (2 << 20) + 77_777;
@@ -120,4 +122,52 @@ async fn a_connection_without_streams_is_closed() {
     eventually("closed", || client.is_closed()).await;
     let active = &node.metrics.connections_active;
     eventually("gone", || active.load(Ordering::Relaxed) == 0).await;
+}
+
+/// CVE-2023-44487: requests that are taken back as soon as the node works on them.
+#[tokio::test]
+async fn a_client_that_gives_up_all_the_time_is_cut_off() {
+    let node = Node::start_with(|settings| settings.http2.resets_max = 50);
+    node.world.put("a", &bytes(LARGE), Kept::GatedFrom(0));
+    let (client, connection) = h2::client::handshake(tls(node.https, &node.certificate, b"h2").await).await.expect("begun");
+    tokio::spawn(connection);
+    let given_up = async {
+        for number in 1.. {
+            let Ok(mut client) = client.clone().ready().await else { return number };
+            let request = Request::get("https://localhost/assets/a").body(()).expect("a request");
+            let Ok((_response, mut stream)) = client.send_request(request, true) else { return number };
+            let resetting = &node.metrics.connections_resetting;
+            eventually("worked on", || node.world.loads() >= number || resetting.load(Ordering::Relaxed) > 0).await;
+            stream.send_reset(Reason::CANCEL);
+        }
+        0
+    };
+    let requests = timeout(PATIENCE, given_up).await.expect("cut off");
+    assert!(requests > 50, "{requests} requests");
+    assert_eq!(node.metrics.connections_resetting.load(Ordering::Relaxed), 1);
+}
+
+/// CVE-2024-27316: a head that goes on and on.
+#[tokio::test]
+async fn a_head_without_end_is_cut_off() {
+    let node = Node::start();
+    let mut stream = tls(node.https, &node.certificate, b"h2").await;
+    let frame = |kind: u8, flags: u8, id: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, id], payload].concat()
+    };
+    let fields = b"\x00\x01a\x01b".repeat(3_000);
+    let begun = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b""), &frame(1, 1, 1, &fields)].concat();
+    stream.write_all(&begun).await.expect("written");
+    let goes_on = async {
+        let mut sent = 0;
+        while stream.write_all(&frame(9, 0, 1, &fields)).await.is_ok() && stream.flush().await.is_ok() {
+            sent += fields.len();
+        }
+        sent
+    };
+    let sent = timeout(PATIENCE, goes_on).await.expect("cut off");
+    assert!(sent < 32 << 20, "{sent} bytes");
+    let active = &node.metrics.connections_active;
+    eventually("closed", || active.load(Ordering::Relaxed) == 0).await;
 }

@@ -3,9 +3,12 @@
 mod access;
 mod api;
 mod assets;
+mod certificates;
 mod client;
 mod connections;
 mod http2;
+mod http3;
 mod node;
+mod proxied;
 mod shutdown;
 mod variants;

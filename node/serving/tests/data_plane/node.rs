@@ -330,11 +330,19 @@ impl Node {
     }
 
     pub(crate) fn start_with(adjust: impl FnOnce(&mut ListenerSettings)) -> Self {
-        let mut settings = ListenerSettings { accept_loops: NonZeroUsize::new(2).expect("not zero"), ..ListenerSettings::default() };
-        adjust(&mut settings);
         let (certificate, key) = certify();
         let identity = TlsIdentity::new(vec![certificate.clone()], key).expect("usable");
-        let identity = Arc::new(identity);
+        Self::start_as(Arc::new(identity), certificate, adjust)
+    }
+
+    /// A node with certificates of its own, which clients do not know.
+    pub(crate) fn with_identity(identity: Arc<TlsIdentity>) -> Self {
+        Self::start_as(identity, certify().0, |_| {})
+    }
+
+    fn start_as(identity: Arc<TlsIdentity>, certificate: CertificateDer<'static>, adjust: impl FnOnce(&mut ListenerSettings)) -> Self {
+        let mut settings = ListenerSettings { accept_loops: NonZeroUsize::new(2).expect("not zero"), ..ListenerSettings::default() };
+        adjust(&mut settings);
         let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
         let https = HttpsEndpoint { addr: any, identity: Arc::clone(&identity) };
         let endpoints = Endpoints { http: any, https: Some(https) };

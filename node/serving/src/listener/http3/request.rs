@@ -1,0 +1,228 @@
+//! One request over HTTP/3: its head, its answer, and the end of its stream.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use h3::{
+    error::{Code, StreamError},
+    server::{RequestResolver, RequestStream},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, DATE, TE, TRANSFER_ENCODING, UPGRADE},
+};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::{
+    body::{Receiving, Upload, poll_data},
+    quic::{self, Accepted, SendStream, StreamState},
+};
+use crate::{
+    body::ResponseBody,
+    listener::{alternative, connection::Connections, resets::Resets},
+    metrics::add,
+    request_body::RequestBody,
+    router::PeerInfo,
+};
+
+/// What the requests of a connection have in common.
+#[derive(Clone)]
+pub(super) struct Answerer {
+    pub(super) connections: Arc<Connections>,
+    pub(super) peer: PeerInfo,
+    pub(super) resets: Arc<Resets>,
+}
+
+/// The sending end of a request.
+type Sending = RequestStream<SendStream, Bytes>;
+
+/// Why a stream ended early.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the stream broke")]
+    Stream(#[from] StreamError),
+    #[error("the head did not come")]
+    HeadLate,
+    #[error("the request is malformed")]
+    Malformed,
+    #[error("the body of the response broke off")]
+    Body,
+    #[error("the client takes nothing")]
+    Stalled,
+}
+
+impl Answerer {
+    /// Answers the request that `resolver` has.
+    pub(super) async fn answer(self, resolver: RequestResolver<quic::Connection, Bytes>, accepted: Accepted) {
+        let Accepted { stream, stopped } = accepted;
+        let ended = tokio::select! {
+            biased;
+            ended = self.exchange(resolver, &stream) => ended,
+            // The client does not want the answer any more, or is gone.
+            _ = stopped => Ok(()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(remote = %self.peer.remote, error = &error as &dyn std::error::Error, "request over HTTP/3 failed");
+        }
+    }
+
+    async fn exchange(&self, resolver: RequestResolver<quic::Connection, Bytes>, state: &Arc<StreamState>) -> Result<(), Broken> {
+        let settings = self.connections.settings();
+        // What is malformed counts as well: `h3` remembers each such stream for as long as the connection lasts.
+        let answering = self.resets.answering();
+        // What is refused for its size has ended with 431, and stays ended; from here on whatever ends early is cut short.
+        let mut resolving = pin!(resolver.resolve_request());
+        let resolved = timeout(settings.head_deadline, resolving.as_mut()).await;
+        state.answering();
+        let (request, mut stream) = resolved.map_err(|_| Broken::HeadLate)??;
+        let Some(length) = said_length(&request).filter(|_| is_well_formed(request.headers())) else {
+            stream.stop_sending(Code::H3_MESSAGE_ERROR);
+            stream.stop_stream(Code::H3_MESSAGE_ERROR);
+            return Err(Broken::Malformed);
+        };
+        let (mut sending, receiving) = stream.split();
+        let begun = begin(request.method(), length, receiving, state);
+        let (upload, after) = timeout(settings.head_deadline, begun).await.map_err(|_| Broken::HeadLate)??;
+        let head_only = request.method() == Method::HEAD;
+        let request = request.map(|()| RequestBody::streamed(upload, settings.stall_window));
+        let response = self.connections.router().route(request, self.peer).await;
+        answering.done();
+        let sent = self.send(&mut sending, response, head_only).await;
+        if let Err(error @ (Broken::Body | Broken::Stalled)) = &sent {
+            if matches!(error, Broken::Stalled) {
+                add(&self.connections.metrics().connections_stalled, 1);
+            }
+            sending.stop_stream(Code::H3_INTERNAL_ERROR);
+        }
+        // What was not read of the request is not wanted now; until here, to say so could have been taken for a refusal.
+        drop(after);
+        sent
+    }
+
+    async fn send(&self, stream: &mut Sending, response: Response<ResponseBody>, head_only: bool) -> Result<(), Broken> {
+        let (mut head, body) = response.into_parts();
+        let mut body = pin!(body);
+        let bodiless = head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        complete(&mut head.headers, (!bodiless && !body.is_end_stream()).then(|| body.size_hint().exact()).flatten());
+        let window = self.connections.settings().stall_window;
+        within(window, stream.send_response(Response::from_parts(head, ()))).await?;
+        while !bodiless && let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Broken::Body)?;
+            match frame.into_data() {
+                Ok(mut data) => {
+                    while !data.is_empty() {
+                        let piece = data.split_to(data.len().min(self.connections.settings().stall_bytes_min.max(PIECE_MIN)));
+                        within(window, stream.send_data(piece)).await?;
+                    }
+                }
+                Err(frame) => {
+                    let Ok(trailers) = frame.into_trailers() else { continue };
+                    within(window, stream.send_trailers(trailers)).await?;
+                }
+            }
+        }
+        // All of it is with QUIC now, and arrives as fast as the client can take it.
+        within(window * ARRIVAL_WINDOWS, stream.finish()).await
+    }
+}
+
+/// The body of a request, and where its stream goes afterwards. What has none says so by ending, which may come after the head.
+async fn begin(
+    method: &Method,
+    length: Option<u64>,
+    mut stream: Receiving,
+    state: &Arc<StreamState>,
+) -> Result<(Upload, tokio::sync::oneshot::Receiver<Receiving>), Broken> {
+    let seldom = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE | Method::TRACE);
+    if length == Some(0) {
+        return Ok(Upload::none(stream, Arc::clone(state)));
+    }
+    if length.is_some() || !seldom {
+        return Ok(Upload::new(stream, Arc::clone(state), None, length));
+    }
+    let first = poll_fn(|cx| poll_data(&mut stream, state, cx)).await.map_err(|_| Broken::Malformed)?;
+    Ok(match first {
+        None => Upload::none(stream, Arc::clone(state)),
+        first => Upload::new(stream, Arc::clone(state), first, None),
+    })
+}
+
+async fn within<T>(window: Duration, sent: impl Future<Output = Result<T, StreamError>>) -> Result<T, Broken> {
+    Ok(timeout(window, sent).await.map_err(|_| Broken::Stalled)??)
+}
+
+/// What a request says of the length of its body; `None` if that is nonsense.
+fn said_length(request: &Request<()>) -> Option<Option<u64>> {
+    let mut said = request.headers().get_all(CONTENT_LENGTH).into_iter();
+    let Some(first) = said.next() else { return Some(None) };
+    let digits = first.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let length = digits.parse().ok()?;
+    said.next().is_none().then_some(Some(length))
+}
+
+/// RFC 9114 §4.2: fields about a connection have no place in HTTP/3, and what has them is malformed.
+fn is_well_formed(headers: &HeaderMap) -> bool {
+    let te_is_right = headers.get_all(TE).iter().all(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    te_is_right && ABOUT_CONNECTIONS.iter().all(|name| !headers.contains_key(name))
+}
+
+/// What hyper does to the responses of the other protocols.
+fn complete(headers: &mut HeaderMap, length: Option<u64>) {
+    for name in &ABOUT_CONNECTIONS {
+        headers.remove(name);
+    }
+    if let Some(length) = length {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    if !headers.contains_key(DATE)
+        && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        headers.insert(DATE, now);
+    }
+    // Whoever reads this knows that HTTP/3 is spoken here.
+    alternative::say(headers, None);
+}
+
+const ABOUT_CONNECTIONS: [HeaderName; 5] =
+    [CONNECTION, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TRANSFER_ENCODING, UPGRADE];
+/// Whatever the bound on stalls, pieces of a body are not smaller.
+const PIECE_MIN: usize = 4 << 10;
+/// In how many windows what QUIC holds has to arrive.
+const ARRIVAL_WINDOWS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::{is_well_formed, said_length};
+
+    #[test]
+    fn what_is_malformed() {
+        let table: [(&[(&str, &str)], bool); 12] = [
+            (&[], true),
+            (&[("te", "trailers")], true),
+            (&[("te", "gzip")], false),
+            (&[("connection", "close")], false),
+            (&[("transfer-encoding", "chunked")], false),
+            (&[("upgrade", "websocket")], false),
+            (&[("keep-alive", "timeout=5")], false),
+            (&[("proxy-connection", "close")], false),
+            (&[("content-length", "0")], true),
+            (&[("content-length", "+1")], false),
+            (&[("content-length", "1"), ("content-length", "1")], false),
+            (&[("content-length", "99999999999999999999")], false),
+        ];
+        for (fields, well_formed) in table {
+            let request = fields.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
+            let request = request.body(()).expect("a request");
+            assert_eq!(is_well_formed(request.headers()) && said_length(&request).is_some(), well_formed, "{fields:?}");
+        }
+    }
+}
