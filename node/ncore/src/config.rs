@@ -121,7 +121,7 @@ impl Default for ListenConfig {
             tls_key: None,
             certificates: None,
             session_tickets: SessionTickets::Shared,
-            http3: cfg!(feature = "http3"),
+            http3: false,
             http3_port: None,
             alt_svc: Duration::from_secs(24 * 3_600),
             proxy_protocol: Vec::new(),
