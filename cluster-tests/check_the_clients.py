@@ -217,6 +217,8 @@ class Client(QuicConnectionProtocol):
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
         self.http = H3Connection(self._quic)
+        # aioquic takes a response to HEAD, and a 304, for malformed if it has a Content-Length (RFC 9110 §8.6 allows it); the cases compare lengths.
+        self.http._check_content_length = lambda stream: None
         self.answers = {}
 
     def ask(self, host, path, method="GET", body=None, **fields):
