@@ -30,7 +30,7 @@ type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
 type Waited<T> = Option<Waiting<Result<T, ConnectionError>>>;
 
 /// A connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     inner: quinn::Connection,
     requests: Waited<(quinn::SendStream, quinn::RecvStream)>,
     streams: Waited<quinn::RecvStream>,
@@ -39,18 +39,18 @@ pub(super) struct Connection {
 }
 
 /// The request that was accepted last, for whoever answers it.
-pub(super) type Newest = Arc<Mutex<Option<Accepted>>>;
+pub(crate) type Newest = Arc<Mutex<Option<Accepted>>>;
 
 /// What is known of the stream of a request beside what `h3` tells.
-pub(super) struct Accepted {
-    pub(super) stream: Arc<StreamState>,
+pub(crate) struct Accepted {
+    pub(crate) stream: Arc<StreamState>,
     /// Completes when nobody waits for the response any more, or has all of it.
-    pub(super) stopped: Waiting<Result<Option<VarInt>, StoppedError>>,
+    pub(crate) stopped: Waiting<Result<Option<VarInt>, StoppedError>>,
 }
 
 /// What both ends of a stream share.
 #[derive(Debug)]
-pub(super) struct StreamState {
+pub(crate) struct StreamState {
     /// Bytes that may be read beyond those that were given out.
     ahead_max: u64,
     read: AtomicU64,
@@ -60,7 +60,7 @@ pub(super) struct StreamState {
 }
 
 /// The sending end of a stream.
-pub(super) struct SendStream {
+pub(crate) struct SendStream {
     inner: quinn::SendStream,
     state: Arc<StreamState>,
     writing: Option<WriteBuf<Bytes>>,
@@ -70,14 +70,14 @@ pub(super) struct SendStream {
 }
 
 /// The receiving end of a stream.
-pub(super) struct RecvStream {
+pub(crate) struct RecvStream {
     inner: quinn::RecvStream,
     state: Arc<StreamState>,
     buffer: BytesMut,
 }
 
 /// The stream of a request.
-pub(super) struct BidiStream {
+pub(crate) struct BidiStream {
     send: SendStream,
     recv: RecvStream,
 }
@@ -94,7 +94,7 @@ struct NotReady;
 
 impl Connection {
     /// `inner`, whose requests may have heads of `head_bytes_max`; and where the newest of them is to be found.
-    pub(super) fn new(inner: quinn::Connection, head_bytes_max: u32) -> (Self, Newest) {
+    pub(crate) fn new(inner: quinn::Connection, head_bytes_max: u32) -> (Self, Newest) {
         let newest = Newest::default();
         let given = Arc::clone(&newest);
         let opener = Opener::new(inner.clone(), head_bytes_max.into());
@@ -109,12 +109,12 @@ impl StreamState {
     }
 
     /// From now on to drop the stream before it is finished cuts it short.
-    pub(super) fn answering(&self) {
+    pub(crate) fn answering(&self) {
         self.answering.store(true, Ordering::Relaxed);
     }
 
     /// So many bytes of the body were given out.
-    pub(super) fn given(&self, bytes: usize) {
+    pub(crate) fn given(&self, bytes: usize) {
         self.given.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
@@ -176,7 +176,7 @@ impl quic::OpenStreams<Bytes> for Connection {
 }
 
 /// Opens streams of a connection: those of the protocol itself, and requests where this is the client.
-pub(super) struct Opener {
+pub(crate) struct Opener {
     inner: quinn::Connection,
     requests: Waited<(quinn::SendStream, quinn::RecvStream)>,
     streams: Waited<quinn::SendStream>,
