@@ -57,7 +57,8 @@ impl Peer {
         fs::create_dir_all(dir.join("cache"))?;
         let place = Place { dir: &dir, certificates, origin, http: free_port()?, https: free_port()? };
         let mut command = program.command(&place)?;
-        let child = command.spawn()?;
+        // Some tell much of their start.
+        let child = command.stderr(fs::File::create(dir.join("stderr"))?).spawn()?;
         let https = (program != Program::Varnish).then_some(place.https);
         let peer = Self::Other { program, child, http: place.http, https };
         wait_for_port(place.http)?;
