@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use h3::error::StreamError;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -261,10 +262,16 @@ impl Http3 {
     }
 }
 
-/// Reads the response to its end.
+/// Reads the response to its end. A reset may overtake what was sent before it (RFC 9000 §3.2), and then nothing is known of the head.
 pub(crate) async fn answer(stream: &mut Http3Stream) -> Answer {
     let read = async {
-        let head = stream.recv_response().await.expect("a response");
+        let head = match stream.recv_response().await {
+            Ok(head) => head,
+            Err(StreamError::RemoteTerminate { .. }) => {
+                return Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new(), whole: false };
+            }
+            Err(error) => panic!("no response: {error}"),
+        };
         let (mut body, mut whole) = (Vec::new(), true);
         loop {
             match stream.recv_data().await {
