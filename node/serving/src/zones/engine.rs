@@ -156,7 +156,7 @@ enum Plan {
     /// Answer with what is stored, and ask meanwhile.
     AnswerAndAsk(Ready),
     /// Ask.
-    Ask(Need),
+    Ask(Box<Need>),
 }
 
 /// What is stored for a request, and may be its answer.
@@ -379,23 +379,23 @@ impl Walk<'_> {
     async fn plan(&self) -> Plan {
         if self.age == ViewAge::Stale && self.zone.fenced == FencedZone::Revalidate {
             // Whatever is stored may have been purged, and this node would not know.
-            return Plan::Ask(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail, gap: None });
+            return Plan::Ask(Box::new(Need { why: Forward::Stale, stored: None, on_error: OnError::Fail, gap: None }));
         }
         let newest_purge = self.newest_purge();
         let head = self.engine.shelf.head(&self.key.head).await;
         let Some(variant) = head.select(&self.asking.headers, newest_purge) else {
             let why = if head.variants.iter().any(|variant| variant.fill >= newest_purge) { Forward::VaryMiss } else { Forward::UriMiss };
-            return Plan::Ask(Need { why, stored: None, on_error: OnError::Fail, gap: None });
+            return Plan::Ask(Box::new(Need { why, stored: None, on_error: OnError::Fail, gap: None }));
         };
         let condition = variant.at(self.zone, unix_now_s());
         let judged = reuse(condition.stored(), &self.directives, self.zone.reuse);
         if let Reuse::Validate(on_error) = judged {
             let why = if condition.ttl_s() > 0 { Forward::Request } else { Forward::Stale };
-            return Plan::Ask(Need { why, stored: Some(Variant::clone(&variant)), on_error, gap: None });
+            return Plan::Ask(Box::new(Need { why, stored: Some(Variant::clone(&variant)), on_error, gap: None }));
         }
         let content = match self.at_hand(&variant, newest_purge).await {
             Ok(content) => content,
-            Err((first, last)) => return Plan::Ask(self.need_of(&variant, first, last).await),
+            Err((first, last)) => return Plan::Ask(Box::new(self.need_of(&variant, first, last).await)),
         };
         let ready = Ready { variant, condition, content };
         match judged {
