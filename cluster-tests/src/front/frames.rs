@@ -78,7 +78,7 @@ impl Frame {
     /// The status, if these are the fields of a response: it is the first of them.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        let block = self.payload.iter().copied().skip_while(|byte| byte & 0xE0 == 0x20).collect::<Vec<_>>();
+        let block = without_updates(&self.payload);
         match *block.first()? {
             indexed @ 0x88..=0x8E => [200, 204, 206, 304, 400, 404, 500].get(usize::from(indexed - 0x88)).copied(),
             // A literal value of the name in place 8.
@@ -90,6 +90,17 @@ impl Frame {
             _ => None,
         }
     }
+}
+
+/// A block of fields without the changes of the table's size that it begins with (RFC 7541 §6.3).
+fn without_updates(mut block: &[u8]) -> &[u8] {
+    while let [update, rest @ ..] = block
+        && update & 0xE0 == 0x20
+    {
+        let more = if update & 0x1F == 0x1F { rest.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1 } else { 0 };
+        block = rest.get(more..).unwrap_or_default();
+    }
+    block
 }
 
 /// Three digits in the code of Huffman (RFC 7541, appendix B): five bits for 0 to 2, six for 3 to 9.
