@@ -3,6 +3,7 @@
 mod collapse;
 mod explain;
 mod grpc;
+mod interim;
 mod large;
 mod origin;
 mod parts;
