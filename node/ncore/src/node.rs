@@ -60,7 +60,7 @@ use ncore_telemetry::{AccessFileSettings, AccessLog, AccessWriter, Events, Histo
 use ncore_transfer::{BlobService, Repairs, ServiceMetrics, ServiceSettings, Transfer, TransferMetrics, TransferSettings};
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -118,17 +118,54 @@ pub(crate) fn run(config: &Config, join_token: Option<String>) -> Result<()> {
 
     let control = runtime("control")?;
     let serving = runtime("serving")?;
-    let started = control.block_on(Node::start(config, join_token, serving.handle().clone()));
-    let result = started.and_then(|node| control.block_on(node.until_stopped()));
-    if let Err(error) = result {
+    let result: Result<Ended> = control.block_on(async {
+        // From the beginning on: who sees the node ready may tell it to stop at once.
+        let mut signals = Signals::listen()?;
+        let node = tokio::select! {
+            biased;
+            started = Node::start(config, join_token, serving.handle().clone()) => started?,
+            () = signals.any() => return Ok(Ended::Unstarted),
+        };
+        node.until_stopped(signals).await?;
+        Ok(Ended::Stopped)
+    });
+    if !matches!(result, Ok(Ended::Stopped)) {
         // Whatever was started is left as it is: the process ends with it.
         mem::forget((serving, control, dir));
-        return Err(error);
+        return result.map(drop);
     }
     serving.shutdown_timeout(Duration::from_secs(1));
     control.shutdown_timeout(Duration::from_secs(1));
     drop(dir);
     Ok(())
+}
+
+/// How the run of a node ended that had to end.
+enum Ended {
+    /// All of it was stopped, in order.
+    Stopped,
+    /// It was told to stop before all of it had started.
+    Unstarted,
+}
+
+/// What tells a node to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let of = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// A running node.
@@ -365,9 +402,8 @@ impl Node {
     }
 
     /// Waits for a signal, or for a reason to stop at once.
-    async fn until_stopped(self) -> Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    async fn until_stopped(self, signals: Signals) -> Result<()> {
+        let Signals { mut interrupt, mut terminate } = signals;
         let delay = tokio::select! {
             // Somebody at a terminal, who waits for it.
             _ = interrupt.recv() => Duration::ZERO,
