@@ -314,8 +314,8 @@ mod tests {
         let reader = endless.reader(0);
         for _ in 0..=FORSAKEN_BYTES >> 20 {
             assert!(!endless.is_forsaken(), "it is read");
-            let _ = endless.at(endless.received().saturating_sub(1), &reader).await;
             endless.push(piece.clone()).await;
+            let _ = endless.at(endless.received() - 1, &reader).await;
         }
         drop(reader);
         for _ in 0..=FORSAKEN_BYTES >> 20 {
