@@ -91,11 +91,13 @@ impl<'a> Writer<'a> {
                 Err(_) => self.pause().await,
             }
         };
-        let mut there = 0;
+        // How far it is known to be there, and how far it was ever sent.
+        let (mut there, mut furthest) = (0, 0);
         while there < length {
             let from = usize::try_from(there)?;
             let piece = bytes.slice(from..bytes.len().min(from + self.rng.random_range(1..1 << 20)));
             let sent = there + piece.len() as u64;
+            furthest = sent.max(furthest);
             match self.client.append(self.node(), &upload, there, piece).await {
                 Ok(answer) if answer.status() == 204 => {
                     let acknowledged = offset_of(&answer)?;
@@ -109,7 +111,7 @@ impl<'a> Writer<'a> {
             self.pause().await;
             match self.client.offset(self.node(), &upload).await {
                 Ok(told) => {
-                    ensure!((there..=sent).contains(&told), "{there} of {sent} bytes were acknowledged, and {told} are told");
+                    ensure!((there..=furthest).contains(&told), "{there} of {furthest} bytes were acknowledged, and {told} are told");
                     there = told;
                 }
                 Err(_) => self.pause().await,
