@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 use super::counters::CachedFigures;
@@ -20,7 +21,7 @@ use super::writer::{Ended, Writer};
 use crate::error::StoreError;
 use crate::offload::offload;
 
-/// The evicting store. Cheap to clone; when the last clone goes, its thread ends by itself.
+/// The evicting store. Cheap to clone; the last clone, as it goes, waits a while for the thread of the disk to end.
 #[derive(Clone)]
 pub struct Cached {
     shared: Arc<Shared>,
@@ -30,7 +31,11 @@ pub struct Cached {
 }
 
 /// Ends the thread with the last handle.
-struct Stop(Arc<Shared>);
+struct Stop {
+    shared: Arc<Shared>,
+    /// Its other half goes with the thread, after everything else of it.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
 
 impl Cached {
     /// Opens the store of a directory, or makes it. Takes no longer with more entries: neither segments nor index are read through. Damage is no
@@ -41,10 +46,12 @@ impl Cached {
     pub fn open(dir: &Path, settings: CachedSettings) -> Result<Self, StoreError> {
         let readers = Arc::new(Semaphore::new(settings.readers.max(1)));
         let (done, ended) = watch::channel(Ended::No);
+        let (ending, gone) = mpsc::channel::<()>();
+        let stop = |shared: &Arc<Shared>| Arc::new(Stop { shared: Arc::clone(shared), ended: Mutex::new(gone) });
         if settings.disk_bytes == 0 {
             done.send_replace(Ended::Yes);
             let shared = Arc::new(Shared::new(settings, None));
-            return Ok(Self { _stop: Arc::new(Stop(Arc::clone(&shared))), shared, readers, ended });
+            return Ok(Self { _stop: stop(&shared), shared, readers, ended });
         }
         std::fs::create_dir_all(dir).map_err(StoreError::io("create the directory of the cache"))?;
         let (index, state) = Index::open(dir.join("index"))?;
@@ -59,8 +66,12 @@ impl Cached {
         let disk = Disk::new(Arc::clone(&shared), parts, found, totals);
         let writer = Writer::new(Arc::clone(&shared), disk, done);
         let thread = std::thread::Builder::new().name("cached-disk".to_owned());
-        thread.spawn(move || writer.run()).map_err(StoreError::io("start the thread of the cache"))?;
-        Ok(Self { _stop: Arc::new(Stop(Arc::clone(&shared))), shared, readers, ended })
+        let run = move || {
+            writer.run();
+            drop(ending);
+        };
+        thread.spawn(run).map_err(StoreError::io("start the thread of the cache"))?;
+        Ok(Self { _stop: stop(&shared), shared, readers, ended })
     }
 
     /// What is under the key, verified: from memory, or from the disk. Damage and refusals of the disk are counted and are nothing found. Waits where
@@ -205,11 +216,16 @@ impl fmt::Debug for Cached {
 }
 
 impl Drop for Stop {
+    /// A process must not end while RocksDB works: its mutexes are destroyed then, and it aborts.
     fn drop(&mut self) {
-        self.0.jobs.close();
+        self.shared.jobs.close();
+        // Nothing is ever sent. A disk that hangs is left alone.
+        let _ = self.ended.lock().recv_timeout(LETS_GO_WITHIN);
     }
 }
 
+/// How long the last handle waits for the thread to write what it has, and to end.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(5);
 /// Looks that one `get` takes, each after the entry became readable and was replaced again meanwhile.
 const LOOKS: usize = 4;
 /// How long a lookup waits for the strike of a predecessor before it is a miss. Strikes take less than a millisecond, unless the disk hangs.
