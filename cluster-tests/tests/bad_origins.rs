@@ -427,7 +427,7 @@ impl Left {
             for name in ["ncore_tasks{runtime=\"serving\"}", "ncore_tasks{runtime=\"control\"}"] {
                 ensure!(now.of(name)? <= before.of(name)? + SLACK, "{name}: {} and before {}", now.of(name)?, before.of(name)?);
             }
-            ensure!(process.files <= self.process.files + 4, "{} files, before {}", process.files, self.process.files);
+            ensure!(process.files.len() <= self.process.files.len() + 4, "open {:?}, before {:?}", process.files, self.process.files);
             let more = process.resident.saturating_sub(self.process.resident);
             ensure!(more <= MORE_AT_MOST, "{} KiB more than before are resident", more >> 10);
             Ok((now, process))
@@ -438,8 +438,8 @@ impl Left {
         }
         run.say(format_args!(
             "files: {} before, {} after; resident MiB: {} before, {} after, {} at most",
-            self.process.files,
-            process.files,
+            self.process.files.len(),
+            process.files.len(),
             self.process.resident >> 20,
             process.resident >> 20,
             process.peak >> 20
