@@ -23,8 +23,8 @@ use cluster_tests::{
 
 use crate::{
     clients::{Cluster, VALUE},
+    node::figure,
     process::{pinned, stop},
-    voters::figure,
 };
 use connection::Connection;
 

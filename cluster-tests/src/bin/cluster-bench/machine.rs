@@ -1,7 +1,6 @@
 //! Machines of this process that have joined the cluster and are nothing but one end of a protocol.
 
 use anyhow::{Context, Result};
-use cluster_tests::wait;
 use hyper_util::rt::TokioIo;
 use ncore_control::join;
 use ncore_identity::{ExpectedPeer, IdentityHandle, JoinToken, client_config, server_config};
@@ -32,9 +31,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Lets so many machines join as edges.
     pub(crate) async fn join(voters: &Voters, count: usize) -> Result<Vec<Self>> {
-        let arguments = ["--uses", &count.to_string(), "--expires", "1h"];
-        let token = wait::until(DEADLINE, "a join token", || voters.first().run(&["join-token", "create"], &arguments)).await?;
-        let token = JoinToken::decode(token.trim()).context("the join token")?;
+        let token = JoinToken::decode(&voters.token(&[], count).await?).context("the join token")?;
         let mut machines = Vec::with_capacity(count);
         for at in 1..=count {
             let listener = TcpListener::bind("127.0.0.1:0").await?;

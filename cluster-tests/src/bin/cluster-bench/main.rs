@@ -14,11 +14,13 @@ mod load;
 mod machine;
 mod member;
 mod million;
+mod node;
 mod process;
 mod reader;
 mod servers;
 mod summary;
 mod voters;
+mod whole;
 mod writes;
 
 use anyhow::Result;

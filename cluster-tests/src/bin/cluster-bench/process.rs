@@ -19,9 +19,14 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// A command that runs `program` on the core of the servers, without input and output.
 pub(crate) fn pinned(program: &str) -> Command {
+    pinned_to(SERVER_CORE, program)
+}
+
+/// The same, on a core.
+pub(crate) fn pinned_to(core: &str, program: &str) -> Command {
     let mut command = Command::new("taskset");
     // taskset replaces itself by the program, so its process id is the program's.
-    command.args(["-c", SERVER_CORE, program]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(["-c", core, program]).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
