@@ -15,7 +15,6 @@ use ncore_telemetry::Tally;
 use crate::{
     BoxError,
     access::Pending,
-    listener::StreamProgress,
     metrics::{ServingMetrics, add},
     serve::{SliceBody, SliceError},
 };
@@ -23,13 +22,11 @@ use crate::{
 /// A body that an [`ApiService`](crate::ApiService) answers with.
 pub type ApiBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// A body as it is given to hyper.
+/// A body as it is given to a connection.
 pub(crate) struct ResponseBody {
     source: Source,
     /// There for the bytes of assets and zones, which are what `bytes_out` counts.
     meter: Option<BodyMeter>,
-    /// There on HTTP/2, where a stream that stands still has to be noticed from outside of it.
-    progress: Option<Arc<StreamProgress>>,
     /// There if requests are recorded.
     record: Option<Pending>,
 }
@@ -113,8 +110,7 @@ impl ResponseBody {
     }
 
     fn of(source: Source, meter: Option<BodyMeter>) -> Self {
-        let progress = StreamProgress::current();
-        Self { source, meter, progress, record: None }
+        Self { source, meter, record: None }
     }
 
     /// Takes the record of its request, which is complete when the body is gone.
@@ -122,13 +118,37 @@ impl ResponseBody {
         self.record = Some(record);
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // HTTP/2 takes small frames anyway, and a stream's progress is seen frame by frame; HTTP/1.1 is best served by
-        // as much as there is.
-        let bytes_max = match self.progress {
-            Some(_) => STREAM_FRAME_BYTES,
-            None => usize::MAX,
-        };
+    /// How long it is, if all of it is here.
+    pub(crate) fn length_here(&self) -> Option<usize> {
+        match &self.source {
+            Source::Empty => Some(0),
+            Source::Once(bytes) => Some(bytes.len()),
+            Source::Slices(_) | Source::Api(_) | Source::Zone { .. } => None,
+        }
+    }
+
+    /// All of it that is here.
+    pub(crate) fn take_here(&mut self) -> Bytes {
+        let Source::Once(bytes) = &mut self.source else { return Bytes::new() };
+        let bytes = std::mem::take(bytes);
+        self.count_sent(bytes.len() as u64);
+        bytes
+    }
+
+    /// The next frame. Of what is here it has no more than so many bytes.
+    pub(crate) fn poll_piece(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.poll_source(cx, bytes_max);
+        if let Poll::Ready(polled) = &polled {
+            self.count(polled.as_ref());
+        }
+        polled
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Once(bytes) if bytes.is_empty() => Poll::Ready(None),
@@ -156,21 +176,24 @@ impl ResponseBody {
     }
 
     fn count(&mut self, polled: Option<&Result<Frame<Bytes>, BodyError>>) {
-        if let (Some(record), Some(Ok(frame))) = (&mut self.record, polled) {
-            record.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
-        }
-        let Some(BodyMeter { metrics, client }) = &self.meter else { return };
         match polled {
-            Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                add(&metrics.bytes_out, bytes);
-                client.sent(bytes);
-            }
+            Some(Ok(frame)) => self.count_sent(frame.data_ref().map_or(0, Bytes::len) as u64),
             Some(Err(error)) => {
+                let Some(meter) = &self.meter else { return };
                 tracing::warn!(error = error as &dyn std::error::Error, "response broken off");
-                add(&metrics.responses_broken, 1);
+                add(&meter.metrics.responses_broken, 1);
             }
             None => {}
+        }
+    }
+
+    fn count_sent(&mut self, bytes: u64) {
+        if let Some(record) = &mut self.record {
+            record.sent(bytes);
+        }
+        if let Some(BodyMeter { metrics, client }) = &self.meter {
+            add(&metrics.bytes_out, bytes);
+            client.sent(bytes);
         }
     }
 }
@@ -180,15 +203,8 @@ impl Body for ResponseBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let polled = this.poll_source(cx);
-        if let Poll::Ready(polled) = &polled {
-            this.count(polled.as_ref());
-        }
-        if let Some(progress) = &this.progress {
-            progress.polled(polled.is_ready());
-        }
-        polled
+        // HTTP/1.1 is best served by as much as there is.
+        self.poll_piece(cx, usize::MAX)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -220,6 +236,3 @@ impl Drop for ResponseBody {
         }
     }
 }
-
-/// The most bytes in one frame of a body on HTTP/2.
-const STREAM_FRAME_BYTES: usize = 64 << 10;

@@ -15,7 +15,9 @@ mod accept;
 mod alternative;
 mod certificates;
 mod connection;
+mod fields;
 mod guard;
+mod http2;
 #[cfg(feature = "http3")]
 mod http3;
 mod interim;
@@ -24,7 +26,6 @@ mod proxy_protocol;
 mod resets;
 mod settings;
 mod socket;
-mod streams;
 mod tickets;
 mod tls;
 
@@ -48,7 +49,7 @@ pub use self::{
     tickets::TicketKeys,
     tls::{Resumption, TlsError, TlsIdentity},
 };
-pub(crate) use self::{interim::Interim, streams::StreamProgress};
+pub(crate) use self::{http2::Upload, interim::Interim};
 
 /// Sockets that are bound and listen. Connections wait in the kernel until [`Listener::serve`].
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! The body of a request, with a bound on how long the client may pause.
 //!
-//! hyper waits for ever for the next byte of a body. Here a pause that is longer than the bound is an error, which a
+//! No protocol has a bound on how long the next byte of a body may take. Here a pause that is longer than the bound is an error, which a
 //! handler meets like any other broken upload. The bound is on progress, not on the whole: a slow upload is fine as long
 //! as it moves.
 //!
-//! It is hyper's, or on HTTP/3 a stream that is put together here, in a box: uploads over it are few.
+//! It is hyper's on HTTP/1.1, on HTTP/2 one of our own, and on HTTP/3 a stream that is put together here, in a box: uploads over it are few.
 
 use std::{
     fmt,
@@ -19,7 +19,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use crate::{BoxError, listener::Interim};
+use crate::{
+    BoxError,
+    listener::{Interim, Upload},
+};
 
 /// The body of a request to the [`ApiService`](crate::ApiService).
 pub struct RequestBody {
@@ -31,6 +34,8 @@ pub struct RequestBody {
 
 enum Inner {
     Hyper(Incoming),
+    /// None if the request ended with its head.
+    Http2(Option<Upload>),
     #[cfg(feature = "http3")]
     Http3(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send + Sync>>),
 }
@@ -49,6 +54,11 @@ pub enum RequestBodyError {
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, pause_max: Duration) -> Self {
         Self { inner: Inner::Hyper(inner), pause_max, pause: None, interim: None }
+    }
+
+    /// That of a request over HTTP/2, if it has one.
+    pub(crate) fn http2(upload: Option<Upload>, pause_max: Duration) -> Self {
+        Self { inner: Inner::Http2(upload), pause_max, pause: None, interim: None }
     }
 
     /// That of a request over HTTP/3.
@@ -78,6 +88,8 @@ impl Inner {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Hyper(body) => Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            Self::Http2(None) => Poll::Ready(None),
+            Self::Http2(Some(body)) => Pin::new(body).poll_frame(cx),
             #[cfg(feature = "http3")]
             Self::Http3(body) => body.as_mut().poll_frame(cx),
         }
@@ -104,6 +116,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Hyper(body) => body.is_end_stream(),
+            Inner::Http2(body) => body.as_ref().is_none_or(Body::is_end_stream),
             #[cfg(feature = "http3")]
             Inner::Http3(body) => body.is_end_stream(),
         }
@@ -112,6 +125,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Hyper(body) => body.size_hint(),
+            Inner::Http2(body) => body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint),
             #[cfg(feature = "http3")]
             Inner::Http3(body) => body.size_hint(),
         }

@@ -6,18 +6,13 @@
 //!                                                       └──► no new requests; those under way finish
 //! ```
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc};
 
 use http::HeaderValue;
 use hyper::{
     Request, Response, Version,
     body::Incoming,
-    server::conn::{http1, http2},
+    server::conn::http1,
     service::{Service, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,12 +28,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     alternative,
     guard::{Guarded, StallBound},
+    http2::{self, Http2Error},
     interim::{Announcing, Interim},
     per_address::{Counted, PerAddress},
     proxy_protocol,
-    resets::Resets,
-    settings::{Http2Settings, ListenerSettings},
-    streams::Streams,
+    settings::ListenerSettings,
     tls::{ALPN_H2, TlsIdentity},
 };
 use crate::{
@@ -57,6 +51,15 @@ pub(super) struct Connections {
     per_address: Arc<PerAddress>,
     /// What is said of HTTP/3 on connections with TLS.
     alternative: Option<HeaderValue>,
+}
+
+/// Why a connection ended otherwise than by being closed.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("HTTP/1.1 failed")]
+    Http1(#[from] hyper::Error),
+    #[error("HTTP/2 failed")]
+    Http2(#[from] Http2Error),
 }
 
 impl Connections {
@@ -86,7 +89,10 @@ impl Connections {
         &self.metrics
     }
 
-    #[cfg(feature = "http3")]
+    pub(super) fn alternative(&self) -> Option<&HeaderValue> {
+        self.alternative.as_ref()
+    }
+
     pub(super) fn router(&self) -> &Arc<Router> {
         &self.router
     }
@@ -156,13 +162,13 @@ impl Connections {
         peer: PeerInfo,
         identity: &TlsIdentity,
         shutdown: CancellationToken,
-    ) -> Result<(), hyper::Error> {
+    ) -> Result<(), Failed> {
         let handshake = TlsAcceptor::from(identity.tcp()).accept(socket);
         let failed = match timeout(self.settings.handshake_deadline, handshake).await {
             Ok(Ok(stream)) => {
                 self.count_handshake(stream.get_ref().1.handshake_kind());
                 return if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
-                    self.serve_http2(stream, peer, shutdown).await
+                    Ok(http2::serve(self, stream, peer, shutdown).await?)
                 } else {
                     self.serve_http1(stream, peer, shutdown).await
                 };
@@ -183,51 +189,27 @@ impl Connections {
         }
     }
 
-    async fn serve_http1<S>(&self, stream: S, peer: PeerInfo, shutdown: CancellationToken) -> Result<(), hyper::Error>
+    async fn serve_http1<S>(&self, stream: S, peer: PeerInfo, shutdown: CancellationToken) -> Result<(), Failed>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let stream = Announcing::new(stream);
-        let service = self.service(peer, Some(stream.interim()), None);
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let service = self.service(peer, stream.interim());
         // The deadline for the next head ends a connection that is idle.
-        drive(connection, http1::UpgradeableConnection::graceful_shutdown, &shutdown, std::future::pending()).await
-    }
-
-    async fn serve_http2<S>(&self, stream: S, peer: PeerInfo, shutdown: CancellationToken) -> Result<(), hyper::Error>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let limits = &self.settings.http2;
-        let resets = Resets::new(limits.resets_max, Http2Settings::RESETS_WINDOW);
-        let streams = Streams::new(self.settings.stall_window, Arc::clone(&self.metrics));
-        let connection = http2::Builder::new(streams.clone())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams_max)
-            .max_pending_accept_reset_streams(limits.pending_resets_max)
-            .max_local_error_reset_streams(limits.error_resets_max)
-            .max_header_list_size(self.settings.head_bytes_max)
-            .initial_stream_window_size(limits.stream_window_bytes)
-            .initial_connection_window_size(limits.connection_window_bytes)
-            .max_send_buf_size(limits.send_buffer_bytes)
-            .keep_alive_interval(limits.ping_interval)
-            .keep_alive_timeout(limits.ping_deadline)
-            .serve_connection(TokioIo::new(stream), self.service(peer, None, Some(Arc::clone(&resets))));
+        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades());
         tokio::select! {
-            ended = drive(connection, http2::Connection::graceful_shutdown, &shutdown, streams.idle(limits.idle_max)) => ended,
-            () = resets.exceeded() => {
-                tracing::debug!(remote = %peer.remote, "connection closed: the client gives up one request after the other");
-                add(&self.metrics.connections_resetting, 1);
-                Ok(())
-            }
+            biased;
+            ended = connection.as_mut() => return Ok(ended?),
+            () = shutdown.cancelled() => {}
         }
+        connection.as_mut().graceful_shutdown();
+        Ok(connection.await?)
     }
 
     fn service(
         &self,
         peer: PeerInfo,
-        interim: Option<Interim>,
-        resets: Option<Arc<Resets>>,
+        interim: Interim,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send + 'static> + use<> {
         let router = Arc::clone(&self.router);
         let pause_max = self.settings.stall_window;
@@ -235,41 +217,16 @@ impl Connections {
         service_fn(move |request: Request<Incoming>| {
             let router = Arc::clone(&router);
             // A client of HTTP/1.0 does not know them (RFC 9110 §15.2).
-            let interim = interim.clone().filter(|_| request.version() == Version::HTTP_11);
+            let interim = (request.version() == Version::HTTP_11).then(|| interim.clone());
             let request = request.map(|body| RequestBody::new(body, pause_max).announcing(interim));
             let alternative = alternative.clone();
-            let answering = resets.as_ref().map(Resets::answering);
             async move {
                 let mut response = router.route(request, peer).await;
                 alternative::say(response.headers_mut(), alternative.as_ref());
-                if let Some(answering) = answering {
-                    answering.done();
-                }
                 Ok(response)
             }
         })
     }
-}
-
-/// Runs `connection` to its end. When `shutdown` or `idle` comes, it takes no new requests, by `leave`.
-async fn drive<C>(
-    connection: C,
-    leave: impl FnOnce(Pin<&mut C>),
-    shutdown: &CancellationToken,
-    idle: impl Future<Output = ()>,
-) -> Result<(), hyper::Error>
-where
-    C: Future<Output = Result<(), hyper::Error>>,
-{
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        ended = connection.as_mut() => return ended,
-        () = shutdown.cancelled() => {}
-        () = idle => {}
-    }
-    leave(connection.as_mut());
-    connection.await
 }
 
 /// Counts a connection for as long as it is open.

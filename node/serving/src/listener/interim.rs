@@ -1,5 +1,7 @@
-//! Interim responses (1xx, RFC 9110 §15.2) on a connection that speaks HTTP/1.1: hyper sends the final response of a request, and
-//! nothing before it.
+//! Interim responses (1xx, RFC 9110 §15.2).
+//!
+//! Over HTTP/2 they are a frame, which is put on the request's stream as it comes ([`Reply`]). On a connection that speaks HTTP/1.1 there is
+//! more to it, for hyper sends the final response of a request, and nothing before it:
 //!
 //! ```text
 //!   handler ── Interim::send: head ──► queue ──► Announcing::poll_flush ──► the connection
@@ -25,6 +27,8 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::http2::Reply;
+
 /// A connection on which interim responses may be sent.
 pub(super) struct Announcing<S> {
     stream: S,
@@ -33,7 +37,13 @@ pub(super) struct Announcing<S> {
 
 /// The way to send interim responses before the final one of a request.
 #[derive(Debug, Clone)]
-pub(crate) struct Interim(Arc<Queue>);
+pub(crate) struct Interim(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Http1(Arc<Queue>),
+    Http2(Arc<Reply>),
+}
 
 /// What is on its way to a connection: one head at most, for its handler waits for it.
 #[derive(Debug, Default)]
@@ -56,24 +66,33 @@ impl<S> Announcing<S> {
 
     /// The way to send interim responses here.
     pub(super) fn interim(&self) -> Interim {
-        Interim(Arc::clone(&self.queue))
+        Interim(Way::Http1(Arc::clone(&self.queue)))
     }
 }
 
 impl Interim {
+    /// That of a request over HTTP/2.
+    pub(super) fn over_http2(reply: Arc<Reply>) -> Self {
+        Self(Way::Http2(reply))
+    }
+
     /// Sends the head of an interim response. To be awaited by the handler of the request, before it gives its final response. It does not
     /// return when the connection is gone; the handler is dropped with it.
     pub(crate) async fn send(&self, status: StatusCode, headers: &HeaderMap) {
+        let queue = match &self.0 {
+            Way::Http1(queue) => queue,
+            Way::Http2(reply) => return reply.interim(status, headers),
+        };
         let mut head = Some(encode(status, headers));
         poll_fn(|cx| {
-            let mut queued = self.0.head();
+            let mut queued = queue.head();
             if !queued.rest.is_empty() {
                 queued.handler = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             let Some(head) = head.take() else { return Poll::Ready(()) };
             *queued = Head { rest: head, handler: Some(cx.waker().clone()) };
-            self.0.waits.store(true, Ordering::Release);
+            queue.waits.store(true, Ordering::Release);
             Poll::Pending
         })
         .await;

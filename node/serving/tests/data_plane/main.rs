@@ -7,6 +7,8 @@ mod certificates;
 mod client;
 mod connections;
 mod http2;
+mod http2_frames;
+mod http2_streams;
 mod http3;
 mod node;
 mod proxied;

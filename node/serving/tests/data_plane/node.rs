@@ -258,12 +258,34 @@ impl Slices for World {
     }
 }
 
-/// Answers `/panic` with a panic, `/echo` with what it was told of the request, `/stream` with two frames, and anything
-/// else with the length of the request's body.
-struct Api;
+/// Answers `/panic` with a panic, `/echo` with what it was told of the request, `/stream` with two frames, `/hops` with fields about the
+/// connection, `/dies` with a body that panics, `/trailers` with trailers, `/no-content` with none, `/deaf` never and without reading,
+/// and anything else with the length of the request's body.
+#[derive(Default)]
+struct Api {
+    /// How many wait at `/deaf`.
+    waiting: Arc<AtomicU64>,
+}
+
+/// Counts one who waits.
+struct Waiting(Arc<AtomicU64>);
+
+impl Waiting {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl ApiService for Api {
     fn call(&self, request: ApiRequest, peer: PeerInfo) -> BoxFuture<'static, ApiResponse> {
+        let waiting = Arc::clone(&self.waiting);
         Box::pin(async move {
             match request.uri().path() {
                 "/panic" => panic!("as asked"),
@@ -282,11 +304,48 @@ impl ApiService for Api {
                     let frames = futures_util::stream::iter(frames);
                     Response::new(http_body_util::StreamBody::new(frames).boxed_unsync())
                 }
+                "/hops" => {
+                    let mut response = Response::new(full("hops".to_owned()));
+                    for (name, value) in HOPS {
+                        response.headers_mut().insert(name, value.parse().expect("a value"));
+                    }
+                    response
+                }
+                "/dies" => {
+                    let frames = (0..2).map(|at| if at == 0 { Ok(frame("one")) } else { panic!("as asked") });
+                    let frames = futures_util::stream::iter(frames);
+                    Response::new(http_body_util::StreamBody::new(frames).boxed_unsync())
+                }
+                "/trailers" => {
+                    let mut trailers = http::HeaderMap::new();
+                    trailers.insert("x-after", "all".parse().expect("a value"));
+                    let frames = futures_util::stream::iter([Ok(frame("one")), Ok(http_body::Frame::trailers(trailers))]);
+                    Response::new(http_body_util::StreamBody::new(frames).boxed_unsync())
+                }
+                "/no-content" => {
+                    let mut response = Response::new(full("nobody may see it".to_owned()));
+                    *response.status_mut() = http::StatusCode::NO_CONTENT;
+                    response
+                }
+                "/deaf" => {
+                    let _waiting = Waiting::new(&waiting);
+                    std::future::pending().await
+                }
                 _ => receive(request).await,
             }
         })
     }
 }
+
+/// Fields about a connection, and one that `Connection` says is.
+pub(crate) const HOPS: [(&str, &str); 6] = [
+    ("connection", "x-hop"),
+    ("x-hop", "1"),
+    ("keep-alive", "timeout=5"),
+    ("proxy-connection", "close"),
+    ("upgrade", "h2c"),
+    ("te", "gzip"),
+];
 
 fn frame(text: &'static str) -> http_body::Frame<Bytes> {
     http_body::Frame::data(Bytes::from_static(text.as_bytes()))
@@ -316,6 +375,8 @@ pub(crate) struct Node {
     pub(crate) world: Arc<World>,
     pub(crate) metrics: Arc<ServingMetrics>,
     pub(crate) log: Arc<AccessLog>,
+    /// How many requests wait for an answer that never comes.
+    pub(crate) waiting: Arc<AtomicU64>,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) identity: Arc<TlsIdentity>,
@@ -361,13 +422,16 @@ impl Node {
             Arc::clone(&metrics),
         );
         let log = Arc::new(AccessLog::new(100));
-        let router = Arc::new(Router::new(assets, Arc::new(Api)).recording(Arc::clone(&log)));
+        let api = Api::default();
+        let waiting = Arc::clone(&api.waiting);
+        let router = Arc::new(Router::new(assets, Arc::new(api)).recording(Arc::clone(&log)));
         let shutdown = CancellationToken::new();
         let serving = listener.serve(router, shutdown.clone());
         Self {
             world,
             metrics,
             log,
+            waiting,
             http,
             https: https.expect("asked for"),
             identity,

@@ -18,23 +18,25 @@ use ncore_proto::{
         limits_server::{Limits, LimitsServer},
     },
 };
-use ncore_serving::TlsIdentity;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
+    ServerConfig,
+    pki_types::{CertificateDer, ServerName},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 use tonic::{
     Code, Request, Response, Status, Streaming,
     transport::{Channel, Endpoint, Server},
 };
 
-use crate::site::{PATIENCE, Site};
+use crate::{
+    secure,
+    site::{PATIENCE, Site},
+};
 
 /// What the origin is called.
 const NAME: &str = "origin.test";
@@ -69,15 +71,9 @@ impl Limits for Echo {
     }
 }
 
-fn certify(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    (made.cert.der().clone(), key.into())
-}
-
 /// A server of gRPC over TLS, and the certificate that it shows.
 async fn origin() -> (SocketAddr, CertificateDer<'static>) {
-    let (certificate, key) = certify(NAME);
+    let (certificate, key) = secure::certify(NAME);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
     let mut config = builder.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).expect("usable");
@@ -103,13 +99,7 @@ async fn origin() -> (SocketAddr, CertificateDer<'static>) {
 
 /// A client of the zone, over HTTP/2 and TLS.
 async fn channel(https: SocketAddr, root: CertificateDer<'static>) -> Channel {
-    let mut roots = RootCertStore::empty();
-    roots.add(root).expect("a root");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = secure::connector(root);
     let connector = tower::service_fn(move |_| {
         let connector = connector.clone();
         async move {
@@ -122,8 +112,7 @@ async fn channel(https: SocketAddr, root: CertificateDer<'static>) -> Channel {
 
 async fn site() -> (Site, Channel) {
     let (addr, authority) = origin().await;
-    let (certificate, key) = certify("zone.test");
-    let identity = Arc::new(TlsIdentity::new(vec![certificate.clone()], key).expect("usable"));
+    let (identity, certificate) = secure::identity("zone.test");
     let settings = |_: &_| {
         let url = format!("https://{addr}").parse().expect("an address");
         let tls = TlsSettings { authorities: vec![authority], ..TlsSettings::default() };

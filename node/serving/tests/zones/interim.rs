@@ -1,7 +1,8 @@
 //! Interim responses of an origin: on to the viewer for whom it was asked, as they come, and kept for nobody.
 
-use std::net::SocketAddr;
+use std::{future::poll_fn, net::SocketAddr};
 
+use http::{Request, StatusCode};
 use ncore_origin::SetSettings;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,7 +10,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::site::{PATIENCE, Site};
+use crate::{
+    secure,
+    site::{PATIENCE, Site},
+};
 
 const ANSWER: &str = "HTTP/1.1 100 Continue\r\n\r\n\
     HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n\
@@ -62,4 +66,31 @@ async fn they_go_to_who_asked_and_are_not_kept() {
     assert!(written.starts_with(&format!("{EARLY}HTTP/1.1 200 OK\r\n")), "{written}");
     let old = get(&site, "HTTP/1.0", "GET", "/old").await;
     assert!(old.starts_with("HTTP/1.0 200 OK\r\n") && old.contains("x-cache: MISS"), "{old}");
+}
+
+/// Over HTTP/2 they are heads of the stream; others on the connection have none.
+#[tokio::test]
+async fn they_go_over_http2_as_well() {
+    let addr = origin().await;
+    let set = |_: &_| SetSettings::of(format!("http://{addr}").parse().expect("an address"));
+    let (identity, certificate) = secure::identity("zone.test");
+    let site = Site::start_before(set, Some(identity), |_| {}).await;
+    let socket = secure::connect(site.https.expect("asked for"), certificate, "zone.test").await;
+    let (client, connection) = h2::client::handshake(socket).await.expect("begun");
+    tokio::spawn(connection);
+    for (path, expected) in [("/a", [103, 102].as_slice()), ("/a", &[]), ("/b", &[103, 102])] {
+        let mut client = client.clone().ready().await.expect("open");
+        let request = Request::get(format!("https://zone.test{path}")).body(()).expect("a request");
+        let (mut response, _) = client.send_request(request, true).expect("sent");
+        for status in expected {
+            let early = timeout(PATIENCE, poll_fn(|cx| response.poll_informational(cx))).await.expect("in time");
+            let early = early.expect("one more").expect("a head");
+            assert_eq!(early.status().as_u16(), *status, "{path}");
+            assert!(!early.headers().contains_key("x-hop") && !early.headers().contains_key("connection"));
+            assert_eq!(early.headers().contains_key("link"), *status == 103);
+        }
+        let response = timeout(PATIENCE, response).await.expect("in time").expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["x-cache"], if expected.is_empty() { "HIT" } else { "MISS" });
+    }
 }

@@ -8,6 +8,7 @@ mod large;
 mod origin;
 mod parts;
 mod rules;
+mod secure;
 mod site;
 mod tiers;
 mod told;

@@ -1,21 +1,13 @@
 //! One request over HTTP/3: its head, its answer, and the end of its stream.
 
-use std::{
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h3::{
     error::{Code, StreamError},
     server::{RequestResolver, RequestStream},
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, TE, TRANSFER_ENCODING, UPGRADE},
-};
+use http::{HeaderMap, Method, Response, StatusCode, header::TE};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -26,7 +18,7 @@ use super::{
 };
 use crate::{
     body::ResponseBody,
-    listener::{alternative, connection::Connections, resets::Resets},
+    listener::{alternative, connection::Connections, fields, resets::Resets},
     metrics::add,
     request_body::RequestBody,
     router::PeerInfo,
@@ -82,7 +74,7 @@ impl Answerer {
         let resolved = timeout(settings.head_deadline, resolving.as_mut()).await;
         state.answering();
         let (request, mut stream) = resolved.map_err(|_| Broken::HeadLate)??;
-        let Some(length) = said_length(&request).filter(|_| is_well_formed(request.headers())) else {
+        let Some(length) = fields::said_length(request.headers()).filter(|_| is_well_formed(request.headers())) else {
             stream.stop_sending(Code::H3_MESSAGE_ERROR);
             stream.stop_stream(Code::H3_MESSAGE_ERROR);
             return Err(Broken::Malformed);
@@ -110,7 +102,9 @@ impl Answerer {
         let (mut head, body) = response.into_parts();
         let mut body = pin!(body);
         let bodiless = head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        complete(&mut head.headers, (!bodiless && !body.is_end_stream()).then(|| body.size_hint().exact()).flatten());
+        fields::complete(&mut head.headers, (!bodiless && !body.is_end_stream()).then(|| body.size_hint().exact()).flatten());
+        // Whoever reads this knows that HTTP/3 is spoken here.
+        alternative::say(&mut head.headers, None);
         let window = self.connections.settings().stall_window;
         within(window, stream.send_response(Response::from_parts(head, ()))).await?;
         while !bodiless && let Some(frame) = body.frame().await {
@@ -158,40 +152,12 @@ async fn within<T>(window: Duration, sent: impl Future<Output = Result<T, Stream
     Ok(timeout(window, sent).await.map_err(|_| Broken::Stalled)??)
 }
 
-/// What a request says of the length of its body; `None` if that is nonsense.
-fn said_length(request: &Request<()>) -> Option<Option<u64>> {
-    let mut said = request.headers().get_all(CONTENT_LENGTH).into_iter();
-    let Some(first) = said.next() else { return Some(None) };
-    let digits = first.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let length = digits.parse().ok()?;
-    said.next().is_none().then_some(Some(length))
-}
-
 /// RFC 9114 §4.2: fields about a connection have no place in HTTP/3, and what has them is malformed.
 fn is_well_formed(headers: &HeaderMap) -> bool {
     let te_is_right = headers.get_all(TE).iter().all(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    te_is_right && ABOUT_CONNECTIONS.iter().all(|name| !headers.contains_key(name))
+    te_is_right && fields::ABOUT_CONNECTIONS.iter().all(|name| !headers.contains_key(name))
 }
 
-/// What hyper does to the responses of the other protocols.
-fn complete(headers: &mut HeaderMap, length: Option<u64>) {
-    for name in &ABOUT_CONNECTIONS {
-        headers.remove(name);
-    }
-    if let Some(length) = length {
-        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
-    }
-    if !headers.contains_key(DATE)
-        && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
-    {
-        headers.insert(DATE, now);
-    }
-    // Whoever reads this knows that HTTP/3 is spoken here.
-    alternative::say(headers, None);
-}
-
-const ABOUT_CONNECTIONS: [HeaderName; 5] =
-    [CONNECTION, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TRANSFER_ENCODING, UPGRADE];
 /// Whatever the bound on stalls, pieces of a body are not smaller.
 const PIECE_MIN: usize = 4 << 10;
 /// In how many windows what QUIC holds has to arrive.
@@ -201,7 +167,8 @@ const ARRIVAL_WINDOWS: u32 = 10;
 mod tests {
     use http::Request;
 
-    use super::{is_well_formed, said_length};
+    use super::is_well_formed;
+    use crate::listener::fields::said_length;
 
     #[test]
     fn what_is_malformed() {
@@ -222,7 +189,7 @@ mod tests {
         for (fields, well_formed) in table {
             let request = fields.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
             let request = request.body(()).expect("a request");
-            assert_eq!(is_well_formed(request.headers()) && said_length(&request).is_some(), well_formed, "{fields:?}");
+            assert_eq!(is_well_formed(request.headers()) && said_length(request.headers()).is_some(), well_formed, "{fields:?}");
         }
     }
 }
