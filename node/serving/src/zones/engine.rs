@@ -313,13 +313,13 @@ impl Engine {
         let walk =
             Walk { engine: self, zone, asking, directives, key, age, id, trace, interim, asked_as: AskedAs::Node, informational: None };
         if let Some(upgrading) = upgrading {
-            return walk.upgrade(upgrading).await;
+            return Box::pin(walk.upgrade(upgrading)).await;
         }
         if !reads {
-            return walk.pass(body, Forward::Method).await;
+            return Box::pin(walk.pass(body, Forward::Method)).await;
         }
         if has_body || walk.is_bypassed() {
-            return walk.pass(body, Forward::Bypass).await;
+            return Box::pin(walk.pass(body, Forward::Bypass)).await;
         }
         walk.answer_or_ask().await
     }
@@ -368,7 +368,9 @@ impl Walk<'_> {
             if self.directives.has(Flag::OnlyIfCached) && self.zone.reuse.requests == Requests::Obey {
                 return Err(Refusal::NotStored);
             }
-            if let Some(answer) = self.ask(&need, round).await {
+            // A future is as large as its largest part, and is copied with whatever holds it. What asks an origin is large, and a hit is to
+            // carry none of it: so here and wherever an origin is asked it has a place of its own.
+            if let Some(answer) = Box::pin(self.ask(&need, round)).await {
                 return answer;
             }
         }
@@ -395,7 +397,7 @@ impl Walk<'_> {
         }
         let content = match self.at_hand(&variant, newest_purge).await {
             Ok(content) => content,
-            Err((first, last)) => return Plan::Ask(Box::new(self.need_of(&variant, first, last).await)),
+            Err((first, last)) => return Plan::Ask(Box::new(Box::pin(self.need_of(&variant, first, last)).await)),
         };
         let ready = Ready { variant, condition, content };
         match judged {

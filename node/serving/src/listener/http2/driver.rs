@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -116,11 +117,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             None => ReusableBoxFuture::new(exchange),
         };
-        if begun.poll(cx).is_ready() {
-            *seat = Some(begun);
-        } else {
+        // The router catches what panics in it, and tokio what panics in a task. What is caught here is the body of a response, which must not
+        // take the connection with it.
+        match catch_unwind(AssertUnwindSafe(|| begun.poll(cx))) {
+            Ok(Poll::Ready(())) => *seat = Some(begun),
             // It ends by itself when its stream is gone.
-            tokio::spawn(begun);
+            Ok(Poll::Pending) => drop(tokio::spawn(begun)),
+            Err(_) => tracing::error!("the body of a response panicked"),
         }
     }
 }

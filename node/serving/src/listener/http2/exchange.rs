@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -13,7 +12,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::EXPECT};
 use http_body::{Body, Frame};
@@ -60,14 +58,8 @@ enum Broken {
 
 /// Answers `request`. To drop it is to reset the stream, if that has not ended.
 pub(super) async fn run(exchanges: Arc<Exchanges>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    // The router has its own; what is caught here is the body of a response, which must not take the connection with it.
-    let ended = AssertUnwindSafe(exchanges.answer(request, respond)).catch_unwind().await;
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::debug!(remote = %exchanges.peer.remote, error = &error as &dyn std::error::Error, "request over HTTP/2 failed");
-        }
-        Err(_) => tracing::error!(remote = %exchanges.peer.remote, "the body of a response panicked"),
+    if let Err(error) = exchanges.answer(request, respond).await {
+        tracing::debug!(remote = %exchanges.peer.remote, error = &error as &dyn std::error::Error, "request over HTTP/2 failed");
     }
 }
 
