@@ -52,6 +52,7 @@ mod placement;
 mod proposal;
 mod purge;
 mod query;
+mod rank;
 mod refresh_token;
 mod replication;
 mod revision;
@@ -94,6 +95,7 @@ pub use placement::{
 pub use proposal::{Idempotency, Proposal};
 pub use purge::{MAX_PURGES_COUNTED, Purge, PurgeCount, PurgeLimit};
 pub use query::{AssetFilter, AssetPage, FolderPage, Query};
+pub use rank::{rank, weight};
 pub use refresh_token::{MAX_REFRESH_FAMILIES, REFRESH_MARGIN_MS, RefreshFamily};
 pub use replication::{CopyState, Exception, ExceptionState, MAX_EXCEPTIONS, NodeReport, copy_state};
 pub use revision::{Revision, RevisionParseError};

@@ -1,30 +1,14 @@
 //! Which node is the home of a subject: the first that answers, in an order that is the same at every node.
 
-use ncore_model::NodeId;
+use ncore_model::{NodeId, rank};
 
 use crate::ask::Key;
 
 /// The node of `members` that ranks first for this key, of those that `answers` says yes to (rendezvous hashing: when a node comes or goes, only
 /// the subjects whose home it is, or was, move).
 pub(crate) fn first(key: &Key, members: &[NodeId], mut answers: impl FnMut(NodeId) -> bool) -> Option<NodeId> {
-    let seed = seed(key);
-    members.iter().copied().filter(|node| answers(*node)).max_by_key(|node| (mixed(seed ^ mixed(node.0)), node.0))
-}
-
-fn seed(key: &Key) -> u64 {
-    let (mut low, mut high) = ([0; 8], [0; 8]);
-    low.copy_from_slice(&key.subject[..8]);
-    high.copy_from_slice(&key.subject[8..]);
-    // The classes of one token share a home.
-    u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(32)
-}
-
-/// The finalizer of SplitMix64: every bit of the input changes half of the bits of the output.
-const fn mixed(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
+    // By the subject alone: the classes of one token share a home.
+    members.iter().copied().filter(|node| answers(*node)).max_by_key(|node| rank(&key.subject, *node))
 }
 
 #[cfg(test)]

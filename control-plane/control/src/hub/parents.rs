@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use ncore_model::{Node, NodeId, NodeState};
+use ncore_model::{Node, NodeId, NodeState, weight};
 
 /// A hub that a node may follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,19 +50,6 @@ pub(crate) fn candidates(chooser: Chooser<'_>, members: &[Node], voters: &BTreeS
     ranked.sort_by_key(|(rank, node)| (*rank, node.id));
     let candidate = |node: &Node| Candidate { node: node.id, address: node.cluster_address.clone(), voter: voters.contains(&node.id.0) };
     ranked.into_iter().map(|(_, node)| candidate(node)).collect()
-}
-
-/// The weight of a hub for a child. The child takes the greatest.
-pub(crate) fn weight(child: NodeId, hub: NodeId) -> u64 {
-    // The finaliser of SplitMix64 over both, one after the other: cheap, and even enough to spread children.
-    mix(mix(child.0).wrapping_add(hub.0))
-}
-
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use ncore_model::NodeId;
+use ncore_model::{NodeId, weight};
 
 use super::parents::Candidate;
 
@@ -61,7 +61,7 @@ impl FirstHubs {
     /// As candidates for the child `own`, in an order of its own.
     pub(crate) fn candidates(&self, own: NodeId) -> Vec<Candidate> {
         let mut nodes: Vec<_> = self.0.iter().filter(|(node, _)| *node != own).collect();
-        nodes.sort_by_key(|(node, _)| std::cmp::Reverse(super::parents::weight(own, *node)));
+        nodes.sort_by_key(|(node, _)| std::cmp::Reverse(weight(own, *node)));
         nodes.into_iter().map(|(node, address)| Candidate { node: *node, address: address.clone(), voter: true }).collect()
     }
 }

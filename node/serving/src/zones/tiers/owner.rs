@@ -4,6 +4,7 @@
 //! A node takes itself for one that answers whatever else it believes. So who is asked always ranks above who asks, and requests that wait for
 //! each other cannot form a ring.
 
+use ncore_model::NodeId;
 use ncore_store::cached::EntryKey;
 
 use super::{Tier, TierNode};
@@ -51,19 +52,8 @@ fn first<'a>(key: &EntryKey, own: u64, others: impl Iterator<Item = &'a TierNode
 }
 
 /// The rank of a node for a key. No two nodes have the same.
-fn rank(key: &EntryKey, node: u64) -> (u64, u64) {
-    let (mut low, mut high) = ([0; 8], [0; 8]);
-    low.copy_from_slice(&key.as_bytes()[..8]);
-    high.copy_from_slice(&key.as_bytes()[8..]);
-    (mixed(u64::from_le_bytes(low) ^ u64::from_le_bytes(high).rotate_left(32) ^ mixed(node)), node)
-}
-
-/// The finalizer of SplitMix64: every bit of the input changes half of the bits of the output.
-const fn mixed(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
+fn rank(key: &EntryKey, node: u64) -> (u64, NodeId) {
+    ncore_model::rank(key.as_bytes(), NodeId(node))
 }
 
 #[cfg(test)]
