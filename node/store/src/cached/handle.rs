@@ -15,7 +15,7 @@ use super::index::{Found, Index};
 use super::peek::Tier;
 use super::segment::Segments;
 use super::settings::CachedSettings;
-use super::shared::{Look, Parts, Removal, Shared};
+use super::shared::{Look, Newness, Parts, Removal, Shared};
 use super::stripes::Strike;
 use super::writer::{Ended, Writer};
 use crate::error::StoreError;
@@ -28,6 +28,17 @@ pub struct Cached {
     readers: Arc<Semaphore>,
     ended: watch::Receiver<Ended>,
     _stop: Arc<Stop>,
+}
+
+/// What can be said of a key without waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Glance {
+    /// This is under it.
+    Here(Entry),
+    /// There is nothing under it.
+    Absent,
+    /// [`Cached::get`] knows: there may be something on disk, or something is about to become readable.
+    Later,
 }
 
 /// Ends the thread with the last handle.
@@ -105,6 +116,16 @@ impl Cached {
         Ok(None)
     }
 
+    /// What can be said of a key without waiting, as [`Cached::get`] would say it.
+    #[must_use]
+    pub fn glance(&self, key: &EntryKey) -> Glance {
+        let glance = self.shared.glance(key);
+        if glance == Glance::Absent {
+            self.shared.counters.misses.add(1);
+        }
+        glance
+    }
+
     /// What is under the key, if that can be said without touching the disk.
     #[must_use]
     pub fn in_memory(&self, key: &EntryKey) -> Option<Entry> {
@@ -115,7 +136,12 @@ impl Cached {
     /// once that one is struck out, for which [`Cached::get`] waits. It gets to the disk in the background, or not, which is
     /// counted. Never blocks.
     pub fn put(&self, key: EntryKey, entry: Entry) {
-        self.shared.put(key, entry);
+        self.shared.put(key, entry, Newness::Unknown);
+    }
+
+    /// The same for a key under which nothing was ever put, which is then not looked for on the disk. If something was, that may be found again.
+    pub fn put_new(&self, key: EntryKey, entry: Entry) {
+        self.shared.put(key, entry, Newness::New);
     }
 
     /// Removes what is under the key. When this returns `Ok`, neither a lookup nor a restart after kill -9 brings it back.

@@ -53,6 +53,7 @@
 //! One thread does all that changes the disk: it strikes, writes and evicts, in small steps, so that nobody else needs a lock or has to wait for
 //! more than a step. Reads run on tokio's blocking pool, at most `readers` at a time.
 
+mod absent;
 mod counters;
 mod disk;
 mod entry;
@@ -76,6 +77,6 @@ mod writer;
 
 pub use self::counters::CachedFigures;
 pub use self::entry::{Entry, EntryKey, MAX_ENTRY_BYTES};
-pub use self::handle::Cached;
+pub use self::handle::{Cached, Glance};
 pub use self::peek::Tier;
 pub use self::settings::CachedSettings;

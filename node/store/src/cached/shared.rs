@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::counters::Counters;
 use super::entry::{Entry, EntryKey, MAX_ENTRY_BYTES};
+use super::handle::Glance;
 use super::hits::Hits;
 use super::index::Index;
 use super::jobs::{Jobs, Room};
@@ -14,7 +15,7 @@ use super::memory::MemoryTier;
 use super::record::{self, Location};
 use super::segment::Segments;
 use super::settings::CachedSettings;
-use super::stripes::{Step, Strike, Stripes, Waiting};
+use super::stripes::{Step, Strike, Stripe, Stripes, Waiting};
 use crate::error::Corruption;
 
 /// The two tiers and what is between them.
@@ -50,6 +51,15 @@ pub(super) enum State {
     /// There may be entries on disk that were replaced or removed, and that is all that is known: it is not read, and nothing is taken. For
     /// moments, until it is given up; and after the end.
     Blind,
+}
+
+/// What is known of a key that is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Newness {
+    /// Nothing was ever put under it.
+    New,
+    /// Nothing.
+    Unknown,
 }
 
 /// Where to look for an entry.
@@ -117,10 +127,11 @@ impl Shared {
         self.leftovers.store(left, Ordering::Release);
     }
 
-    pub(super) fn put(&self, key: EntryKey, entry: Entry) {
+    pub(super) fn put(&self, key: EntryKey, entry: Entry, newness: Newness) {
         let mut stripe = self.stripes.lock(&key);
         let epoch = stripe.advance();
         let before = stripe.waiting.remove(&key);
+        let is_absent = stripe.absent.take(&key) || newness == Newness::New;
         let state = self.state();
         if let Some(value) = before.as_ref().and_then(|before| before.value.as_ref()) {
             self.stripes.release(value);
@@ -140,7 +151,7 @@ impl Shared {
         if !room {
             self.counters.dropped_writes.add(1);
         }
-        if before.is_none() && !self.may_be_on_disk(&key, state) {
+        if before.is_none() && !self.may_be_on_disk(&key, state, is_absent) {
             self.memory.insert(key, entry.clone());
             if room {
                 let bytes = entry.bytes.len();
@@ -172,7 +183,7 @@ impl Shared {
             finish(before, outcome);
             return if outcome == Strike::Done { Removal::Done } else { Removal::Refused };
         }
-        if before.is_none() && !self.may_be_on_disk(key, state) {
+        if before.is_none() && !self.may_be_on_disk(key, state, stripe.absent.has(key)) {
             return Removal::Done;
         }
         let queued = before.as_ref().is_some_and(|before| before.step == Step::Striking);
@@ -201,9 +212,12 @@ impl Shared {
     pub(super) fn look(&self, key: &EntryKey) -> Look {
         let mut stripe = self.stripes.lock(key);
         let epoch = stripe.epoch;
-        match stripe.waiting.get_mut(key) {
-            Some(Waiting { step: Step::Readable, value: Some(value), .. }) => Look::Found(value.clone()),
-            Some(waiting) if waiting.value.is_some() => {
+        let Some(waiting) = stripe.waiting.get_mut(key) else {
+            return if self.is_to_be_read(&mut stripe, key) { Look::OnDisk { epoch } } else { Look::Absent };
+        };
+        match (&waiting.value, waiting.step) {
+            (Some(value), Step::Readable) => Look::Found(value.clone()),
+            (Some(_), Step::Striking) => {
                 if waiting.wakers.len() % TIDY == TIDY - 1 {
                     waiting.wakers.retain(|waker| !waker.is_closed());
                 }
@@ -211,14 +225,45 @@ impl Shared {
                 waiting.wakers.push(waker);
                 Look::Soon(struck)
             }
-            Some(_) => Look::Absent,
-            None => match self.state() {
-                State::On | State::Failing => match &self.disk {
-                    Some(parts) if parts.index.may_exist(key) => Look::OnDisk { epoch },
-                    _ => Look::Absent,
-                },
-                State::Off | State::Blind => Look::Absent,
-            },
+            (None, _) => Look::Absent,
+        }
+    }
+
+    /// What can be said of the key without reading the disk, or waiting.
+    pub(super) fn glance(&self, key: &EntryKey) -> Glance {
+        if let Some(entry) = self.memory.get(key) {
+            return self.hit(key, entry);
+        }
+        let mut stripe = self.stripes.lock(key);
+        let Some(waiting) = stripe.waiting.get(key) else {
+            return if self.is_to_be_read(&mut stripe, key) { Glance::Later } else { Glance::Absent };
+        };
+        match (&waiting.value, waiting.step) {
+            (Some(value), Step::Readable) => self.hit(key, value.clone()),
+            (Some(_), Step::Striking) => Glance::Later,
+            (None, _) => Glance::Absent,
+        }
+    }
+
+    fn hit(&self, key: &EntryKey, entry: Entry) -> Glance {
+        self.hits.count(key);
+        self.counters.hits_memory.add(1);
+        Glance::Here(entry)
+    }
+
+    /// Whether the disk has to be read to know what is under a key that does not wait. That it need not be is remembered.
+    fn is_to_be_read(&self, stripe: &mut Stripe, key: &EntryKey) -> bool {
+        match self.state() {
+            State::On => {
+                let is_to_be_read = self.may_be_on_disk(key, State::On, stripe.absent.has(key));
+                if !is_to_be_read {
+                    stripe.absent.note(*key);
+                }
+                is_to_be_read
+            }
+            // What an index says that could not be written is not remembered.
+            State::Failing => self.may_be_in_index(key),
+            State::Off | State::Blind => false,
         }
     }
 
@@ -319,6 +364,11 @@ impl Shared {
         }
     }
 
+    /// Forgets of which keys there is nothing on disk: the index is another than it was.
+    pub(super) fn forget_absent(&self) {
+        self.stripes.all().for_each(|mut stripe| stripe.absent.forget());
+    }
+
     /// Forgets all that is under way to the disk, after the state was set to one in which none of it gets there.
     pub(super) fn abandon(&self) {
         self.jobs.clear();
@@ -350,8 +400,13 @@ impl Shared {
         len <= MAX_ENTRY_BYTES && (len + record::HEADER_BYTES) as u64 <= self.settings.segment_bytes()
     }
 
-    fn may_be_on_disk(&self, key: &EntryKey, state: State) -> bool {
-        state == State::Failing || self.disk.as_ref().is_some_and(|parts| parts.index.may_exist(key))
+    /// Whether there may be something on disk of a key that does not wait. `is_absent` says that it is remembered that there is not.
+    fn may_be_on_disk(&self, key: &EntryKey, state: State, is_absent: bool) -> bool {
+        state == State::Failing || (!is_absent && self.may_be_in_index(key))
+    }
+
+    fn may_be_in_index(&self, key: &EntryKey) -> bool {
+        self.disk.as_ref().is_some_and(|parts| parts.index.may_exist(key))
     }
 
     fn queue_strike(&self, key: EntryKey) {

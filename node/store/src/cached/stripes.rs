@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
+use super::absent::Absent;
 use super::entry::{Entry, EntryKey};
 
 /// All that is under way.
@@ -33,6 +34,7 @@ pub(super) struct Stripes {
 pub(super) struct Stripe {
     pub(super) epoch: u64,
     pub(super) waiting: HashMap<EntryKey, Waiting>,
+    pub(super) absent: Absent,
 }
 
 /// One key that is under way.

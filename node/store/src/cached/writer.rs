@@ -233,6 +233,8 @@ impl Writer {
         self.retry_at = Instant::now() + RETRY;
         match self.disk.reopen() {
             Ok(()) => {
+                // Before anybody may remember anything of it.
+                self.shared.forget_absent();
                 if self.shared.turn(State::Failing, State::On) {
                     self.failing_since = None;
                     tracing::info!("the index of the cache can be written again");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::cached::MAX_ENTRY_BYTES;
+use crate::cached::{Glance, MAX_ENTRY_BYTES};
 
 /// Lengths at the edges.
 const LENGTHS: [usize; 5] = [0, 1, 1000, 65_536, 200_000];
@@ -93,6 +93,36 @@ async fn a_removed_entry_is_gone_wherever_it_was() {
         assert_eq!(cached.get(&key(2)).await.unwrap(), None);
         cached.remove(&key(1)).await.unwrap();
         cached.close().await;
+    }
+}
+
+/// A look in vain is remembered, and must not be for longer than it holds.
+#[tokio::test]
+async fn what_is_put_after_a_look_in_vain_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let cached = open(dir.path(), &disk_only());
+    for n in 0..100 {
+        for _ in 0..2 {
+            assert_eq!(cached.get(&key(n)).await.unwrap(), None);
+            assert_eq!(cached.glance(&key(n)), Glance::Absent);
+        }
+        cached.put(key(n), entry(n, 1, 500));
+        settle(&cached).await;
+        assert_eq!(cached.glance(&key(n)), Glance::Later, "written");
+        assert_eq!(cached.get(&key(n)).await.unwrap(), Some(entry(n, 1, 500)), "written");
+        cached.put(key(n), entry(n, 2, 500));
+        settle(&cached).await;
+        assert_eq!(cached.get(&key(n)).await.unwrap(), Some(entry(n, 2, 500)), "written over");
+        cached.remove(&key(n)).await.unwrap();
+        assert_eq!(cached.get(&key(n)).await.unwrap(), None);
+        cached.put_new(key(n + 1_000), entry(n, 3, 500));
+    }
+    cached.close().await;
+    let cached = open(dir.path(), &disk_only());
+    assert_eq!(cached.figures().disk_entries, 100);
+    for n in 0..100 {
+        assert_eq!(cached.get(&key(n)).await.unwrap(), None);
+        assert_eq!(cached.get(&key(n + 1_000)).await.unwrap(), Some(entry(n, 3, 500)));
     }
 }
 
