@@ -4,8 +4,7 @@ use http::{
     HeaderMap, HeaderName,
     header::{
         AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, IF_MODIFIED_SINCE,
-        IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE,
+        IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
     },
 };
 
@@ -91,8 +90,13 @@ pub fn update(stored: &mut HeaderMap, answer: &HeaderMap) {
 
 /// Takes out what is for one connection (RFC 9110 §7.6.1), and what is for this proxy (RFC 9111 §3.1).
 pub fn strip_hops(headers: &mut HeaderMap) {
+    // As a rule there are none, and `Connection` is one of them: a look at each name costs less than to look for each that there could be.
+    if !headers.keys().any(is_always_hop) {
+        return;
+    }
     let named = hop_fields(headers);
-    for name in named.iter().chain(&HOPS) {
+    let hops: Vec<HeaderName> = headers.keys().filter(|name| is_hop(name, &named)).cloned().collect();
+    for name in hops {
         headers.remove(name);
     }
 }
@@ -106,21 +110,25 @@ fn hop_fields(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 fn is_hop(name: &HeaderName, named: &[HeaderName]) -> bool {
-    HOPS.contains(name) || named.contains(name)
+    is_always_hop(name) || named.contains(name)
 }
 
-const HOPS: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Whether a field is for one connection, or for this proxy, without `Connection` naming it.
+fn is_always_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// What says which bytes are stored and how they are to be decoded. A 304 has none of them, and origins that send them all the same would
 /// have stored content read as something else. The type is not among them: it may be corrected without the content being sent again.

@@ -1,26 +1,26 @@
 //! Fields that are for one connection only, and those that say who asked.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 
 use crate::url::Scheme;
 use crate::viewer::{Chain, ViewerInfo};
 
-/// Fields for one connection only (RFC 9110 §7.6.1), named by `Connection` or not, and what a proxy takes for itself.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("proxy-authentication-info"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-];
+/// Whether a field is for one connection only (RFC 9110 §7.6.1), named by `Connection` or not, or is what a proxy takes for itself.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+            | "proxy-authentication-info"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+    )
+}
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -53,13 +53,18 @@ const LONGEST_CHAIN: usize = 1024;
 
 /// Removes the fields that are for one connection only, and those that `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // As a rule there are none, and `Connection` is one of them.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
+    let hops: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name) || named.contains(name)).cloned().collect();
+    for name in hops {
         headers.remove(name);
     }
 }
