@@ -11,7 +11,7 @@ mod origin;
 mod peer;
 mod table;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -21,29 +21,20 @@ use crate::{
     load::{self, By, Figures, Load, Target},
     process::{family, pin_this_process},
     servers,
+    slicing::Slicing,
 };
 use origin::Origin;
 use peer::{Peer, Program};
-use table::Row;
+use table::{Measured, Row};
 
 /// What to measure, and for how long.
 #[derive(Args)]
 pub(crate) struct CacheBench {
-    /// The binary to measure
-    #[arg(long)]
-    ncore: PathBuf,
-    /// How long each slice takes
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Requests under way at a time
-    #[arg(long, default_value_t = 32)]
-    connections: u32,
+    #[command(flatten)]
+    slicing: Slicing,
     /// Streams on each connection over HTTP/2, which has as many connections fewer
     #[arg(long, default_value_t = 4)]
     streams: u32,
-    /// Slices of each server and case; the one with the median rate is printed
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
     /// Beside what
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Program::Nginx, Program::Varnish, Program::Trafficserver])]
     beside: Vec<Program>,
@@ -84,8 +75,11 @@ const HOST: &str = "cdn.bench.test";
 
 impl CacheBench {
     pub(crate) async fn run(self) -> Result<()> {
-        ensure!(self.rounds > 0 && self.seconds > 0, "--rounds and --seconds must be at least 1");
-        ensure!(self.streams > 0 && self.connections >= self.streams, "--connections must be at least --streams, and that at least 1");
+        self.slicing.check()?;
+        ensure!(
+            self.streams > 0 && self.slicing.connections >= self.streams,
+            "--connections must be at least --streams, and that at least 1"
+        );
         pin_this_process()?;
         let dir = TempDir::new()?;
         // One of the servers may run as another user.
@@ -94,7 +88,7 @@ impl CacheBench {
         let unique = dir.path().join("unique.lua");
         fs::write(&unique, UNIQUE)?;
         let origin = Origin::start()?;
-        let mut peers = vec![Peer::ncore(&self.ncore, dir.path(), origin.port()).await.context("cannot start ncore")?];
+        let mut peers = vec![Peer::ncore(&self.slicing.ncore, dir.path(), origin.port()).await.context("cannot start ncore")?];
         for program in &self.beside {
             let hint = || format!("cannot start {}; is it installed? `deploy/setup peers` does that", program.name());
             peers.push(Peer::start(*program, dir.path(), origin.port()).with_context(hint)?);
@@ -121,25 +115,34 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     async fn case(&self, way: Way, size: Size) -> Result<()> {
-        let able: Vec<&Peer> = self.peers.iter().filter(|peer| peer.port(way.is_secure()).is_some()).collect();
-        for peer in &able {
-            peer.check(way.is_secure(), size).await.with_context(|| format!("what {} answers", peer.name()))?;
+        let able = self.peers.iter().filter(|peer| peer.port(way.is_secure()).is_some());
+        let mut rows = Vec::new();
+        for peer in able {
+            rows.push((peer, peer.check(way.is_secure(), size).await.map(|()| Vec::new()).context("what it answers")));
         }
-        let mut slices: Vec<Vec<Figures>> = able.iter().map(|_| Vec::new()).collect();
-        for round in 0..self.settings.rounds {
-            for (peer, slices) in able.iter().zip(&mut slices) {
-                slices.push(self.slice(peer, way, size, round).with_context(|| peer.name())?);
+        // One that has failed is not asked again for this, and the others go on.
+        for round in 0..self.settings.slicing.rounds {
+            for (peer, measured) in &mut rows {
+                if let Ok(slices) = measured {
+                    match self.slice(peer, way, size, round) {
+                        Ok(figures) => slices.push(figures),
+                        Err(error) => *measured = Err(error),
+                    }
+                }
             }
         }
-        let medians = slices.into_iter().map(load::median).collect::<Result<Vec<_>>>()?;
-        let slowest = medians.iter().map(|figures| figures.requests_s).fold(f64::INFINITY, f64::min);
-        let ours = medians.first().copied().context("nobody was measured")?;
-        let mut rows = Vec::new();
-        for (peer, free) in able.iter().zip(medians) {
-            let paced = if way == Way::Misses { None } else { Some(self.paced(peer, way, size, slowest / 2.0)?) };
-            rows.push(Row { name: peer.name(), free, paced });
-        }
-        table::print_case(way, size, &rows, ours);
+        let medians = rows.into_iter().map(|(peer, slices)| (peer, slices.and_then(load::median)));
+        let medians: Vec<(&Peer, Result<Figures>)> = medians.collect();
+        let rates = medians.iter().filter_map(|(_, median)| median.as_ref().ok()).map(|figures| figures.requests_s);
+        let slowest = rates.fold(f64::INFINITY, f64::min);
+        let measured = |(peer, median): (&Peer, Result<Figures>)| {
+            let measured = median.and_then(|free| {
+                let paced = if way == Way::Misses { None } else { Some(self.paced(peer, way, size, slowest / 2.0)?) };
+                Ok(Measured { free, paced })
+            });
+            Row { name: peer.name(), measured }
+        };
+        table::print_case(way, size, &medians.into_iter().map(measured).collect::<Vec<_>>());
         for peer in self.peers.iter().filter(|peer| peer.port(way.is_secure()).is_none()) {
             table::print_unable(peer.name(), "it has no TLS");
         }
@@ -184,7 +187,7 @@ impl Bench<'_> {
     }
 
     fn load<'a>(&self, by: By<'a>) -> Load<'a> {
-        Load { by, connections: self.settings.connections, duration: Duration::from_secs(self.settings.seconds) }
+        self.settings.slicing.load(by)
     }
 }
 

@@ -4,33 +4,24 @@
 //! run prints requests a second, CPU seconds of the server per request and per GB sent, and our ratio to nginx. Nothing is
 //! asserted: figures are for people. Needs `nginx`, `wrk` and `taskset`.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
 
 use crate::{
-    load::{self, By, Figures, Load, Target},
+    load::{self, By, Figures, Target},
     servers::{self, Ncore, Nginx, Server},
+    slicing::Slicing,
 };
 
 /// What to measure, and for how long.
 #[derive(Args)]
 pub(crate) struct DataPlane {
-    /// The binary to measure
-    #[arg(long)]
-    ncore: PathBuf,
-    /// How long each measurement takes
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Connections of the load
-    #[arg(long, default_value_t = 32)]
-    connections: u32,
-    /// How often each measurement is made; the median is printed
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[command(flatten)]
+    slicing: Slicing,
 }
 
 /// Name and size in bytes of the files that are served.
@@ -38,7 +29,8 @@ const FILES: [(&str, usize); 3] = [("1KB", 1_000), ("100KB", 100_000), ("10MB", 
 
 /// Measures, and prints the figures.
 pub(crate) async fn run(bench: &DataPlane) -> Result<()> {
-    ensure!(bench.rounds > 0 && bench.seconds > 0, "--rounds and --seconds must be at least 1");
+    let Slicing { ncore: binary, seconds, connections, rounds } = &bench.slicing;
+    bench.slicing.check()?;
     let dir = TempDir::new()?;
     let files = dir.path().join("www/assets/bench");
     fs::create_dir_all(&files)?;
@@ -50,10 +42,10 @@ pub(crate) async fn run(bench: &DataPlane) -> Result<()> {
     }
     servers::certificate(dir.path())?;
     let nginx = Nginx::start(dir.path()).context("cannot start nginx; is it installed?")?;
-    let ncore = Ncore::start(&bench.ncore, dir.path(), "").await.context("cannot start ncore")?;
+    let ncore = Ncore::start(binary, dir.path(), "").await.context("cannot start ncore")?;
     ncore.push(&files).await?;
 
-    println!("one core for the server, one for the load; wrk -t1 -c{} -d{}s; median of {}", bench.connections, bench.seconds, bench.rounds);
+    println!("one core for the server, one for the load; wrk -t1 -c{connections} -d{seconds}s; median of {rounds}");
     println!(
         "{:<6} {:<6} {:>12} {:>12} {:>7}   {:>21} {:>7}   {:>19} {:>7}",
         "proto", "file", "ncore req/s", "nginx req/s", "ratio", "CPU µs/req (us/nginx)", "ratio", "CPU s/GB (us/nginx)", "ratio"
@@ -72,9 +64,9 @@ impl DataPlane {
     fn median(&self, server: &impl Server, tls: bool, file: &str) -> Result<Figures> {
         let path = format!("/assets/bench/{file}");
         let target = Target { tls, port: server.port(tls), host: None, path: &path };
-        let load = Load { by: By::Wrk(None), connections: self.connections, duration: Duration::from_secs(self.seconds) };
-        let mut rounds = Vec::with_capacity(self.rounds);
-        for _ in 0..self.rounds {
+        let load = self.slicing.load(By::Wrk(None));
+        let mut rounds = Vec::with_capacity(self.slicing.rounds);
+        for _ in 0..self.slicing.rounds {
             load::warm_up(target, load)?;
             rounds.push(load::measure(&server.processes()?, target, load)?);
         }

@@ -18,6 +18,7 @@ mod node;
 mod process;
 mod reader;
 mod servers;
+mod slicing;
 mod summary;
 mod voters;
 mod whole;

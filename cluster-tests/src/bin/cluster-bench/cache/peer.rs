@@ -156,7 +156,9 @@ impl Program {
             Self::Varnish => {
                 let config = file("varnish.vcl", include_str!("../../../../peers/varnish.vcl"))?;
                 let mut command = pinned("varnishd");
-                command.args(["-F", "-j", "none", "-s", "malloc,256m", "-p", "thread_pools=1", "-a", &format!("127.0.0.1:{}", place.http)]);
+                command.args(["-F", "-j", "none", "-s", "malloc,256m", "-p", "thread_pools=1"]);
+                // Room for one content may be that of any number of shorter ones, of which it takes 50 away otherwise, and then answers 503.
+                command.args(["-p", "nuke_limit=1000000", "-a", &format!("127.0.0.1:{}", place.http)]);
                 command.arg("-n").arg(place.dir.join("work")).arg("-f").arg(config);
                 command
             }

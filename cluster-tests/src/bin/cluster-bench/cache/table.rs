@@ -1,11 +1,19 @@
 //! The figures, for people.
 
+use anyhow::Result;
+
 use super::{CacheBench, Size, Way};
-use crate::load::Figures;
+use crate::{load::Figures, slicing::Slicing};
 
 /// What was measured of one server in one case.
 pub(super) struct Row {
     pub(super) name: &'static str,
+    /// Or why it was not.
+    pub(super) measured: Result<Measured>,
+}
+
+/// What was measured.
+pub(super) struct Measured {
     /// As much as came through.
     pub(super) free: Figures,
     /// At the rate of all.
@@ -13,7 +21,7 @@ pub(super) struct Row {
 }
 
 pub(super) fn print_head(settings: &CacheBench) {
-    let CacheBench { seconds, connections, streams, rounds, .. } = settings;
+    let CacheBench { slicing: Slicing { seconds, connections, rounds, .. }, streams, .. } = settings;
     println!(
         "one core for the server, one for the load and the origin; {connections} requests at a time ({streams} streams a connection over HTTP/2); \
          slices of {seconds} s, the median of {rounds}"
@@ -29,14 +37,25 @@ pub(super) fn print_head(settings: &CacheBench) {
     );
 }
 
-pub(super) fn print_case(way: Way, size: Size, rows: &[Row], ours: Figures) {
+/// The first of the rows is ours.
+pub(super) fn print_case(way: Way, size: Size, rows: &[Row]) {
     println!("{} {}", way.name(), size.name());
-    for Row { name, free, paced } in rows {
+    let ours = rows.first().and_then(|row| row.measured.as_ref().ok()).map_or(f64::NAN, |ours| ours.free.requests_s);
+    for Row { name, measured } in rows {
+        let Measured { free, paced } = match measured {
+            Ok(measured) => measured,
+            Err(error) => {
+                // What generators say has many lines.
+                let why = format!("{error:#}");
+                println!("  {name:<12} failed: {}", why.split_whitespace().collect::<Vec<_>>().join(" "));
+                continue;
+            }
+        };
         let core = format!("{:.0}/{:.0}", free.server_share * 100.0, free.load_share * 100.0);
         print!(
             "  {name:<12} {:>10.0} {:>6.2} {:>8.3} {:>8.3} {:>9.1} {:>8.2} {core:>9} {:<6}",
             free.requests_s,
-            ours.requests_s / free.requests_s,
+            ours / free.requests_s,
             free.p50_ms,
             free.p99_ms,
             free.cpu_s_per_request * 1e6,
