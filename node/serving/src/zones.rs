@@ -22,6 +22,7 @@ mod ask;
 mod content;
 mod early;
 mod engine;
+mod errand;
 mod explain;
 mod filling;
 mod flight;

@@ -1,6 +1,6 @@
 //! What a viewer gets for a response of the cache: whole, in part, or the word that the viewer has it already.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -37,6 +37,8 @@ use crate::{
 pub(crate) struct Found {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// Those that it is kept with.
+    pub(crate) kept: Arc<HeaderMap>,
     pub(crate) age_s: u64,
     pub(crate) content: Content,
 }
@@ -64,7 +66,7 @@ impl Found {
     /// The response to a GET or HEAD with the fields `request`.
     pub(crate) fn answer(self, method: &Method, request: &HeaderMap, now_s: u64, place: &Place) -> Response<ResponseBody> {
         let cut = self.cut(method, request, now_s);
-        let Self { status, mut headers, age_s, content } = self;
+        let Self { status, mut headers, age_s, content, .. } = self;
         headers.insert(AGE, HeaderValue::from(age_s));
         let length = content.length();
         if let Some(length) = length.filter(|_| has_content(status)) {

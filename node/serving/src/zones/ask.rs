@@ -3,9 +3,10 @@
 //! What is kept whole gets its head when its last byte has come. A part gets it before its first: it says how long the whole is and by what
 //! its version is known, and which slices are there shows when they are looked for.
 
-use std::{mem, ops::Range, sync::Arc, time::Duration};
+use std::{borrow::Cow, mem, ops::Range, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::poll;
 use http::{
     HeaderMap, HeaderName, Response, StatusCode,
     header::{
@@ -26,15 +27,16 @@ use ncore_cache::{
 };
 use ncore_origin::{OnInformational, OriginError};
 use ncore_store::cached::EntryKey;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     content::{GRID, SLICE_BYTES},
     engine::{Engine, unix_now_s},
+    errand::Errand,
     filling::{End, Filling},
     flight::{Flight, State},
     origin::OriginBody,
-    tiers::{Handed, Hop, Tier},
+    tiers::{AskedAs, Handed, Tier},
     trace::{self, WhoAnswered},
     upstream::{Asking, Wishes},
     variant::{Came, Kept, TARGETS, Variant, Version, kept_fields, lifetime},
@@ -47,7 +49,7 @@ use crate::{metrics::During, request_id::RequestId};
 pub(crate) struct Ask {
     pub(crate) zone: Arc<Zone>,
     pub(crate) key: EntryKey,
-    pub(crate) asking: Asking,
+    pub(crate) asking: Arc<Asking>,
     pub(crate) id: RequestId,
     pub(crate) wishes: Wishes,
     /// What is stored and may still be valid.
@@ -62,8 +64,8 @@ pub(crate) struct Ask {
     pub(crate) invalidations: u64,
     /// What interim responses are told to.
     pub(crate) informational: Option<OnInformational>,
-    /// The nodes that are asked before the origin.
-    pub(crate) hops: Vec<Hop>,
+    /// On whose behalf other nodes are asked before the origin, if any are.
+    pub(crate) asked_as: Option<AskedAs>,
     /// Which part of it, if not all.
     pub(crate) span: Option<Span>,
     /// Where the origin that answers is noted.
@@ -114,33 +116,37 @@ const USUAL_HEAD_BYTES: usize = 4 << 10;
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Asks the tiers or the origin, in a task of its own. What it answers goes to the receiver, to those who follow `flight`, and to the shelf.
-    pub(crate) fn ask(self: &Arc<Self>, ask: Ask, flight: Option<Arc<Flight>>) -> oneshot::Receiver<Asked> {
-        let (leader, answer) = oneshot::channel();
+    /// Asks the tiers or the origin, which goes on if whoever waits goes away. What is answered goes to who waits, to those who follow `flight`,
+    /// and to the shelf.
+    pub(crate) fn ask(self: &Arc<Self>, ask: Ask, flight: Option<Arc<Flight>>) -> Errand<Asked> {
         let engine = Arc::clone(self);
-        tokio::spawn(async move {
+        Errand::new(|leader| async move {
             let _under_way = During::of(&engine.metrics.zone_asks);
             let landing = Landing { engine: &engine, flight: flight.as_ref() };
             let (asked, body) = engine.answer_to(&ask).await;
-            landing.tell(&asked);
-            let filling = match &asked {
-                Asked::Filling(filling) => Some(Arc::clone(filling)),
-                _ => None,
+            let (Asked::Filling(filling), Some(body)) = (&asked, body) else {
+                landing.tell(&asked);
+                // The viewer may have gone away.
+                let _ = leader.send(asked);
+                return;
             };
-            // The viewer may have gone away.
+            let filling = Arc::clone(filling);
+            let mut fill = pin!(engine.fill(&ask, &filling, body));
+            // What has come with the head is there when it is told: a short content is whole by then, and is sent with the head.
+            let is_kept = poll!(fill.as_mut()).is_ready();
+            landing.tell(&asked);
             let _ = leader.send(asked);
-            if let (Some(filling), Some(body)) = (filling, body) {
-                engine.fill(&ask, &filling, body).await;
+            if !is_kept {
+                fill.await;
             }
-        });
-        answer
+        })
     }
 
     async fn answer_to(&self, ask: &Ask) -> (Asked, Option<OriginBody>) {
         let mut stored = ask.stored.as_ref();
         loop {
             let requested_s = unix_now_s();
-            let mut request = ask.asking.request(&ask.zone, &ask.id, ask.wishes, stored.map(|variant| &variant.headers), empty());
+            let mut request = ask.asking.request(&ask.zone, &ask.id, ask.wishes, stored.map(|variant| &*variant.headers), empty());
             if let Some(informational) = &ask.informational {
                 request.extensions_mut().insert(informational.clone());
             }
@@ -205,7 +211,7 @@ impl Engine {
         let mut sent = answer.clone();
         validation::strip_hops(&mut sent);
         for of_part in &OF_A_PART {
-            fresh.headers.remove(of_part);
+            Arc::make_mut(&mut fresh.headers).remove(of_part);
             sent.remove(of_part);
         }
         let version = ask.span.as_ref().and_then(|span| span.version.as_ref());
@@ -276,7 +282,7 @@ impl Engine {
             (End::Whole, (0, bytes)) if bytes.len() <= INLINE_MAX && filling.part.is_none() => Some(Kept::Inline(bytes)),
             (End::Whole, (number, last)) => {
                 if !last.is_empty() {
-                    self.shelf.put_slice(object, number, fill, last);
+                    self.keep_slice(filling, number, last);
                 }
                 // The head of a part is there already.
                 filling.part.is_none().then(|| in_slices(filling.received(), Came::Whole))
@@ -306,7 +312,7 @@ impl Engine {
                     }
                     let mut rest = &bytes[..];
                     while let Some((number, slice)) = slices.add(&mut rest) {
-                        self.shelf.put_slice(filling.object, number, filling.fill, slice);
+                        self.keep_slice(filling, number, slice);
                     }
                     filling.push(bytes).await;
                 }
@@ -324,6 +330,14 @@ impl Engine {
             if filling.is_forsaken() {
                 return End::Broken;
             }
+        }
+    }
+
+    fn keep_slice(&self, filling: &Filling, number: u64, slice: Bytes) {
+        match filling.part {
+            // The object has just got its name.
+            None => self.shelf.put_new_slice(filling.object, number, filling.fill, slice),
+            Some(_) => self.shelf.put_slice(filling.object, number, filling.fill, slice),
         }
     }
 
@@ -455,10 +469,7 @@ fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times, fi
     }
     let directives = Directives::of(response, &TARGETS);
     let lifetime = lifetime(status, response, &directives, times, &zone.ttl);
-    let mut request = asking.headers.clone();
-    if zone.authorised == Authorised::Keep {
-        request.remove(AUTHORIZATION);
-    }
+    let request = without_authorization(asking, zone);
     let exchange = Exchange { method: &asking.method, request: &request, status, response };
     if storable(exchange, &directives, lifetime.source, zone.cookies) != Storable::Yes {
         return None;
@@ -470,10 +481,19 @@ fn to_keep(ask: &Ask, status: StatusCode, response: &HeaderMap, times: Times, fi
         return None;
     }
     let vary = VariantKey::of(&vary::fields(response).ok()?, &asking.headers);
-    let headers = kept_fields(response, &directives, times.received_s);
+    let headers = Arc::new(kept_fields(response, &directives, times.received_s));
     // Its content is known at its end.
     let content = Kept::Inline(Bytes::new());
     Some(Variant { vary, status, headers, times, fill, mark: Mark::None, content })
+}
+
+/// The fields of a request as far as they decide whether its answer is kept.
+fn without_authorization<'a>(asking: &'a Asking, zone: &Zone) -> Cow<'a, HeaderMap> {
+    let mut request = Cow::Borrowed(&asking.headers);
+    if zone.authorised == Authorised::Keep && request.contains_key(AUTHORIZATION) {
+        request.to_mut().remove(AUTHORIZATION);
+    }
+    request
 }
 
 /// Where a response came from; nothing is known to hold of one that does not say.

@@ -85,11 +85,11 @@ impl Content {
     }
 
     /// What it is a version of, if it is in slices, now or later. `headers` are those that it is kept with.
-    pub(crate) fn version(&self, headers: &HeaderMap) -> Option<Version> {
+    pub(crate) fn version(&self, headers: &Arc<HeaderMap>) -> Option<Version> {
         match self {
             Self::Kept(Kept::Inline(_)) => None,
             Self::Kept(Kept::Slices { object, length, since, .. }) => {
-                Some(Version { headers: headers.clone(), object: *object, length: *length, since: *since })
+                Some(Version { headers: Arc::clone(headers), object: *object, length: *length, since: *since })
             }
             Self::Filling(filling) => {
                 let length = filling.length.filter(|_| filling.variant.status == StatusCode::OK)?;
@@ -97,7 +97,7 @@ impl Content {
                     Kept::Inline(_) => filling.fill,
                     Kept::Slices { since, .. } => since,
                 };
-                Some(Version { headers: filling.variant.headers.clone(), object: filling.object, length, since })
+                Some(Version { headers: Arc::clone(&filling.variant.headers), object: filling.object, length, since })
             }
         }
     }

@@ -14,6 +14,9 @@
 //!   ANSWER ─── whole │ 206 │ 304 │ 412 │ 416, with Age, Via, Cache-Status
 //! ```
 //! What is stored is judged anew for every request: nothing of the judgement is kept with it.
+//!
+//! A hit is most of what is asked, and its future is moved several times before it is polled: so what a hit does not come through has a box of its own,
+//! and no room in that future.
 
 use std::{
     sync::Arc,
@@ -21,7 +24,7 @@ use std::{
 };
 
 use http::{
-    Method, Request, Response, StatusCode, Uri,
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
@@ -54,7 +57,7 @@ use super::{
     shelf::{SharedShelf, Shelf},
     shown::Chosen,
     table::Zones,
-    tiers::{ASKERS_MAX, AskedAs, Handed, Hop, Tier, TierLink, Tiers},
+    tiers::{ASKERS_MAX, AskedAs, Handed, Tier, TierLink, Tiers},
     trace::{self, Came, Trace},
     upgrade::{Owner, Tunnels, Upgrading},
     upstream::{Asking, Wishes, is_loop},
@@ -118,7 +121,7 @@ pub(crate) struct Engine {
     /// The other nodes; `None` on one that has none.
     pub(super) tiers: Option<Tiers>,
     /// What tiers are known to pass through: the origin is asked for it without them.
-    past_tiers: Cache<EntryKey, ()>,
+    pub(super) past_tiers: Cache<EntryKey, ()>,
     /// The turns of requests of other nodes.
     pub(super) askers: Arc<Semaphore>,
     tunnels: Tunnels,
@@ -128,7 +131,7 @@ pub(crate) struct Engine {
 pub(super) struct Walk<'a> {
     pub(super) engine: &'a Arc<Engine>,
     zone: &'a Arc<Zone>,
-    pub(super) asking: Asking,
+    pub(super) asking: Arc<Asking>,
     directives: RequestDirectives,
     pub(super) key: CacheKey,
     age: ViewAge,
@@ -300,7 +303,7 @@ impl Engine {
         let key = CacheKey::of(zone, &target, &parts.headers);
         let directives = RequestDirectives::of(&parts.headers);
         let host = parts.headers.get(HOST).cloned().or_else(|| parts.uri.authority()?.as_str().try_into().ok());
-        let asking = Asking {
+        let asking = Arc::new(Asking {
             method: parts.method,
             target,
             headers: Asking::fields(parts.headers),
@@ -308,7 +311,7 @@ impl Engine {
             remote: peer.remote.ip(),
             secure: peer.secure,
             version: parts.version,
-        };
+        });
         let interim = body.interim().cloned();
         let walk =
             Walk { engine: self, zone, asking, directives, key, age, id, trace, interim, asked_as: AskedAs::Node, informational: None };
@@ -335,7 +338,7 @@ impl Engine {
     ) -> Answer {
         let key = CacheKey::of(zone, &asking.target, &asking.headers);
         let directives = RequestDirectives::of(&asking.headers);
-        let (age, trace) = (ViewAge::Current, &Trace::default());
+        let (age, trace, asking) = (ViewAge::Current, &Trace::default(), Arc::new(asking));
         Walk { engine: self, zone, asking, directives, key, age, id, trace, interim: None, asked_as, informational }.answer_or_ask().await
     }
 
@@ -439,12 +442,12 @@ impl Walk<'_> {
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {
                 let (order, early) = self.order_early(need, Wishes::Kept, flight.fill);
-                let asked = early.until(self.engine.ask(order, Some(flight))).await.ok();
+                let asked = early.until(self.engine.ask(order, Some(flight))).await;
                 Some(self.answered_or_passed(need, asked).await)
             }
             Seat::Follower(follower) => match self.engine.waited(follower).await {
                 State::Filling(filling) if self.may_share(&filling.variant) && self.is_reached_by(&filling) => {
-                    let found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
+                    let found = self.found(&filling, &filling.variant.headers);
                     self.trace.follows();
                     let handling = forwarded(need.why, None, IsKept::Yes, Collapse::Yes);
                     Some(Ok(self.tell(found, CacheUsed::Miss, handling, &filling)))
@@ -468,7 +471,7 @@ impl Walk<'_> {
 
     async fn ask_alone(&self, need: &Need, wishes: Wishes) -> Answer {
         let (order, early) = self.order_early(need, wishes, self.engine.view.revision());
-        let asked = early.until(self.engine.ask(order, None)).await.ok();
+        let asked = early.until(self.engine.ask(order, None)).await;
         match wishes {
             Wishes::Kept => self.answered_or_passed(need, asked).await,
             Wishes::Forwarded => {
@@ -491,7 +494,7 @@ impl Walk<'_> {
         }
         let (mut order, early) = self.order_early(need, Wishes::Forwarded, self.engine.view.revision());
         order.stored = None;
-        let asked = early.until(self.engine.ask(order, None)).await.ok();
+        let asked = early.until(self.engine.ask(order, None)).await;
         self.answered(need, asked, Collapse::No)
     }
 
@@ -500,8 +503,8 @@ impl Walk<'_> {
         let fill = self.engine.view.revision();
         if let Seat::Leader(flight) = self.engine.flights.board(self.key.head, fill, self.newest_purge()) {
             let mut order = self.order(&need, Wishes::Kept, flight.fill);
-            order.asking.method = Method::GET;
-            drop(self.engine.ask(order, Some(flight)));
+            Arc::make_mut(&mut order.asking).method = Method::GET;
+            self.engine.ask(order, Some(flight)).set_off();
         }
     }
 
@@ -521,7 +524,7 @@ impl Walk<'_> {
         Ask {
             zone: Arc::clone(self.zone),
             key: self.key.head,
-            asking: self.asking.clone(),
+            asking: Arc::clone(&self.asking),
             id: self.id.clone(),
             wishes,
             stored,
@@ -530,17 +533,11 @@ impl Walk<'_> {
             newest_purge,
             invalidations: self.engine.flights.invalidations(&self.key.head),
             informational: None,
-            hops: self.hops(),
+            // One that has lost touch with the cluster asks none.
+            asked_as: Some(self.asked_as).filter(|_| self.age == ViewAge::Current),
             span: asked.map(|asked| Span { asked, version: None, others: Others::Use }),
             answered: self.trace.asks(),
         }
-    }
-
-    /// The nodes that are asked before the origin. A node that has lost touch with the cluster asks none.
-    fn hops(&self) -> Vec<Hop> {
-        let tiers = self.engine.tiers_of(self.zone).filter(|_| self.age == ViewAge::Current);
-        let tiers = tiers.filter(|_| !self.engine.past_tiers.contains_key(&self.key.head));
-        tiers.map_or_else(Vec::new, |tiers| tiers.hops(&self.key.head, self.asked_as))
     }
 
     /// The answer to who has asked.
@@ -549,10 +546,8 @@ impl Walk<'_> {
             Some(Asked::Filling(filling)) => {
                 self.engine.uncacheable.invalidate(&self.key.head);
                 self.engine.past_tiers.invalidate(&self.key.head);
-                let mut found = self.found(&filling.variant, Content::Filling(Arc::clone(&filling)));
-                if collapse == Collapse::No {
-                    found.headers = filling.sent.clone();
-                }
+                let fields = if collapse == Collapse::No { &filling.sent } else { &filling.variant.headers };
+                let found = self.found(&filling, fields);
                 Ok(self.tell(found, CacheUsed::Miss, forwarded(need.why, None, IsKept::Yes, collapse), &filling))
             }
             Some(Asked::Freshened(variant, tier)) => {
@@ -598,7 +593,7 @@ impl Walk<'_> {
         if let Some(informational) = informational {
             request.extensions_mut().insert(informational);
         }
-        let mut response = early.until(send(&self.engine.origins, &self.zone.origins, request)).await.map_err(Refusal::Origin)?;
+        let mut response = early.until(Box::pin(send(&self.engine.origins, &self.zone.origins, request))).await.map_err(Refusal::Origin)?;
         trace::note(&self.trace.asks(), response.extensions().get());
         response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
         let ended = self.ended_by(&response);
@@ -650,8 +645,14 @@ impl Walk<'_> {
 
     fn ready_answer(&self, ready: Ready, used: CacheUsed, detail: Option<&'static str>) -> (CacheUsed, Response<ResponseBody>) {
         let Ready { variant, condition, content } = ready;
-        let headers = variant.headers.clone();
-        let found = Found { status: variant.status, headers, age_s: condition.age_s, content: Content::Kept(content) };
+        let kept = Arc::clone(&variant.headers);
+        let found = Found {
+            status: variant.status,
+            headers: HeaderMap::clone(&kept),
+            kept,
+            age_s: condition.age_s,
+            content: Content::Kept(content),
+        };
         self.tell_stored(found, variant.fill, &condition, used, Handling::Hit, detail)
     }
 
@@ -665,7 +666,8 @@ impl Walk<'_> {
     ) -> (CacheUsed, Response<ResponseBody>) {
         let found = Found {
             status: variant.status,
-            headers: variant.headers.clone(),
+            headers: HeaderMap::clone(&variant.headers),
+            kept: Arc::clone(&variant.headers),
             age_s: condition.age_s,
             content: Content::Kept(variant.content.clone()),
         };
@@ -687,9 +689,12 @@ impl Walk<'_> {
         (used, response)
     }
 
-    fn found(&self, variant: &Variant, content: Content) -> Found {
-        let age_s = variant.at(self.zone, unix_now_s()).age_s;
-        Found { status: variant.status, headers: variant.headers.clone(), age_s, content }
+    /// What is on its way, with these fields of it. What has come whole by now is as good as kept.
+    fn found(&self, filling: &Arc<Filling>, fields: &HeaderMap) -> Found {
+        let variant = &filling.variant;
+        let content = filling.whole().map_or_else(|| Content::Filling(Arc::clone(filling)), |bytes| Content::Kept(Kept::Inline(bytes)));
+        let kept = Arc::clone(&variant.headers);
+        Found { status: variant.status, headers: fields.clone(), kept, age_s: variant.age_s(unix_now_s()), content }
     }
 
     /// The answer with what is on its way in `filling`.

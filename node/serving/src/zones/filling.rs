@@ -173,6 +173,17 @@ impl Filling {
         self.progress().received
     }
 
+    /// All of it, if it has come in one piece and is not a part.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        let progress = self.progress();
+        let is_whole = self.part.is_none() && progress.end == Some(End::Whole);
+        match progress.recent.as_slices() {
+            ([], []) if is_whole && progress.received == 0 => Some(Bytes::new()),
+            ([(0, bytes)], []) if is_whole => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     /// Whether nobody has read for so long, or so much, that the rest is not waited for. What has a length is read on for longer: it ends.
     pub(crate) fn is_forsaken(&self) -> bool {
         let mut progress = self.progress();
@@ -263,7 +274,7 @@ mod tests {
         let variant = Variant {
             vary: VariantKey::default(),
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: Arc::default(),
             times: Times { requested_s: 0, received_s: 0 },
             fill: 0,
             mark: Mark::None,

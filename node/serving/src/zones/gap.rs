@@ -28,7 +28,7 @@ pub(crate) struct Refill {
     /// For the viewer whose response it is. The part and the revision are those of each request.
     ask: Ask,
     /// The path that purges name.
-    path: Box<str>,
+    path: Arc<str>,
     version: Version,
     /// The oldest fill that a slice may have.
     oldest: u64,
@@ -48,7 +48,7 @@ pub(crate) enum Got {
 
 impl Refill {
     /// Of a version that has a strong validator.
-    pub(crate) fn new(engine: Arc<Engine>, ask: Ask, path: Box<str>, version: Version, oldest: u64) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, ask: Ask, path: Arc<str>, version: Version, oldest: u64) -> Self {
         Self { engine, ask, path, version, oldest }
     }
 
@@ -73,11 +73,11 @@ impl Refill {
         let span = Some(Span { asked, version: Some(self.version.clone()), others });
         let newest_purge = self.engine.view.newest_purge(self.ask.zone.id, &self.path);
         let ask = Ask { span, fill, newest_purge, stored: None, ..self.ask.clone() };
-        match self.engine.ask(ask, flight).await {
-            Ok(Asked::Filling(filling)) => Got::Filling(filling, Collapse::No),
-            Ok(Asked::Through(response)) => Got::Through(response),
-            Ok(Asked::Failed(error)) => Got::Failed(error),
-            Ok(Asked::Freshened(..)) | Err(_) => Got::Nothing,
+        match self.engine.ask(ask, flight).apart().await {
+            Some(Asked::Filling(filling)) => Got::Filling(filling, Collapse::No),
+            Some(Asked::Through(response)) => Got::Through(response),
+            Some(Asked::Failed(error)) => Got::Failed(error),
+            Some(Asked::Freshened(..)) | None => Got::Nothing,
         }
     }
 

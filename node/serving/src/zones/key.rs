@@ -1,5 +1,7 @@
 //! Which requests are for the same content: the cache key, and the keys of what is stored under it.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 
 use ncore_store::cached::EntryKey;
@@ -11,7 +13,7 @@ use super::zone::{QueryKey, Zone};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CacheKey {
     /// Path and query as far as they count, which is what `explain` shows and what a purge names.
-    pub(crate) path: Box<str>,
+    pub(crate) path: Arc<str>,
     /// Where the head of what is stored is.
     pub(crate) head: EntryKey,
 }
@@ -19,7 +21,7 @@ pub(crate) struct CacheKey {
 impl CacheKey {
     /// Of a request for `zone`.
     pub(crate) fn of(zone: &Zone, target: &PathAndQuery, headers: &HeaderMap) -> Self {
-        let path: Box<str> = match (&zone.key.query, target.query()) {
+        let path: Arc<str> = match (&zone.key.query, target.query()) {
             (QueryKey::All, _) | (_, None) => target.as_str().into(),
             (which, Some(query)) => with_query(target.path(), which, query),
         };
@@ -43,7 +45,7 @@ fn hashed(zone: &Zone, path: &str, headers: &HeaderMap) -> EntryKey {
     EntryKey::of(&parts)
 }
 
-fn with_query(path: &str, which: &QueryKey, query: &str) -> Box<str> {
+fn with_query(path: &str, which: &QueryKey, query: &str) -> Arc<str> {
     let name = |parameter: &str| parameter.split('=').next().unwrap_or_default().to_owned();
     let counts = |parameter: &&str| match which {
         QueryKey::All => true,

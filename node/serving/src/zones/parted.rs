@@ -109,7 +109,7 @@ impl Walk<'_> {
 
     /// Where the content of a response is looked for.
     pub(super) fn place(&self, found: &Found) -> Place {
-        let version = found.content.version(&found.headers);
+        let version = found.content.version(&found.kept);
         // What has no version has come in one piece, and is as old as its head.
         let oldest = version.as_ref().map_or(0, |version| self.oldest_slice(version));
         let refill = version.and_then(|version| self.refill(version)).map(Arc::new);
@@ -122,7 +122,7 @@ impl Walk<'_> {
         let oldest = self.oldest_slice(&version);
         let need = Need { why: Forward::Partial, stored: None, on_error: OnError::Fail, gap: None };
         let ask = self.order(&need, Wishes::Kept, self.engine.view.revision());
-        Some(Refill::new(Arc::clone(self.engine), ask, self.key.path.clone(), version, oldest))
+        Some(Refill::new(Arc::clone(self.engine), ask, Arc::clone(&self.key.path), version, oldest))
     }
 
     /// The oldest fill that a slice of a version may have.

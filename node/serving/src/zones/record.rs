@@ -2,6 +2,8 @@
 //!
 //! The form is this node's own and goes nowhere else. What cannot be read is as good as nothing: it is asked for again.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
@@ -48,7 +50,7 @@ fn put_variant(out: &mut Vec<u8>, variant: &Variant) {
         put(out, value.unwrap_or_default());
     }
     out.put_u32(count(headers.len()));
-    for (name, value) in headers {
+    for (name, value) in headers.iter() {
         put(out, name.as_str().as_bytes());
         put(out, value.as_bytes());
     }
@@ -96,7 +98,7 @@ fn take_variant(bytes: &mut Bytes) -> Option<Variant> {
         },
         _ => return None,
     };
-    Some(Variant { vary, status, headers, times, fill, mark, content })
+    Some(Variant { vary, status, headers: Arc::new(headers), times, fill, mark, content })
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -135,7 +137,7 @@ mod tests {
         Variant {
             vary: VariantKey::of(&names, &request),
             status: StatusCode::from_u16(299).expect("a status"),
-            headers,
+            headers: headers.into(),
             times: Times { requested_s: 1, received_s: 2 },
             fill: 3,
             mark: Mark::Stale,

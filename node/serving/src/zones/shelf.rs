@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ncore_store::cached::{Cached, Entry, EntryKey, Tier};
+use ncore_store::cached::{Cached, Entry, EntryKey, Glance, Tier};
 use tokio::sync::Mutex;
 
 use super::{
@@ -50,11 +50,12 @@ impl Shelf {
 
     /// What is kept under a key. What cannot be read is not there.
     pub(crate) async fn head(&self, key: &EntryKey) -> Arc<Shown> {
-        if let Some(entry) = self.cached.in_memory(key) {
-            return self.shows.of(key, entry.bytes);
+        match self.cached.glance(key) {
+            Glance::Here(entry) => self.shows.of(key, entry.bytes),
+            Glance::Absent => Arc::default(),
+            // The next look finds other bytes, in memory: nothing that is made of these would be used again.
+            Glance::Later => Box::pin(self.read(key)).await.map_or_else(Arc::default, |entry| Arc::new(Shown::of(entry.bytes))),
         }
-        // The next look finds other bytes, in memory: nothing that is made of these would be used again.
-        self.read(key).await.map_or_else(Arc::default, |entry| Arc::new(Shown::of(entry.bytes)))
     }
 
     /// Changes what is kept under a key, with nobody else changing it.
@@ -79,9 +80,10 @@ impl Shelf {
     /// A slice of an object, if its fill is no older than `oldest`.
     pub(crate) async fn slice(&self, object: u128, slice: u64, oldest: u64) -> Option<Bytes> {
         let key = key::slice(object, slice);
-        let entry = match self.cached.in_memory(&key) {
-            Some(entry) => Some(entry),
-            None => self.read(&key).await,
+        let entry = match self.cached.glance(&key) {
+            Glance::Here(entry) => Some(entry),
+            Glance::Absent => None,
+            Glance::Later => Box::pin(self.read(&key)).await,
         };
         entry.filter(|entry| entry.fill >= oldest).map(|entry| entry.bytes)
     }
@@ -89,6 +91,11 @@ impl Shelf {
     /// Keeps a slice of an object.
     pub(crate) fn put_slice(&self, object: u128, slice: u64, fill: u64, bytes: Bytes) {
         self.cached.put(key::slice(object, slice), Entry { fill, bytes });
+    }
+
+    /// Keeps a slice of an object of which it was never kept.
+    pub(crate) fn put_new_slice(&self, object: u128, slice: u64, fill: u64, bytes: Bytes) {
+        self.cached.put_new(key::slice(object, slice), Entry { fill, bytes });
     }
 
     /// What is kept under a key, and where, without a trace of the look.

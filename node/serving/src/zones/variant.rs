@@ -29,8 +29,8 @@ pub(crate) struct Variant {
     /// For which requests it is.
     pub(crate) vary: VariantKey,
     pub(crate) status: StatusCode,
-    /// Its fields, without those that are for one connection or not to be kept.
-    pub(crate) headers: HeaderMap,
+    /// Its fields, without those that are for one connection or not to be kept. Shared with whoever answers with it, or asks for more of it.
+    pub(crate) headers: Arc<HeaderMap>,
     /// When it was asked for and came, or was validated last.
     pub(crate) times: Times,
     /// The revision that this node had applied before it was asked for: a newer purge that is about it makes it invalid.
@@ -96,7 +96,7 @@ impl Kept {
 /// A version of a content that is in slices: what a part has to have to be of it, and where the slices are.
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     pub(crate) object: u128,
     /// In bytes.
     pub(crate) length: u64,
@@ -134,6 +134,11 @@ impl Variant {
         self.said().at(self, zone, now_s)
     }
 
+    /// Its age at `now_s`, in seconds.
+    pub(crate) fn age_s(&self, now_s: u64) -> u64 {
+        freshness::current_age_s(freshness::initial_age_s(&self.headers, self.times), self.times.received_s, now_s)
+    }
+
     /// What its fields say.
     pub(crate) fn said(&self) -> Said {
         let directives = Arc::new(Directives::of(&self.headers, &TARGETS));
@@ -144,10 +149,11 @@ impl Variant {
     pub(crate) fn freshened(&self, answer: &HeaderMap, times: Times, fill: u64) -> Self {
         let mut variant = self.clone();
         // Both are of the response that they came with: what was valid at the time of the old ones is valid now.
-        variant.headers.remove(AGE);
-        validation::update(&mut variant.headers, answer);
+        let headers = Arc::make_mut(&mut variant.headers);
+        headers.remove(AGE);
+        validation::update(headers, answer);
         if !answer.contains_key(DATE) {
-            variant.headers.insert(DATE, http_date::format(times.received_s));
+            headers.insert(DATE, http_date::format(times.received_s));
         }
         Self { times, fill, mark: Mark::None, ..variant }
     }

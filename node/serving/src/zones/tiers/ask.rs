@@ -80,8 +80,8 @@ impl Engine {
     /// Sends a request to the next tier that takes it, or to the origin, and waits for the head of the response.
     pub(crate) async fn forward(&self, ask: &Ask, request: Request<OriginBody>) -> Result<Response<OriginBody>, OriginError> {
         if let Some(tiers) = &self.tiers {
-            for hop in &ask.hops {
-                match tiers.ask(*hop, tier_ask(ask, request.headers(), hop.tier), &self.metrics).await {
+            for hop in self.hops(ask) {
+                match tiers.ask(hop, tier_ask(ask, request.headers(), hop.tier), &self.metrics).await {
                     Ok(TierAnswer::Response(mut response, handed)) => {
                         let tier = if handed.tier == Tier::Own { hop.tier } else { handed.tier };
                         // The least of the chain: what this node had applied, and what those had that it asked.
@@ -98,6 +98,12 @@ impl Engine {
         let mut response = send(&self.origins, &ask.zone.origins, request).await?;
         response.extensions_mut().insert(Handed { fill: ask.fill, tier: Tier::Origin });
         Ok(response)
+    }
+
+    /// The nodes that are asked before the origin.
+    fn hops(&self, ask: &Ask) -> Vec<Hop> {
+        let tiers = self.tiers_of(&ask.zone).filter(|_| !self.past_tiers.contains_key(&ask.key));
+        tiers.zip(ask.asked_as).map_or_else(Vec::new, |(tiers, asked_as)| tiers.hops(&ask.key, asked_as))
     }
 
     /// Ends what other nodes keep under keys that a write has ended here.
