@@ -4,21 +4,26 @@
 //! The short form is a hundred viewers and 20 MB. The long form says as well how much later than the origin's first byte the viewers have theirs;
 //! that is a measurement, in which load and node share a machine, and nothing is asserted of it.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use cluster_tests::adverse::{Adverse, Gate, Script, Source};
-use cluster_tests::front::{Front, HOST};
+use cluster_tests::front::{Front, HOST, Process};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::{Cluster, wait};
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, mpsc};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_viewers_are_one_request() -> Result<()> {
@@ -54,39 +59,30 @@ async fn thousand_viewers(run: Run) -> Result<()> {
         let idle = front.process()?;
         idle.forget_peak()?;
         *began.lock() = None;
-        let (start, waiting) = (Arc::new(Barrier::new(viewers)), Instant::now());
-        let reading = (0..viewers).map(|_| {
-            let read = read(front.address(), path, size, Arc::clone(&start));
-            async move { tokio::spawn(read).await? }
-        });
-        let release = async {
-            wait::until(SETTLE, "all viewers to wait", || async {
-                let asking = front.figures().await?.of("ncore_zone_waiting")?;
-                ensure!(asking >= (viewers - 1) as f64, "{asking} of {viewers} wait");
-                Ok(())
-            })
-            .await?;
-            run.say(format_args!("{viewers} viewers wait for {path} after {:.1?}", waiting.elapsed()));
-            gates[usize::from(*path == "/paced")].open();
+        let crowd = Crowd { node: front.address(), path: *path, size, viewers };
+        let (waiting, mut seen) = (Instant::now(), crowd.gather(idle)?);
+        wait::until(SETTLE, "all viewers to wait", || async {
+            let asking = front.figures().await?.of("ncore_zone_waiting")?;
+            ensure!(asking >= (viewers - 1) as f64, "{asking} of {viewers} wait");
             Ok(())
-        };
-        let (first_bytes, ()) = tokio::try_join!(try_join_all(reading), release)?;
+        })
+        .await?;
+        run.say(format_args!("{viewers} viewers wait for {path} after {:.1?}", waiting.elapsed()));
+        let before = front.process()?;
+        gates[usize::from(*path == "/paced")].open();
+        let first = seen.recv().await.context("the crowd is gone")??;
         let began = began.lock().context("the origin has sent something")?;
-        let now = front.process()?;
-        let more = now.peak.saturating_sub(idle.resident);
-        let mut late = Histogram::<u64>::new(3)?;
-        for first in first_bytes {
-            late.record(u64::try_from(first.duration_since(began).as_micros())?)?;
-        }
-        let ms = |quantile: f64| late.value_at_quantile(quantile) as f64 / 1000.0;
-        let took = began.elapsed();
+        run.say(format_args!("{path}: first byte after the origin's: {}", spread(&first.came, began)?));
         run.say(format_args!(
-            "{path}: {viewers} viewers of {size} bytes in {took:.1?} ({:.2} GB/s); first byte after the origin's: p50 {:.1} ms, p99 {:.1} ms, \
-             most {:.1} ms; {:.1} MiB more than idle at most",
+            "{path}: {:.1?} of processor time of the node for each until then",
+            first.cpu.saturating_sub(before.cpu) / viewers as u32
+        ));
+        seen.recv().await.context("the crowd is gone")??;
+        let took = began.elapsed();
+        let more = front.process()?.peak.saturating_sub(idle.resident);
+        run.say(format_args!(
+            "{path}: {viewers} viewers of {size} bytes in {took:.1?} ({:.2} GB/s); {:.1} MiB more than idle at most",
             viewers as f64 * size as f64 / took.as_secs_f64() / 1e9,
-            ms(0.5),
-            ms(0.99),
-            ms(1.0),
             more as f64 / 1_048_576.0
         ));
         run.say(front.figures().await?.line("ncore_cache_lookups"));
@@ -96,39 +92,131 @@ async fn thousand_viewers(run: Run) -> Result<()> {
     front.cluster.shutdown().await
 }
 
-/// Asks when all do, and gives when the first byte of the content came. All of it has to be right.
-async fn read(address: SocketAddr, path: &str, size: u64, start: Arc<Barrier>) -> Result<Instant> {
-    let mut socket = TcpStream::connect(address).await?;
-    start.wait().await;
-    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await?;
-    let mut buffer = vec![0; BLOCK];
-    let (mut head, mut at, mut first) = (Vec::new(), 0, None);
-    while at < size {
-        let length = tokio::time::timeout(STALL, socket.read(&mut buffer)).await.context("a viewer gets nothing more")??;
-        ensure!(length > 0, "broken off after {at} of {size} bytes");
-        let mut bytes = &buffer[..length];
-        if first.is_none() {
-            let before = head.len();
-            head.extend_from_slice(bytes);
+/// How much later than `began` these are.
+fn spread(times: &[Instant], began: Instant) -> Result<String> {
+    let mut late = Histogram::<u64>::new(3)?;
+    for time in times {
+        late.record(u64::try_from(time.duration_since(began).as_micros())?)?;
+    }
+    let ms = |quantile: f64| late.value_at_quantile(quantile) as f64 / 1000.0;
+    Ok(format!("p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", ms(0.5), ms(0.99), ms(1.0)))
+}
+
+/// Viewers who ask for the same at the same time.
+#[derive(Clone, Copy)]
+struct Crowd {
+    node: SocketAddr,
+    path: &'static str,
+    size: u64,
+    viewers: usize,
+}
+
+/// When each viewer had its first byte of the content, and what the node had used of the processors by then.
+#[derive(Default)]
+struct First {
+    came: Vec<Instant>,
+    cpu: Duration,
+}
+
+impl Crowd {
+    /// Has all of them ask, in a thread of their own. The first that is received is told when all have a byte, and the second, which is empty,
+    /// when all have everything.
+    fn gather(self, node: Process) -> Result<mpsc::Receiver<Result<First>>> {
+        let (tell, told) = mpsc::channel(2);
+        let thread = std::thread::Builder::new().name("viewers".to_owned());
+        thread.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime");
+            let viewed = runtime.and_then(|runtime| LocalSet::new().block_on(&runtime, self.view(node, tell.clone())));
+            // Who listened has gone if something else failed.
+            let _ = tell.blocking_send(viewed.map(|()| First::default()));
+        })?;
+        Ok(told)
+    }
+
+    async fn view(self, node: Process, tell: mpsc::Sender<Result<First>>) -> Result<()> {
+        let (start, served) = (Rc::new(Barrier::new(self.viewers)), Rc::new(Barrier::new(self.viewers + 1)));
+        let came = Rc::new(RefCell::new(Vec::with_capacity(self.viewers)));
+        let buffer = Rc::new(RefCell::new(vec![0; BLOCK]));
+        let viewers = (0..self.viewers).map(|_| {
+            let (start, served, came, buffer) = (Rc::clone(&start), Rc::clone(&served), Rc::clone(&came), Rc::clone(&buffer));
+            let viewer = async move {
+                let mut viewer = Viewer::connect(self.node).await?;
+                start.wait().await;
+                viewer.ask(self.path).await?;
+                came.borrow_mut().push(viewer.first_byte().await?);
+                served.wait().await;
+                viewer.read_on(self.size, &buffer).await
+            };
+            let viewer = tokio::task::spawn_local(viewer);
+            async move { viewer.await? }
+        });
+        let all = try_join_all(viewers);
+        let first = async {
+            served.wait().await;
+            let cpu = node.now()?.cpu;
+            tell.send(Ok(First { came: came.take(), cpu })).await.context("nobody listens")
+        };
+        tokio::try_join!(all, first).map(drop)
+    }
+}
+
+/// A viewer, who checks what it gets.
+struct Viewer {
+    socket: TcpStream,
+    /// How much of the content it has.
+    at: u64,
+}
+
+impl Viewer {
+    async fn connect(node: SocketAddr) -> Result<Self> {
+        Ok(Self { socket: TcpStream::connect(node).await?, at: 0 })
+    }
+
+    async fn ask(&mut self, path: &str) -> Result<()> {
+        Ok(self.socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await?)
+    }
+
+    /// When the first byte of the content came.
+    async fn first_byte(&mut self) -> Result<Instant> {
+        let (mut head, mut buffer) = (Vec::new(), [0; FIRST_READ]);
+        loop {
+            let length = timeout(STALL, self.socket.read(&mut buffer)).await.context("a viewer gets nothing")??;
+            let now = Instant::now();
+            ensure!(length > 0, "broken off within the head");
+            head.extend_from_slice(&buffer[..length]);
             let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n").map(|end| end + 4) else { continue };
             ensure!(head.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&head[..end]));
-            bytes = &bytes[end - before..];
-            if bytes.is_empty() {
-                head.truncate(end);
-                // What comes next is content.
-                let length = socket.read(&mut buffer).await?;
-                bytes = &buffer[..length];
+            if end < head.len() {
+                self.check(&head[end..])?;
+                return Ok(now);
             }
-            first = Some(Instant::now());
-        }
-        while !bytes.is_empty() {
-            let right = right(at, bytes);
-            ensure!(right > 0, "wrong bytes from {at} on");
-            at += right as u64;
-            bytes = &bytes[right..];
         }
     }
-    first.context("there is content")
+
+    async fn read_on(&mut self, size: u64, buffer: &RefCell<Vec<u8>>) -> Result<()> {
+        while self.at < size {
+            timeout(STALL, self.socket.readable()).await.context("a viewer gets nothing more")??;
+            let mut buffer = buffer.borrow_mut();
+            match self.socket.try_read(&mut buffer) {
+                Ok(0) => bail!("broken off after {} of {size} bytes", self.at),
+                Ok(length) => self.check(&buffer[..length])?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes next is right.
+    fn check(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let right = right(self.at, bytes);
+            ensure!(right > 0, "wrong bytes from {} on", self.at);
+            self.at += right as u64;
+            bytes = &bytes[right..];
+        }
+        Ok(())
+    }
 }
 
 /// Bytes of a content without an end, at most to the end of a block: no two blocks are alike.
@@ -157,6 +245,8 @@ static PATTERN: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
 
 /// Bytes that are read and sent at once.
 const BLOCK: usize = 256 << 10;
+/// Bytes that a viewer reads at once until it has its first byte: a head and some content.
+const FIRST_READ: usize = 4 << 10;
 /// How long a healthy node may take.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How long a viewer may get nothing.

@@ -9,7 +9,7 @@
 //! | [`key`] | which requests are for the same content |
 //! | [`variant`], [`record`], [`shelf`], [`shown`] | what is kept of a response, as bytes, where, and as it was read |
 //! | [`content`] | the bytes of a response from wherever they are |
-//! | [`flight`], [`filling`], [`ask`] | one request to the origin for all who want the same, and its answer while it comes |
+//! | [`flight`], [`filling`], [`opening`], [`ask`] | one request to the origin for all who want the same, and its answer while it comes |
 //! | [`tiers`] | other nodes, which are asked before the origin |
 //! | [`parted`], [`gap`] | what is needed of a content that is there in part, and what is missing of it asked for |
 //! | [`upstream`], [`origin`] | the request for the origin, and the way there |
@@ -28,6 +28,7 @@ mod filling;
 mod flight;
 mod gap;
 mod key;
+mod opening;
 mod origin;
 mod parted;
 mod record;

@@ -131,7 +131,8 @@ impl Engine {
                 return;
             };
             let filling = Arc::clone(filling);
-            let mut fill = pin!(engine.fill(&ask, &filling, body));
+            let waiting = || flight.as_ref().map_or(0, |flight| flight.waiting());
+            let mut fill = pin!(engine.fill(&ask, &filling, body, waiting));
             // What has come with the head is there when it is told: a short content is whole by then, and is sent with the head.
             let is_kept = poll!(fill.as_mut()).is_ready();
             landing.tell(&asked);
@@ -272,11 +273,11 @@ impl Engine {
         self.shelf.change(key, |head| head.variants.retain(|variant| variant.content.object() != Some(object))).await;
     }
 
-    /// Reads a content to its end, and keeps it.
-    async fn fill(&self, ask: &Ask, filling: &Filling, body: OriginBody) {
+    /// Reads a content to its end, and keeps it. `followers` says how many wait who have not begun to read.
+    async fn fill(&self, ask: &Ask, filling: &Filling, body: OriginBody, followers: impl Fn() -> usize) {
         let Filling { object, fill, .. } = *filling;
         let mut slices = Slicing::new(filling);
-        let end = self.receive(filling, &mut slices, body).await;
+        let end = self.receive(filling, &mut slices, body, followers).await;
         let in_slices = |length, came| Kept::Slices { object, length, since: fill, came };
         let content = match (end, slices.finish()) {
             (End::Whole, (0, bytes)) if bytes.len() <= INLINE_MAX && filling.part.is_none() => Some(Kept::Inline(bytes)),
@@ -300,7 +301,7 @@ impl Engine {
     }
 
     /// Reads a content, and keeps the slices of it that are complete.
-    async fn receive(&self, filling: &Filling, slices: &mut Slicing, mut body: OriginBody) -> End {
+    async fn receive(&self, filling: &Filling, slices: &mut Slicing, mut body: OriginBody, followers: impl Fn() -> usize) -> End {
         let end = filling.part.as_ref().map_or(OBJECT_MAX, |part| part.end);
         loop {
             match timeout(PAUSE_MAX, body.frame()).await {
@@ -314,7 +315,7 @@ impl Engine {
                     while let Some((number, slice)) = slices.add(&mut rest) {
                         self.keep_slice(filling, number, slice);
                     }
-                    filling.push(bytes).await;
+                    filling.push(bytes, &followers).await;
                 }
                 Ok(None) if filling.part.is_some() && filling.received() < end => return End::Broken,
                 Ok(None) => return End::Whole,

@@ -351,7 +351,7 @@ impl Engine {
 
 impl Engine {
     /// What somebody else is answered.
-    async fn waited(&self, follower: watch::Receiver<State>) -> State {
+    async fn waited(&self, follower: &mut watch::Receiver<State>) -> State {
         let _waiting = During::of(&self.metrics.zone_waiting);
         answer(follower).await
     }
@@ -442,10 +442,12 @@ impl Walk<'_> {
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {
                 let (order, early) = self.order_early(need, Wishes::Kept, flight.fill);
+                // It counts among those who wait until it reads.
+                let _waits = flight.follow();
                 let asked = early.until(self.engine.ask(order, Some(flight))).await;
                 Some(self.answered_or_passed(need, asked).await)
             }
-            Seat::Follower(follower) => match self.engine.waited(follower).await {
+            Seat::Follower(mut follower) => match self.engine.waited(&mut follower).await {
                 State::Filling(filling) if self.may_share(&filling.variant) && self.is_reached_by(&filling) => {
                     let found = self.found(&filling, &filling.variant.headers);
                     self.trace.follows();
@@ -464,7 +466,11 @@ impl Walk<'_> {
                 },
                 // It was a part that cannot be kept. Now that this is known, the whole may be asked for together.
                 State::Alone if round < ROUNDS_MAX && self.engine.partless.contains_key(&self.key.head) => None,
-                _ => Some(self.ask_alone(need, Wishes::Kept).await),
+                _ => {
+                    // It waits for this flight no longer.
+                    drop(follower);
+                    Some(self.ask_alone(need, Wishes::Kept).await)
+                }
             },
         }
     }

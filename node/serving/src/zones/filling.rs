@@ -21,7 +21,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{tiers::Tier, variant::Variant};
+use super::{
+    opening::{FIRST_BYTES, Opening, Unserved},
+    tiers::Tier,
+    variant::Variant,
+};
 
 /// How much of what came last is kept at hand, in bytes.
 pub(crate) const WINDOW_BYTES: u64 = 8 << 20;
@@ -54,6 +58,7 @@ pub(crate) struct Filling {
     /// The revision under which they were asked for.
     pub(crate) fill: u64,
     progress: Mutex<Progress>,
+    opening: Arc<Opening>,
     grown: watch::Sender<()>,
     read: Arc<Notify>,
 }
@@ -96,13 +101,16 @@ pub(crate) enum At {
 pub(crate) struct Reader {
     at: Arc<AtomicU64>,
     read: Arc<Notify>,
+    /// There until it has its first bytes, if it wants those with which the content begins.
+    unserved: Option<Unserved>,
 }
 
 impl Filling {
     pub(crate) fn new(variant: Variant, sent: HeaderMap, tier: Tier, object: u128, length: Option<u64>) -> Self {
         let grown = watch::Sender::new(());
         let fill = variant.fill;
-        Self { variant, sent, tier, object, length, part: None, fill, progress: Mutex::default(), grown, read: Arc::default() }
+        let (progress, opening, read) = (Mutex::default(), Arc::default(), Arc::default());
+        Self { variant, sent, tier, object, length, part: None, fill, progress, opening, grown, read }
     }
 
     /// A response with some bytes of `object`, asked for under the revision `fill`. What is before them counts as received.
@@ -125,18 +133,20 @@ impl Filling {
 
     /// A reader that begins at a place.
     pub(crate) fn reader(&self, at: u64) -> Reader {
+        let begins = at == self.part.as_ref().map_or(0, |part| part.start);
+        let unserved = (begins && !self.opening.is_over()).then(|| self.opening.admit());
         let at = Arc::new(AtomicU64::new(at));
         self.progress().readers.push(Arc::downgrade(&at));
-        Reader { at, read: Arc::clone(&self.read) }
+        Reader { at, read: Arc::clone(&self.read), unserved }
     }
 
-    /// What is at a place, as soon as it is known.
-    pub(crate) async fn at(&self, at: u64, reader: &Reader) -> At {
+    /// What is at a place, as soon as it is known and the reader may have it.
+    pub(crate) async fn at(&self, at: u64, reader: &mut Reader) -> At {
         reader.at.store(at, Ordering::Relaxed);
         self.read.notify_one();
         let mut grown = self.grown.subscribe();
         loop {
-            if let Some(found) = self.now_at(at) {
+            if let Some(found) = self.now_at(at, reader) {
                 return found;
             }
             if grown.changed().await.is_err() {
@@ -145,26 +155,29 @@ impl Filling {
         }
     }
 
-    /// Adds what has come, once there is room for it.
-    pub(crate) async fn push(&self, bytes: Bytes) {
+    /// Adds what has come, once there is room for it. After the first bytes it is waited until all who wait for them have some, `followers` of
+    /// whom have not begun to read.
+    pub(crate) async fn push(&self, bytes: Bytes, followers: impl Fn() -> usize) {
         if bytes.is_empty() {
             return;
         }
-        self.wait_for_reader(bytes.len() as u64).await;
-        let mut progress = self.progress();
-        let at = progress.received;
-        progress.received += bytes.len() as u64;
-        progress.recent.push_back((at, bytes));
-        while progress.recent.len() > 1 && progress.received - progress.first() > WINDOW_BYTES {
-            progress.recent.pop_front();
+        if !self.opening.is_over() && (self.is_short() || followers() + self.opening.unserved() <= 1) {
+            self.opening.end();
         }
-        drop(progress);
+        self.wait_for_reader(bytes.len() as u64).await;
+        self.progress().add(bytes);
         self.grown.send_replace(());
+        if !self.opening.is_over() {
+            self.opening.all_served(followers).await;
+            self.opening.end();
+            self.grown.send_replace(());
+        }
     }
 
     /// There is no more.
     pub(crate) fn finish(&self, end: End) {
         self.progress().end = Some(end);
+        self.opening.end();
         self.grown.send_replace(());
     }
 
@@ -206,10 +219,27 @@ impl Filling {
         let _ = timeout(READER_PATIENCE, patience).await;
     }
 
-    fn now_at(&self, at: u64) -> Option<At> {
+    /// Whether it is no longer than what everybody gets first.
+    fn is_short(&self) -> bool {
+        self.length.is_some_and(|length| length <= FIRST_BYTES as u64)
+    }
+
+    fn now_at(&self, at: u64, reader: &mut Reader) -> Option<At> {
+        let is_over = self.opening.is_over();
+        if !is_over && reader.unserved.is_none() {
+            return None;
+        }
         let progress = self.progress();
         if at < progress.received {
-            return Some(progress.bytes_at(at).map_or(At::Before, At::Bytes));
+            let found = progress.bytes_at(at);
+            drop(progress);
+            let is_first = reader.unserved.take().is_some();
+            return Some(found.map_or(At::Before, |mut bytes| {
+                if is_first && !is_over {
+                    bytes.truncate(FIRST_BYTES);
+                }
+                At::Bytes(bytes)
+            }));
         }
         progress.end.map(|end| match end {
             End::Whole => At::End,
@@ -227,6 +257,15 @@ impl Progress {
     /// Where what is at hand begins.
     fn first(&self) -> u64 {
         self.recent.front().map_or(self.received, |(at, _)| *at)
+    }
+
+    fn add(&mut self, bytes: Bytes) {
+        let at = self.received;
+        self.received += bytes.len() as u64;
+        self.recent.push_back((at, bytes));
+        while self.recent.len() > 1 && self.received - self.first() > WINDOW_BYTES {
+            self.recent.pop_front();
+        }
     }
 
     fn bytes_at(&self, at: u64) -> Option<Bytes> {
@@ -258,13 +297,16 @@ impl Drop for Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{
+        collections::HashSet,
+        sync::{Arc, Mutex},
+    };
 
     use bytes::Bytes;
     use http::{HeaderMap, StatusCode};
     use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
 
-    use super::{At, End, FORSAKEN_BYTES, FORSAKEN_FOR, Filling, WINDOW_BYTES};
+    use super::{At, End, FIRST_BYTES, FORSAKEN_BYTES, FORSAKEN_FOR, Filling, WINDOW_BYTES};
     use crate::zones::{
         tiers::Tier,
         variant::{Kept, Variant},
@@ -289,15 +331,15 @@ mod tests {
         let reading = tokio::spawn({
             let filling = Arc::clone(&filling);
             async move {
-                let (reader, mut read) = (filling.reader(0), Vec::new());
-                while let At::Bytes(bytes) = filling.at(read.len() as u64, &reader).await {
+                let (mut reader, mut read) = (filling.reader(0), Vec::new());
+                while let At::Bytes(bytes) = filling.at(read.len() as u64, &mut reader).await {
                     read.extend_from_slice(&bytes);
                 }
                 read
             }
         });
         for piece in ["ab", "", "c", "def"] {
-            filling.push(Bytes::from_static(piece.as_bytes())).await;
+            filling.push(Bytes::from_static(piece.as_bytes()), || 0).await;
             tokio::task::yield_now().await;
         }
         filling.finish(End::Whole);
@@ -305,33 +347,81 @@ mod tests {
         assert_eq!(filling.received(), 6);
     }
 
+    /// Reads to the end, and notes at each piece who had it and how long it was.
+    async fn note(filling: Arc<Filling>, who: usize, pieces: Arc<Mutex<Vec<(usize, usize)>>>) {
+        let (mut reader, mut at) = (filling.reader(0), 0);
+        while let At::Bytes(bytes) = filling.at(at, &mut reader).await {
+            at += bytes.len() as u64;
+            pieces.lock().expect("no panic").push((who, bytes.len()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_have_first_bytes_before_anybody_has_more() {
+        const READERS: usize = 50;
+        let (filling, pieces) = (filling(), Arc::default());
+        let note = |who| note(Arc::clone(&filling), who, Arc::clone(&pieces));
+        let mut reading: Vec<_> = (0..READERS).map(|who| tokio::spawn(note(who))).collect();
+        tokio::task::yield_now().await;
+        // One is on its way, and reads when all others have their first bytes.
+        let on_its_way = Arc::new(());
+        reading.push(tokio::spawn({
+            let (note, on_its_way) = (note(READERS), Arc::clone(&on_its_way));
+            async move {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                tokio::join!(note, async { drop(on_its_way) });
+            }
+        }));
+        let followers = || Arc::strong_count(&on_its_way) - 1;
+        for _ in 0..3 {
+            filling.push(Bytes::from(vec![7; 100_000]), followers).await;
+        }
+        filling.finish(End::Whole);
+        for one in reading {
+            one.await.expect("no panic");
+        }
+        let pieces = std::mem::take(&mut *pieces.lock().expect("no panic"));
+        let (first, more) = pieces.split_at(READERS + 1);
+        assert_eq!(first.iter().map(|(who, _)| who).collect::<HashSet<_>>().len(), READERS + 1, "{first:?}");
+        assert!(first.iter().all(|(_, length)| *length == FIRST_BYTES), "{first:?}");
+        assert_eq!(more.iter().map(|(_, length)| length).sum::<usize>(), (READERS + 1) * (300_000 - FIRST_BYTES));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_reader_is_not_served_in_pieces() {
+        let filling = filling();
+        let mut reader = filling.reader(0);
+        filling.push(Bytes::from(vec![7; 100_000]), || 0).await;
+        assert!(matches!(filling.at(0, &mut reader).await, At::Bytes(bytes) if bytes.len() == 100_000));
+    }
+
     #[tokio::test]
     async fn what_is_far_back_is_in_slices() {
         let filling = filling();
         let piece = Bytes::from(vec![7; usize::try_from(WINDOW_BYTES / 4).expect("small")]);
         for _ in 0..6 {
-            filling.push(piece.clone()).await;
+            filling.push(piece.clone(), || 0).await;
         }
-        let reader = filling.reader(0);
-        assert!(matches!(filling.at(0, &reader).await, At::Before));
-        assert!(matches!(filling.at(WINDOW_BYTES, &reader).await, At::Bytes(_)));
+        let mut reader = filling.reader(0);
+        assert!(matches!(filling.at(0, &mut reader).await, At::Before));
+        assert!(matches!(filling.at(WINDOW_BYTES, &mut reader).await, At::Bytes(_)));
         filling.finish(End::Broken);
-        assert!(matches!(filling.at(filling.received(), &reader).await, At::Broken));
+        assert!(matches!(filling.at(filling.received(), &mut reader).await, At::Broken));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_reads_is_not_waited_for_for_ever() {
         let (endless, piece) = (filling(), Bytes::from(vec![7; 1 << 20]));
-        let reader = endless.reader(0);
+        let mut reader = endless.reader(0);
         for _ in 0..=FORSAKEN_BYTES >> 20 {
             assert!(!endless.is_forsaken(), "it is read");
-            endless.push(piece.clone()).await;
-            let _ = endless.at(endless.received() - 1, &reader).await;
+            endless.push(piece.clone(), || 0).await;
+            let _ = endless.at(endless.received() - 1, &mut reader).await;
         }
         drop(reader);
         for _ in 0..=FORSAKEN_BYTES >> 20 {
             assert!(!endless.is_forsaken(), "it may end soon");
-            endless.push(piece.clone()).await;
+            endless.push(piece.clone(), || 0).await;
         }
         assert!(endless.is_forsaken());
         let late = endless.reader(endless.received());
@@ -347,29 +437,29 @@ mod tests {
         let whole = Arc::into_inner(filling()).expect("nobody else has it");
         let part = Filling::of_part(whole.variant, HeaderMap::new(), Tier::Origin, 1, 10..13, 0);
         assert_eq!([9, 10, 12, 13].map(|at| part.has(at)), [false, true, true, false]);
-        let reader = part.reader(11);
-        part.push(Bytes::from_static(b"abc")).await;
+        let mut reader = part.reader(11);
+        part.push(Bytes::from_static(b"abc"), || 0).await;
         part.finish(End::Whole);
-        assert!(matches!(part.at(11, &reader).await, At::Bytes(bytes) if bytes == "bc"));
-        assert!(matches!(part.at(9, &reader).await, At::Before));
-        assert!(matches!(part.at(13, &reader).await, At::End));
+        assert!(matches!(part.at(11, &mut reader).await, At::Bytes(bytes) if bytes == "bc"));
+        assert!(matches!(part.at(9, &mut reader).await, At::Before));
+        assert!(matches!(part.at(13, &mut reader).await, At::End));
     }
 
     #[tokio::test]
     async fn a_single_reader_is_waited_for() {
         let filling = filling();
-        let reader = filling.reader(0);
+        let mut reader = filling.reader(0);
         let piece = Bytes::from(vec![7; usize::try_from(WINDOW_BYTES).expect("small")]);
-        filling.push(piece.clone()).await;
+        filling.push(piece.clone(), || 0).await;
         let more = tokio::spawn({
             let filling = Arc::clone(&filling);
-            async move { filling.push(piece).await }
+            async move { filling.push(piece, || 0).await }
         });
         tokio::task::yield_now().await;
         assert_eq!(filling.received(), WINDOW_BYTES, "nothing is pushed out that is not read");
-        assert!(matches!(filling.at(WINDOW_BYTES - 1, &reader).await, At::Bytes(_)));
+        assert!(matches!(filling.at(WINDOW_BYTES - 1, &mut reader).await, At::Bytes(_)));
         // One byte is left to read, which is less than there is room for when it is read.
-        let _ = filling.at(WINDOW_BYTES, &reader).await;
+        let _ = filling.at(WINDOW_BYTES, &mut reader).await;
         more.await.expect("no panic");
         assert_eq!(filling.received(), 2 * WINDOW_BYTES);
     }

@@ -79,7 +79,7 @@ impl Flights {
         let under_way = |key: &EntryKey| by_key.get(key).filter(|known| known.fill >= newest_purge);
         let Some(first) = keys.first() else { return Seat::None };
         if let Some(known) = under_way(first) {
-            return Seat::Follower(known.state.subscribe());
+            return Seat::Follower(known.follow());
         }
         let free = keys.iter().position(|key| under_way(key).is_some()).unwrap_or(keys.len());
         let is_full = by_key.len() >= self.max && !by_key.contains_key(first);
@@ -134,14 +134,24 @@ impl Flight {
         self.keys.len() as u64
     }
 
+    /// How many wait for what it is answered, or have been told and not begun to read.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.receiver_count()
+    }
+
+    /// One who waits, as who leads does.
+    pub(crate) fn follow(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
     /// Tells the followers.
     pub(crate) fn tell(&self, state: State) {
         self.state.send_replace(state);
     }
 }
 
-/// What the leader was answered, as soon as it is known.
-pub(crate) async fn answer(mut follower: watch::Receiver<State>) -> State {
+/// What the leader was answered, as soon as it is known. Who follows is counted for as long as it has its receiver.
+pub(crate) async fn answer(follower: &mut watch::Receiver<State>) -> State {
     match follower.wait_for(|state| !matches!(state, State::Asking)).await {
         Ok(state) => state.clone(),
         // The task of the flight is gone without a word.
@@ -163,10 +173,10 @@ mod tests {
     async fn the_first_leads_and_the_others_follow() {
         let flights = Flights::new(1);
         let Seat::Leader(flight) = flights.board(key("a"), 5, 0) else { panic!("the first") };
-        let Seat::Follower(one) = flights.board(key("a"), 6, 5) else { panic!("the second") };
+        let Seat::Follower(mut one) = flights.board(key("a"), 6, 5) else { panic!("the second") };
         assert!(matches!(flights.board(key("b"), 6, 0), Seat::None), "there is no room");
         flight.tell(State::Alone);
-        assert!(matches!(answer(one).await, State::Alone));
+        assert!(matches!(answer(&mut one).await, State::Alone));
         flights.land(&flight);
         assert!(matches!(flights.board(key("b"), 6, 0), Seat::Leader(_)));
     }
@@ -205,9 +215,9 @@ mod tests {
     async fn a_flight_that_vanishes_has_failed() {
         let flights = Flights::new(8);
         let Seat::Leader(flight) = flights.board(key("a"), 5, 0) else { panic!("the first") };
-        let Seat::Follower(follower) = flights.board(key("a"), 5, 0) else { panic!("the second") };
+        let Seat::Follower(mut follower) = flights.board(key("a"), 5, 0) else { panic!("the second") };
         flights.land(&flight);
         drop(flight);
-        assert!(matches!(answer(follower).await, State::Failed));
+        assert!(matches!(answer(&mut follower).await, State::Failed));
     }
 }

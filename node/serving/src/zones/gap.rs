@@ -59,7 +59,7 @@ impl Refill {
         let fill = self.engine.view.revision();
         match self.engine.flights.board_run(keys, fill, self.oldest) {
             Seat::Leader(flight) => self.lead(first, Some(flight), fill, others).await,
-            Seat::Follower(follower) => match answer(follower).await {
+            Seat::Follower(mut follower) => match answer(&mut follower).await {
                 State::Filling(filling) => Got::Filling(filling, Collapse::Yes),
                 _ => Got::Nothing,
             },

@@ -214,14 +214,20 @@ async fn a_fenced_tier_is_passed_by() {
     assert_eq!(cluster.node(1).metrics.tiers_asked(Some(PassedBy::Fenced)), 1);
 }
 
-/// The owner has what was purged, and has not heard of the purge.
-#[tokio::test]
-async fn what_was_purged_is_not_handed_down() {
+/// Two nodes, and a path of the second's whose content is old once, and then new.
+async fn old_then_new() -> (Cluster, String) {
     let cluster = Cluster::start(&["eu", "eu"]).await;
     let path = cluster.path(&[2]).await;
     for body in ["old", "new"] {
         cluster.origin.reply(&path, Reply::new(200, body).cached("max-age=60"));
     }
+    (cluster, path)
+}
+
+/// The owner has what was purged, and has not heard of the purge.
+#[tokio::test]
+async fn what_was_purged_is_not_handed_down() {
+    let (cluster, path) = old_then_new().await;
     assert_eq!(cluster.get(2, &path, &[]).await.text(), "old");
     cluster.at_revision(1, 9, 9);
     assert_eq!(cluster.get(1, &path, &[]).await.text(), "new");
@@ -231,11 +237,7 @@ async fn what_was_purged_is_not_handed_down() {
 /// The owner hears of the purge while it is asked.
 #[tokio::test]
 async fn a_tier_catches_up_before_it_answers() {
-    let cluster = Cluster::start(&["eu", "eu"]).await;
-    let path = cluster.path(&[2]).await;
-    for body in ["old", "new"] {
-        cluster.origin.reply(&path, Reply::new(200, body).cached("max-age=60"));
-    }
+    let (cluster, path) = old_then_new().await;
     assert_eq!(cluster.get(2, &path, &[]).await.text(), "old");
     cluster.at_revision(1, 9, 9);
     let (answer, ()) = tokio::join!(cluster.get(1, &path, &[]), async {
@@ -274,11 +276,7 @@ async fn nobody_joins_a_flight_from_before_a_purge() {
 /// What comes through a chain is kept under the least revision of the chain.
 #[tokio::test]
 async fn a_purge_that_comes_later_counts() {
-    let cluster = Cluster::start(&["eu", "eu"]).await;
-    let path = cluster.path(&[2]).await;
-    for body in ["old", "new"] {
-        cluster.origin.reply(&path, Reply::new(200, body).cached("max-age=60"));
-    }
+    let (cluster, path) = old_then_new().await;
     cluster.at_revision(2, 5, 0);
     assert_eq!(cluster.get(1, &path, &[]).await.text(), "old");
     for node in [1, 2] {
