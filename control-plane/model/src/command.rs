@@ -18,7 +18,7 @@ use crate::{
     upload::{UploadPart, UploadTarget},
     usage::UsageReport,
     visibility::Visibility,
-    zone::{CreateZone, PurgeZone, RemoveZone, UpdateZone},
+    zone::{CreateShieldedZone, CreateZone, PurgeZone, RemoveZone, ShieldZone, UpdateZone},
 };
 
 /// A change that a node asks the cluster for.
@@ -152,6 +152,10 @@ pub enum Command {
     RemoveZone(RemoveZone),
     /// What is kept of a zone, or some of it, is good for nothing from here on. Level 8.
     PurgeZone(PurgeZone),
+    /// A zone comes, with a region for its shield. Level 9.
+    CreateShieldedZone(CreateShieldedZone),
+    /// Another description of a zone, with another region for its shield. Level 9.
+    ShieldZone(ShieldZone),
 }
 
 impl Command {
@@ -200,6 +204,7 @@ impl Command {
             | Self::DeleteAssets(_) => 6,
             Self::PurgeWithin(_) => 7,
             Self::CreateZone(_) | Self::UpdateZone(_) | Self::RemoveZone(_) | Self::PurgeZone(_) => 8,
+            Self::CreateShieldedZone(_) | Self::ShieldZone(_) => 9,
             _ => 1,
         }
     }
@@ -252,6 +257,8 @@ impl Command {
             Self::UpdateZone(_) => "update_zone",
             Self::RemoveZone(_) => "remove_zone",
             Self::PurgeZone(_) => "purge_zone",
+            Self::CreateShieldedZone(_) => "create_shielded_zone",
+            Self::ShieldZone(_) => "shield_zone",
         }
     }
 }

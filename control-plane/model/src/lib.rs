@@ -110,7 +110,7 @@ pub use upload::{
 pub use usage::{HourCounts, MAX_USAGE_COUNTS, USAGE_DAYS_KEPT, USAGE_HOURS_KEPT, UsageCounts, UsageMark, UsageReport, UsageUnit};
 pub use visibility::{RESTRICTED_PREFIX, Visibility};
 pub use zone::{
-    CreateZone, MAX_ORIGIN_WEIGHT, MAX_PURGE_TARGETS, MAX_ZONE_DOMAINS, MAX_ZONE_NAME_BYTES, MAX_ZONE_ORIGINS, MAX_ZONE_PURGE_WEIGHT,
-    MAX_ZONE_RULES, MAX_ZONES, PurgeZone, RemoveZone, UpdateZone, Zone, ZoneBypass, ZoneFence, ZoneField, ZoneOrigin, ZonePurge,
-    ZonePurgeMark, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, is_host_name,
+    CreateShieldedZone, CreateZone, MAX_ORIGIN_WEIGHT, MAX_PURGE_TARGETS, MAX_ZONE_DOMAINS, MAX_ZONE_NAME_BYTES, MAX_ZONE_ORIGINS,
+    MAX_ZONE_PURGE_WEIGHT, MAX_ZONE_RULES, MAX_ZONES, PurgeZone, RemoveZone, ShieldZone, UpdateZone, Zone, ZoneBypass, ZoneFence,
+    ZoneField, ZoneOrigin, ZonePurge, ZonePurgeMark, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, ZoneShield, is_host_name,
 };

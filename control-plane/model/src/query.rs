@@ -22,7 +22,7 @@ use crate::{
     upload::Upload,
     usage::{BANDWIDTH_DAYS, UsageCounts, UsageMark, UsageUnit, usage_prefix},
     visibility::Visibility,
-    zone::{Zone, ZonePurge, ZonePurgeMark},
+    zone::{Zone, ZonePurge, ZonePurgeMark, ZoneShield},
 };
 
 /// How many rows are read at a time at least where a filter may drop most of them,
@@ -453,6 +453,15 @@ pub trait Query: ReadTables {
         let page = ids.iter().skip(skip).take(limit);
         let zones = page.map(|(_, id)| row(self, Table::Zones, id)?.ok_or(TableError::Dangling { table: Table::ClientZones }));
         Ok((ids.len(), zones.collect::<Result<_, _>>()?))
+    }
+
+    /// Where the shield of a zone is to be, if its owner has said it.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn zone_shield(&self, id: ZoneId) -> Result<Option<String>, TableError> {
+        let shield: Option<ZoneShield> = row(self, Table::ZoneShields, &id.0)?;
+        Ok(shield.map(|shield| shield.region))
     }
 
     /// What the purges of a zone have in common, by its number.

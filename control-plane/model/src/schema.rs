@@ -10,6 +10,7 @@
 //! | 6 | 0.1 | `RegisterClient`, `UpdateClient`, `RotateSecret`, `DeleteClient`, `AddRefreshToken`, `UseRefreshToken`, `RevokeRefreshToken`, `RemoveSigningKey`, `AddAdministrator`, `RemoveAdministrator`, `CreateUpload`, `AppendUpload`, `CompleteUpload`, `EndUpload`, `DeleteAssets`; the tables `Accounts`, `Stored`, `RefreshFamilies`, `Administrators`, `Uploads`, `ClientUploads` |
 //! | 7 | 0.1 | `PurgeWithin`; the table `PurgeCounts` |
 //! | 8 | 0.1 | `CreateZone`, `UpdateZone`, `RemoveZone`, `PurgeZone`, and in older commands the scopes `zones:read` and `zones:write`; the tables `Zones`, `ClientZones`, `ZoneHosts`, `ZonePurges`, `ZonePurgeMarks` |
+//! | 9 | 0.1 | `CreateShieldedZone`, `ShieldZone`; the table `ZoneShields` |
 //!
 //! A node announces the range of levels that it can apply. The level of the state rises one at a time, by a command, and only
 //! while every node that is not removed can apply the new one.
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// The lowest level that this build can apply.
 pub const SCHEMA_MIN: u32 = 1;
 /// The highest level that this build can apply.
-pub const SCHEMA_MAX: u32 = 8;
+pub const SCHEMA_MAX: u32 = 9;
 
 /// The levels that a node can apply, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

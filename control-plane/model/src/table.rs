@@ -42,6 +42,7 @@ use crate::codec::CodecError;
 /// | `ZoneHosts` | host name | zone id, 16 bytes | 0.1, level 8 |
 /// | `ZonePurges` | zone number, u64 BE, index, u64 BE | [`ZonePurge`](crate::ZonePurge) | 0.1, level 8 |
 /// | `ZonePurgeMarks` | zone number, u64 BE | [`ZonePurgeMark`](crate::ZonePurgeMark) | 0.1, level 8 |
+/// | `ZoneShields` | zone id, 16 bytes | [`ZoneShield`](crate::ZoneShield) | 0.1, level 9 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -113,11 +114,13 @@ pub enum Table {
     ZonePurges = 33,
     /// What the purges of a zone have in common.
     ZonePurgeMarks = 34,
+    /// The regions that zones want their shields in.
+    ZoneShields = 35,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Cluster,
         Self::Nodes,
         Self::JoinTokens,
@@ -152,6 +155,7 @@ impl Table {
         Self::ZoneHosts,
         Self::ZonePurges,
         Self::ZonePurgeMarks,
+        Self::ZoneShields,
     ];
 
     /// How many tables there have always been. A later one counts for the hash of the state once it has a row.
@@ -195,6 +199,7 @@ impl Table {
             Self::ZoneHosts => "zone_hosts",
             Self::ZonePurges => "zone_purges",
             Self::ZonePurgeMarks => "zone_purge_marks",
+            Self::ZoneShields => "zone_shields",
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   Zone ──► ZoneOrigin…   where content comes from
 //!     │  └─► ZoneSettings  what is kept of it, and for how long
+//!     ├────► ZoneShield    where the node is that asks its origins for all others
 //!     ├────► hosts         the names that viewers ask for it by: its own, and custom domains
 //!     └────► purges        what is kept no longer, since which index
 //! ```
@@ -16,15 +17,17 @@ mod host;
 mod origin;
 mod purge;
 mod settings;
+mod shield;
 
 use serde::{Deserialize, Serialize};
 
-pub use change::{CreateZone, PurgeZone, RemoveZone, UpdateZone, ZoneSettingsPatch};
+pub use change::{CreateShieldedZone, CreateZone, PurgeZone, RemoveZone, ShieldZone, UpdateZone, ZoneSettingsPatch};
 pub use field::ZoneField;
 pub use host::is_host_name;
 pub use origin::{MAX_ORIGIN_WEIGHT, MAX_ZONE_ORIGINS, ZoneOrigin};
 pub use purge::{MAX_PURGE_TARGETS, MAX_ZONE_PURGE_WEIGHT, ZonePurge, ZonePurgeMark, ZonePurgeTarget};
 pub use settings::{MAX_ZONE_RULES, ZoneBypass, ZoneFence, ZoneSettings};
+pub use shield::ZoneShield;
 
 use crate::{
     codec::Record,

@@ -254,8 +254,12 @@ fn check_frame(before: &MemoryTables, after: &MemoryTables, proposal: &Proposal,
         Command::RemoveSigningKey { .. } => &[Table::SigningKeys],
         Command::AddAdministrator(_) | Command::RemoveAdministrator { .. } => &[Table::Administrators],
         Command::CreateZone(_) => &[Table::Zones, Table::ClientZones, Table::ZoneHosts],
+        Command::CreateShieldedZone(_) => &[Table::Zones, Table::ClientZones, Table::ZoneHosts, Table::ZoneShields],
         Command::UpdateZone(_) => &[Table::Zones, Table::ZoneHosts],
-        Command::RemoveZone(_) => &[Table::Zones, Table::ClientZones, Table::ZoneHosts, Table::ZonePurges, Table::ZonePurgeMarks],
+        Command::ShieldZone(_) => &[Table::Zones, Table::ZoneHosts, Table::ZoneShields],
+        Command::RemoveZone(_) => {
+            &[Table::Zones, Table::ClientZones, Table::ZoneHosts, Table::ZonePurges, Table::ZonePurgeMarks, Table::ZoneShields]
+        }
         Command::PurgeZone(_) => &[Table::ZonePurges, Table::ZonePurgeMarks],
     };
     for table in [Table::RevokedTokens, Table::PurgeCounts] {
@@ -422,6 +426,9 @@ fn check_zones(
             prop_assert!(zones.iter().any(|zone| key.starts_with(&zone.number.to_be_bytes())), "{} of no zone", table.as_str());
         }
     }
+    for (key, _) in rows(after, Table::ZoneShields) {
+        prop_assert!(zones.iter().any(|zone| key == zone.id.0), "a shield of no zone");
+    }
     if let (Command::PurgeZone(purge), Outcome::Purged, true) = (&proposal.command, &applied.outcome, applied.index == index) {
         let zone = after.zone(purge.zone).expect("reads").expect("is there");
         prop_assert_eq!(after.zone_purge(zone.number, index).expect("reads").map(|kept| kept.targets), Some(purge.targets.clone()));
@@ -530,7 +537,7 @@ fn every_command_is_carried_out_in_the_logs() {
             *carried_out.entry(proposal.command.as_str()).or_default() += usize::from(done);
         }
     }
-    assert_eq!(carried_out.len(), 44);
+    assert_eq!(carried_out.len(), 46);
     assert!(carried_out.values().all(|times| *times >= 20), "{carried_out:?}");
     assert!(given_again >= 200, "{given_again}");
 }

@@ -142,7 +142,9 @@ fn rule(rows: &mut Rows<'_, impl Tables>, now: Moment, state: Option<&ClusterSta
         Command::DeleteAssets(delete) => asset::delete_all(rows, delete),
         Command::PurgeWithin(within) => asset::purge_within(rows, now, within),
         Command::CreateZone(create) => zone::create(rows, now, proposal.request, create),
+        Command::CreateShieldedZone(create) => zone::create_shielded(rows, now, proposal.request, create),
         Command::UpdateZone(update) => zone::update(rows, now, update),
+        Command::ShieldZone(shield) => zone::shield(rows, now, shield),
         Command::RemoveZone(remove) => zone::remove(rows, remove),
         Command::PurgeZone(purge) => zone::purge(rows, now, purge),
     }

@@ -11,8 +11,8 @@ use crate::{
     outcome::{Outcome, Rejection},
     table::{Table, TableError, Tables},
     zone::{
-        CreateZone, MAX_PURGE_TARGETS, MAX_ZONE_PURGE_WEIGHT, MAX_ZONES, PurgeZone, RemoveZone, UpdateZone, Zone, ZoneField, ZonePurge,
-        ZonePurgeMark, ZonePurgeTarget,
+        CreateShieldedZone, CreateZone, MAX_PURGE_TARGETS, MAX_ZONE_PURGE_WEIGHT, MAX_ZONES, PurgeZone, RemoveZone, ShieldZone, UpdateZone,
+        Zone, ZoneField, ZonePurge, ZonePurgeMark, ZonePurgeTarget, ZoneShield,
     },
 };
 
@@ -56,6 +56,18 @@ pub(super) fn create(rows: &mut Rows<'_, impl Tables>, now: Moment, request: Req
     Ok(Ok(Outcome::ZoneCreated(zone.id)))
 }
 
+pub(super) fn create_shielded(rows: &mut Rows<'_, impl Tables>, now: Moment, request: RequestId, shielded: &CreateShieldedZone) -> Ruled {
+    let CreateShieldedZone { zone, region } = shielded;
+    if !has_node(rows, region)? {
+        return Ok(Err(Rejection::ZoneInvalid { field: ZoneField::ShieldRegion }));
+    }
+    let made = create(rows, now, request, zone)?;
+    if let Ok(Outcome::ZoneCreated(id)) = &made {
+        rows.put(Table::ZoneShields, &id.0, &ZoneShield { region: region.clone() })?;
+    }
+    Ok(made)
+}
+
 pub(super) fn update(rows: &mut Rows<'_, impl Tables>, now: Moment, update: &UpdateZone) -> Ruled {
     let before = match owned(rows, &update.client, update.zone, update.versions.as_deref())? {
         Ok(zone) => zone,
@@ -89,6 +101,25 @@ pub(super) fn update(rows: &mut Rows<'_, impl Tables>, now: Moment, update: &Upd
     Ok(Ok(Outcome::Done))
 }
 
+/// The row of the zone changes with it in any case, so who looks for changes of zones finds this one there.
+pub(super) fn shield(rows: &mut Rows<'_, impl Tables>, now: Moment, shield: &ShieldZone) -> Ruled {
+    let region = shield.region.as_ref();
+    if let Some(region) = region
+        && !has_node(rows, region)?
+    {
+        return Ok(Err(Rejection::ZoneInvalid { field: ZoneField::ShieldRegion }));
+    }
+    let changed = update(rows, now, &shield.update)?;
+    if changed.is_ok() {
+        let id = &shield.update.zone.0;
+        match region {
+            Some(region) => rows.put(Table::ZoneShields, id, &ZoneShield { region: region.clone() })?,
+            None => rows.delete(Table::ZoneShields, id),
+        }
+    }
+    Ok(changed)
+}
+
 /// The end of a zone. Its number is never used again, so nothing that is kept under it is ever found.
 pub(super) fn remove(rows: &mut Rows<'_, impl Tables>, remove: &RemoveZone) -> Ruled {
     let zone = match owned(rows, &remove.client, remove.zone, remove.versions.as_deref())? {
@@ -105,6 +136,7 @@ pub(super) fn remove(rows: &mut Rows<'_, impl Tables>, remove: &RemoveZone) -> R
         rows.delete(Table::ZonePurges, &purge);
     }
     rows.delete(Table::ZonePurgeMarks, &number);
+    rows.delete(Table::ZoneShields, &zone.id.0);
     rows.delete(Table::Zones, &zone.id.0);
     Ok(Ok(Outcome::Done))
 }
@@ -207,6 +239,12 @@ fn owned(
         Some(zone) => Ok(zone),
         None => Err(Rejection::ZoneUnknown),
     })
+}
+
+/// Whether a node of the cluster is in a region.
+fn has_node(rows: &Rows<'_, impl Tables>, region: &str) -> Result<bool, ApplyError> {
+    let nodes = rows.first::<Node>(Table::Nodes, usize::MAX)?;
+    Ok(nodes.iter().any(|node| node.state != NodeState::Removed && node.region == region))
 }
 
 /// How many zones a client may have.

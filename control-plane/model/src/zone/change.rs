@@ -54,6 +54,24 @@ impl UpdateZone {
     }
 }
 
+/// See [`Command::CreateShieldedZone`](crate::Command::CreateShieldedZone).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateShieldedZone {
+    /// What it is to be.
+    pub zone: CreateZone,
+    /// Where its shield is to be.
+    pub region: String,
+}
+
+/// See [`Command::ShieldZone`](crate::Command::ShieldZone).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShieldZone {
+    /// What else changes.
+    pub update: UpdateZone,
+    /// Where its shield is to be; just anywhere, if `None`.
+    pub region: Option<String>,
+}
+
 /// Some of the settings of a zone. What is `None` stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ZoneSettingsPatch {

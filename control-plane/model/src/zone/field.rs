@@ -29,6 +29,8 @@ pub enum ZoneField {
     Bypass,
     /// What a purge is about.
     Paths,
+    /// Where its shield is.
+    ShieldRegion,
 }
 
 impl ZoneField {
@@ -47,6 +49,7 @@ impl ZoneField {
             Self::StaleWhileRevalidate => "stale_while_revalidate",
             Self::Bypass => "bypass",
             Self::Paths => "paths",
+            Self::ShieldRegion => "shield_region",
         }
     }
 
@@ -67,6 +70,7 @@ impl ZoneField {
             Self::StaleOnError | Self::StaleWhileRevalidate => "it is at most 604800 seconds",
             Self::Bypass => "there are at most 100 paths, which begin with a slash, and at most 100 names of cookies",
             Self::Paths => "there are 1 to 100, each of which begins with a slash and has at most 1024 bytes",
+            Self::ShieldRegion => "it is the region of a node of the cluster",
         }
     }
 }

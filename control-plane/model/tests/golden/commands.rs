@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 
 use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AppendUpload, AssetRef, BlobHash, ClientStatus, Command,
-    CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload, Exception,
-    ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState,
-    PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs,
-    RegisterClient, RemoveZone, RevokeToken, RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, UpdateClient, UpdateNode,
-    UpdateZone, UsageCounts, UsageReport, UseRefreshToken, Visibility, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
+    CompleteUpload, CreateJoinToken, CreateShieldedZone, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset, EndUpload,
+    Exception, ExceptionState, HourCounts, Idempotency, InitCluster, JoinTokenId, MoveAsset, NewRefreshToken, NodeId, NodeReport,
+    NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PurgeZone, PutAsset,
+    PutAssetAs, RegisterClient, RemoveZone, RevokeToken, RotateSecret, SchemaRange, Scope, SetClientStatus, SetPlacement, ShieldZone,
+    UpdateClient, UpdateNode, UpdateZone, UsageCounts, UsageReport, UseRefreshToken, Visibility, ZonePurgeTarget, ZoneSettings,
+    ZoneSettingsPatch,
 };
 
 use super::{Golden, administrator, asset_id, client, record, request, upload, upload_id, zone, zone_id};
 
 /// How many commands there are.
-const COMMANDS: usize = 44;
+const COMMANDS: usize = 46;
 
 /// Each command's number in the log. A new one does not compile until it stands here, and then needs a case.
 fn number(command: &Command) -> usize {
@@ -63,6 +64,8 @@ fn number(command: &Command) -> usize {
         Command::UpdateZone(_) => 41,
         Command::RemoveZone(_) => 42,
         Command::PurgeZone(_) => 43,
+        Command::CreateShieldedZone(_) => 44,
+        Command::ShieldZone(_) => 45,
     }
 }
 
@@ -351,6 +354,9 @@ fn of_zones() -> Vec<(&'static str, Command)> {
     };
     let purge = |targets| Command::PurgeZone(PurgeZone { client: client(), zone: zone_id(), targets });
     vec![
+        ("", Command::CreateShieldedZone(CreateShieldedZone { zone: create.clone(), region: "eu-ams".into() })),
+        ("", Command::ShieldZone(ShieldZone { update: update.clone(), region: Some("eu-ams".into()) })),
+        ("-anywhere", Command::ShieldZone(ShieldZone { update: UpdateZone::nothing(client(), zone_id()), region: None })),
         ("", Command::CreateZone(create)),
         ("-bare", Command::CreateZone(bare)),
         ("", Command::UpdateZone(update)),

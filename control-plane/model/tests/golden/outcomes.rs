@@ -202,6 +202,7 @@ fn every_field_of_a_zone_has_its_number() {
         ZoneField::StaleWhileRevalidate,
         ZoneField::Bypass,
         ZoneField::Paths,
+        ZoneField::ShieldRegion,
     ];
     for (number, field) in fields.into_iter().enumerate() {
         let bytes = ncore_model::encode(&Outcome::Rejected(Rejection::ZoneInvalid { field })).expect("encodes");

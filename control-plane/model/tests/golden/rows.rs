@@ -4,7 +4,7 @@ use ncore_model::{
     Account, Administrator, Blob, BlobHash, Client, ClientPlacement, ClientStatus, ClusterState, Exception, ExceptionState, HourCounts,
     JoinToken, JoinTokenId, Lineage, Node, NodeId, NodeReport, NodeState, PlacementMark, PlacementPolicy, PlacementRule, Plan, Purge,
     PurgeCount, RefreshFamily, RevokedToken, SchemaRange, Scope, SigningKey, Stored, Upload, UsageCounts, UsageMark, UsageReport, Zone,
-    ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget, ZoneSettings,
+    ZoneFence, ZonePurge, ZonePurgeMark, ZonePurgeTarget, ZoneSettings, ZoneShield,
 };
 
 use super::{Golden, administrator, asset, asset_id, client, record, upload, zone};
@@ -105,6 +105,7 @@ pub(super) fn all() -> Vec<Golden> {
                 at_ms: 1_700_000_000_000,
             },
         ),
+        record("row.zone_shield", &ZoneShield { region: "eu-ams".into() }),
         record("row.zone_purge_mark", &ZonePurgeMark { zone_at: 70_000, floor: 300, weight: 9_999 }),
         record(
             "row.node_report",

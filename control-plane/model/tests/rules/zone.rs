@@ -1,9 +1,9 @@
 //! Commands about zones: what one may be, whose host is whose, and what is kept of purges.
 
 use ncore_model::{
-    AddClient, ClientId, Command, CreateZone, MAX_PURGE_TARGETS, MAX_ZONE_PURGE_WEIGHT, NodeId, Outcome, Plan, PurgeZone, Query,
-    RegisterClient, Rejection, RemoveZone, SCHEMA_MAX, Scope, Table, UpdateClient, UpdateZone, Zone, ZoneBypass, ZoneField, ZoneId,
-    ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
+    AddClient, ClientId, Command, CreateShieldedZone, CreateZone, MAX_PURGE_TARGETS, MAX_ZONE_PURGE_WEIGHT, NodeId, Outcome, Plan,
+    PurgeZone, Query, RegisterClient, Rejection, RemoveZone, SCHEMA_MAX, Scope, ShieldZone, Table, UpdateClient, UpdateZone, Zone,
+    ZoneBypass, ZoneField, ZoneId, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
 };
 
 use crate::{
@@ -250,12 +250,65 @@ fn a_zone_changes_its_hosts() {
 fn a_zone_goes_with_all_that_is_its() {
     let (mut world, client, zone) = world();
     assert_eq!(world.apply(purge(&zone, vec![ZonePurgeTarget::Url("/a".into())])), Outcome::Purged);
+    let region = Some(world.tables.nodes().expect("reads")[0].region.clone());
+    assert_eq!(world.apply(Command::ShieldZone(ShieldZone { update: update(&zone), region })), Outcome::Done);
+    let zone = world.tables.zone(zone.id).expect("reads").expect("is there");
     let remove = RemoveZone { client: client.clone(), zone: zone.id, versions: Some(vec![zone.version]) };
     assert_eq!(world.apply(Command::RemoveZone(remove)), Outcome::Done);
-    for table in [Table::Zones, Table::ClientZones, Table::ZoneHosts, Table::ZonePurges, Table::ZonePurgeMarks] {
+    for table in [Table::Zones, Table::ClientZones, Table::ZoneHosts, Table::ZonePurges, Table::ZonePurgeMarks, Table::ZoneShields] {
         assert_eq!(world.table(table), [], "{}", table.as_str());
     }
     assert_eq!(world.apply(Command::DeleteClient { client }), Outcome::Done);
+}
+
+/// A shield is where a node is, and changes with the zone or not at all.
+#[test]
+fn where_a_shield_may_be() {
+    let (mut world, client, zone) = world();
+    let here = world.tables.nodes().expect("reads")[0].region.clone();
+    let region_of = |world: &World, id| world.tables.zone_shield(id).expect("reads");
+    let wrong = Outcome::Rejected(Rejection::ZoneInvalid { field: ZoneField::ShieldRegion });
+    let shielded = |region: &str| Command::CreateShieldedZone(CreateShieldedZone { zone: create(&client), region: region.into() });
+    let shield = |update: UpdateZone, region: Option<&str>| Command::ShieldZone(ShieldZone { update, region: region.map(Into::into) });
+    for region in ["", "nowhere"] {
+        assert_eq!(world.apply(shielded(region)), wrong);
+        assert_eq!(world.apply(shield(UpdateZone { name: Some("new".into()), ..update(&zone) }, Some(region))), wrong);
+    }
+    assert_eq!(world.tables.zone(zone.id).expect("reads").as_ref(), Some(&zone), "nothing of it is done");
+    let Outcome::ZoneCreated(made) = world.apply(shielded(&here)) else { panic!("a node is there") };
+    assert_eq!((region_of(&world, made), region_of(&world, zone.id)), (Some(here.clone()), None));
+
+    let stale = UpdateZone { versions: Some(vec![1]), ..update(&zone) };
+    assert_eq!(world.apply(shield(stale, Some(&here))), Outcome::Rejected(Rejection::PreconditionFailed));
+    assert_eq!(region_of(&world, zone.id), None);
+    assert_eq!(world.apply(shield(UpdateZone { name: Some("new".into()), ..update(&zone) }, Some(&here))), Outcome::Done);
+    let now = world.tables.zone(zone.id).expect("reads").expect("is there");
+    assert_eq!((region_of(&world, zone.id), now.version, &*now.name), (Some(here.clone()), world.index, "new"));
+    assert_eq!(world.apply(Command::UpdateZone(update(&zone))), Outcome::Done);
+    assert_eq!(region_of(&world, zone.id), Some(here), "what is not said stays");
+    assert_eq!(world.apply(shield(update(&zone), None)), Outcome::Done);
+    assert_eq!(region_of(&world, zone.id), None);
+}
+
+#[test]
+fn shields_need_their_level() {
+    let mut world = World::cluster();
+    for level in 2..=8 {
+        assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
+    }
+    let client = world.client();
+    let region = world.tables.nodes().expect("reads")[0].region.clone();
+    let zone = created(&mut world, create(&client));
+    let too_low = Outcome::Rejected(Rejection::SchemaTooLow { needed: 9, level: 8 });
+    for command in [
+        Command::CreateShieldedZone(CreateShieldedZone { zone: create(&client), region: region.clone() }),
+        Command::ShieldZone(ShieldZone { update: update(&zone), region: Some(region) }),
+    ] {
+        assert_eq!(world.clone().apply(command.clone()), too_low);
+        let mut raised = world.clone();
+        assert_eq!(raised.apply(Command::RaiseSchema { level: 9 }), Outcome::Done);
+        assert!(!matches!(raised.apply(command), Outcome::Rejected(_)));
+    }
 }
 
 /// So many purges are kept. The index of the newest that is not is the floor, and a purge of the whole zone says so by itself.
@@ -285,7 +338,7 @@ fn purges_are_kept_above_a_floor() {
 #[test]
 fn scopes_of_zones_need_their_level() {
     let mut world = World::cluster();
-    for level in 2..SCHEMA_MAX {
+    for level in 2..8 {
         assert_eq!(world.apply(Command::RaiseSchema { level }), Outcome::Done);
     }
     let client = world.client();

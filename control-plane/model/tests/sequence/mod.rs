@@ -6,13 +6,13 @@
 
 use ncore_model::{
     AddAdministrator, AddClient, AddNode, AddRefreshToken, AddSigningKey, AdministratorId, AppendUpload, AssetId, AssetRef, BlobHash,
-    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateUpload, CreateZone, DeleteAsset, DeleteAssets, DescribeAsset,
-    EndUpload, Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster, JoinTokenId, MemoryTables,
-    MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition, Proposal, PurgeAssets,
-    PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables, RegisterClient, RemoveZone,
-    RequestId, RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, Table, UpdateClient, UpdateNode,
-    UpdateZone, Upload, UploadId, UploadPart, UploadTarget, UsageCounts, UsageReport, UseRefreshToken, Visibility, ZoneId, ZoneOrigin,
-    ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, apply,
+    ClientId, ClientStatus, Command, CompleteUpload, CreateJoinToken, CreateShieldedZone, CreateUpload, CreateZone, DeleteAsset,
+    DeleteAssets, DescribeAsset, EndUpload, Exception, ExceptionState, HourCounts, IDEMPOTENCY_RETENTION_MS, Idempotency, InitCluster,
+    JoinTokenId, MemoryTables, MoveAsset, NewRefreshToken, NodeId, NodeReport, NodeState, PatchAsset, PlacementPolicy, Plan, Precondition,
+    Proposal, PurgeAssets, PurgeLimit, PurgeWithin, PurgeZone, PutAsset, PutAssetAs, Query, REQUEST_RETENTION_MS, ReadTables,
+    RegisterClient, RemoveZone, RequestId, RevokeToken, RotateSecret, SCHEMA_MAX, SchemaRange, SetClientStatus, SetPlacement, ShieldZone,
+    Table, UpdateClient, UpdateNode, UpdateZone, Upload, UploadId, UploadPart, UploadTarget, UsageCounts, UsageReport, UseRefreshToken,
+    Visibility, ZoneId, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch, apply,
 };
 use proptest::prelude::*;
 
@@ -122,8 +122,8 @@ enum Action {
     RemoveKey { number: u8 },
     AddAdministrator { number: u8 },
     RemoveAdministrator { which: u8 },
-    CreateZone { client: u8, host: Option<u8>, blank: bool },
-    UpdateZone { client: u8, zone: u8, host: Option<u8>, ttl_s: Option<u32>, stale: bool },
+    CreateZone { client: u8, host: Option<u8>, blank: bool, shield: Option<bool> },
+    UpdateZone { client: u8, zone: u8, host: Option<u8>, ttl_s: Option<u32>, stale: bool, shield: Option<Option<bool>> },
     RemoveZone { client: u8, zone: u8, stale: bool },
     PurgeZone { client: u8, zone: u8, whole: bool, paths: usize },
 }
@@ -237,10 +237,13 @@ fn actions_of_accounts() -> impl Strategy<Value = Action> {
 fn actions_of_zones() -> impl Strategy<Value = Action> {
     let any_client = || 0u8..3;
     let hosts = || prop::option::of(0u8..4);
+    // Whether it is in a region that a node is in, if there is to be one.
+    let shields = || prop::option::weighted(0.4, prop::bool::weighted(0.8));
     prop_oneof![
-        6 => (any_client(), hosts(), prop::bool::weighted(0.1)).prop_map(|(client, host, blank)| Action::CreateZone { client, host, blank }),
-        3 => (any_client(), any::<u8>(), hosts(), prop::option::of(0u32..100), prop::bool::weighted(0.2))
-            .prop_map(|(client, zone, host, ttl_s, stale)| Action::UpdateZone { client, zone, host, ttl_s, stale }),
+        6 => (any_client(), hosts(), prop::bool::weighted(0.1), shields())
+            .prop_map(|(client, host, blank, shield)| Action::CreateZone { client, host, blank, shield }),
+        3 => (any_client(), any::<u8>(), hosts(), prop::option::of(0u32..100), prop::bool::weighted(0.2), prop::option::of(shields()))
+            .prop_map(|(client, zone, host, ttl_s, stale, shield)| Action::UpdateZone { client, zone, host, ttl_s, stale, shield }),
         2 => (any_client(), any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(client, zone, stale)| Action::RemoveZone { client, zone, stale }),
         6 => (any_client(), any::<u8>(), prop::bool::weighted(0.2), 0usize..4)
             .prop_map(|(client, zone, whole, paths)| Action::PurgeZone { client, zone, whole, paths }),
@@ -577,21 +580,33 @@ impl Script {
             |host: &Option<u8>| host.iter().map(|host| ["a.test", "b.test", "shop.test", "c.a.test"][usize::from(*host)].into()).collect();
         let versions = |stale: bool| stale.then(|| vec![1]);
         match action {
-            Action::CreateZone { client, host, blank } => Command::CreateZone(CreateZone {
-                client: self.client(*client),
-                name: if *blank { " ".into() } else { "zone".into() },
-                origins: vec![ZoneOrigin::new("https://origin.test")],
-                host_header: None,
-                cdn_suffix: "cdn.test".into(),
-                domains: domains(host),
-                settings: ZoneSettings::default(),
-            }),
-            Action::UpdateZone { client, zone, host, ttl_s, stale } => Command::UpdateZone(UpdateZone {
-                versions: versions(*stale),
-                domains: host.is_some().then(|| domains(host)),
-                settings: ZoneSettingsPatch { cache_ttl_s: Some(*ttl_s), ..ZoneSettingsPatch::default() },
-                ..UpdateZone::nothing(self.client(*client), self.zone(*zone))
-            }),
+            Action::CreateZone { client, host, blank, shield } => {
+                let zone = CreateZone {
+                    client: self.client(*client),
+                    name: if *blank { " ".into() } else { "zone".into() },
+                    origins: vec![ZoneOrigin::new("https://origin.test")],
+                    host_header: None,
+                    cdn_suffix: "cdn.test".into(),
+                    domains: domains(host),
+                    settings: ZoneSettings::default(),
+                };
+                match shield {
+                    Some(known) => Command::CreateShieldedZone(CreateShieldedZone { zone, region: self.region(*known) }),
+                    None => Command::CreateZone(zone),
+                }
+            }
+            Action::UpdateZone { client, zone, host, ttl_s, stale, shield } => {
+                let update = UpdateZone {
+                    versions: versions(*stale),
+                    domains: host.is_some().then(|| domains(host)),
+                    settings: ZoneSettingsPatch { cache_ttl_s: Some(*ttl_s), ..ZoneSettingsPatch::default() },
+                    ..UpdateZone::nothing(self.client(*client), self.zone(*zone))
+                };
+                match shield {
+                    Some(region) => Command::ShieldZone(ShieldZone { update, region: region.map(|known| self.region(known)) }),
+                    None => Command::UpdateZone(update),
+                }
+            }
             Action::RemoveZone { client, zone, stale } => {
                 Command::RemoveZone(RemoveZone { client: self.client(*client), zone: self.zone(*zone), versions: versions(*stale) })
             }
@@ -602,6 +617,12 @@ impl Script {
             }),
             other => unreachable!("{other:?} is no command of a zone"),
         }
+    }
+
+    /// A region that a node is in, or one that none is in.
+    fn region(&self, known: bool) -> String {
+        let nodes = self.tables.nodes().expect("reads");
+        nodes.first().filter(|_| known).map_or("nowhere".into(), |node| node.region.clone())
     }
 
     /// One of the zones; sometimes one that never was.
