@@ -112,8 +112,9 @@ impl CacheStatus {
         }
     }
 
-    /// What [`item`](Self::item) is as a line, for a name that is a token. (Writing to a string does not fail.)
-    fn line(&self, name: &str) -> String {
+    /// It as a member of the field, of a cache whose name is a token. (Writing to a string does not fail.)
+    #[must_use]
+    pub fn line(&self, name: &str) -> String {
         let mut line = String::with_capacity(LINE_BYTES);
         line.push_str(name);
         match self.handling {

@@ -48,7 +48,10 @@ pub use self::{
     engine::{ZoneParts, ZoneServer},
     explain::{Explanation, FieldExplained, KeyExplained, Question, RuleExplained, SlicesExplained, VariantExplained, Verdict},
     table::{ZoneTable, Zones},
-    tiers::{Admitted, Handed, PassedBy, Tier, TierAnswer, TierAsk, TierLink, TierNode, Tiered},
+    tiers::{
+        Admitted, Handed, HopExplained, OwnerExplained, PassedBy, Source, Tier, TierAnswer, TierAsk, TierLink, TierNode, Tiered,
+        TiersExplained,
+    },
     usage::CacheUsed,
     view::View,
     zone::{Authorised, Bypass, FencedZone, KeySettings, QueryKey, TtlSettings, Zone},

@@ -34,7 +34,7 @@ pub use log::AccessLog;
 pub use query::{AccessPosition, AccessQuery};
 pub use record::{AccessHead, AccessRecord, AccessTexts, CacheUse, Client, PathClass};
 pub use writer::AccessWriter;
-pub use zone::{Protocol, ZoneAccess, ZoneAsked, ZoneLine};
+pub use zone::{Protocol, Tier, ZoneAccess, ZoneAsked, ZoneLine};
 
 #[cfg(test)]
 mod tests;

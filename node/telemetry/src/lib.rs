@@ -18,7 +18,7 @@ mod usage;
 
 pub use access::{
     AccessFileSettings, AccessHead, AccessLine, AccessLog, AccessPosition, AccessQuery, AccessRecord, AccessTexts, AccessWriter, CacheUse,
-    Client, Followed, Overtaken, PathClass, Protocol, PublicCount, ZoneAccess, ZoneAsked, ZoneLine,
+    Client, Followed, Overtaken, PathClass, Protocol, PublicCount, Tier, ZoneAccess, ZoneAsked, ZoneLine,
 };
 pub use events::{Event, EventKind, Events, Level};
 pub use exposition::{Figures, Metrics, Source};

@@ -17,7 +17,7 @@ use ncore_proto::logs::v1::{
     record::Cache,
 };
 use ncore_telemetry::{
-    AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, CacheUse, PathClass, Protocol, ZoneAccess, ZoneAsked,
+    AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, CacheUse, PathClass, Protocol, Tier, ZoneAccess, ZoneAsked,
 };
 use tokio::{
     sync::Semaphore,
@@ -180,6 +180,8 @@ fn zone_to_wire(access: &ZoneAccess) -> Zone {
         retries: asked.map_or(0, |asked| asked.retries),
         reused: asked.is_some_and(|asked| asked.is_reused),
         range: access.range.as_deref().map(str::to_owned),
+        tier: TIERS.iter().find(|(_, tier)| Some(*tier) == access.tier).map_or(0, |(number, _)| *number),
+        tier_node: access.tier_node,
     }
 }
 
@@ -194,6 +196,8 @@ fn zone_of_wire(wire: &Zone) -> ZoneAccess {
         protocol,
         is_secure: wire.secure,
         is_collapsed: wire.collapsed,
+        tier: TIERS.iter().find(|(number, _)| *number == wire.tier).map(|(_, tier)| *tier),
+        tier_node: wire.tier_node,
         asked,
         range: None,
     }
@@ -201,6 +205,7 @@ fn zone_of_wire(wire: &Zone) -> ZoneAccess {
 }
 
 const PROTOCOLS: [(u32, Protocol); 4] = [(10, Protocol::Http10), (11, Protocol::Http11), (20, Protocol::Http2), (30, Protocol::Http3)];
+const TIERS: [(u32, Tier); 4] = [(1, Tier::Own), (2, Tier::Region), (3, Tier::Shield), (4, Tier::Origin)];
 
 /// Texts are bounded here again: another node may be of another version.
 fn of_wire(wire: &Record) -> AccessRecord {
@@ -241,7 +246,7 @@ mod tests {
     use ncore_model::NodeId;
     use ncore_proto::logs::v1::SinceRequest;
     use ncore_telemetry::{
-        AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, AccessWriter, CacheUse, PathClass, Protocol, ZoneAccess,
+        AccessHead, AccessLog, AccessPosition, AccessQuery, AccessRecord, AccessWriter, CacheUse, PathClass, Protocol, Tier, ZoneAccess,
         ZoneAsked,
     };
     use std::{
@@ -273,9 +278,20 @@ mod tests {
             ..AccessRecord::new(&head)
         };
         assert_eq!(of_wire(&to_wire(&record)), record);
-        for (cache, protocol) in CacheUse::ALL.into_iter().zip(Protocol::ALL.into_iter().cycle()) {
+        let tiers = Tier::ALL.map(Some).into_iter().chain([None]).cycle();
+        for ((cache, protocol), tier) in CacheUse::ALL.into_iter().zip(Protocol::ALL.into_iter().cycle()).zip(tiers) {
             let asked = Some(ZoneAsked { origin: "origin:80".into(), retries: 2, is_reused: true });
-            let access = ZoneAccess { zone: 9, head_us: 8, protocol, is_secure: true, is_collapsed: true, asked, range: None };
+            let access = ZoneAccess {
+                zone: 9,
+                head_us: 8,
+                protocol,
+                is_secure: true,
+                is_collapsed: true,
+                tier,
+                tier_node: tier.map(|_| 70_001),
+                asked,
+                range: None,
+            };
             let zone = Some(Box::new(access.with_range(Some("bytes=0-"))));
             let record = AccessRecord { cache, zone, ..record.clone() };
             assert_eq!(of_wire(&to_wire(&record)), record);

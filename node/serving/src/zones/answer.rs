@@ -1,6 +1,6 @@
 //! What a viewer gets for a response of the cache: whole, in part, or the word that the viewer has it already.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -11,7 +11,7 @@ use http::{
     },
 };
 use ncore_cache::{
-    cache_status::{CacheStatus, Handling},
+    cache_status::{CACHE_STATUS, CacheStatus, Handling},
     conditional::{self, Precondition, Validators},
     content_range::ContentRange,
     etag::EntityTag,
@@ -23,6 +23,7 @@ use ncore_cache::{
 
 use super::{
     content::{Content, Piece, Place},
+    tiers::Handed,
     upstream::{NAME, via},
     usage::CacheUsed,
     zone::Zone,
@@ -140,15 +141,30 @@ impl Found {
 }
 
 impl Told {
-    /// Says so in the response.
+    /// Says so in the response, behind what the tiers say that it came through (RFC 9211 §2).
     pub(crate) fn tell(&self, zone: &Zone, response: &mut Response<ResponseBody>) {
+        let tiers = response.extensions_mut().get_mut::<Handed>().map(|handed| mem::take(&mut handed.source.told)).unwrap_or_default();
         let headers = response.headers_mut();
-        CacheStatus { handling: self.handling, ttl_s: self.ttl_s, detail: self.detail }.append(headers, NAME);
+        for line in tiers.into_iter().filter_map(|line| HeaderValue::try_from(line).ok()) {
+            headers.append(CACHE_STATUS, line);
+        }
+        self.status().append(headers, NAME);
         headers.insert(X_CACHE, self.used.header());
         headers.append(VIA, via(http::Version::HTTP_11));
         if let Some(origin) = zone.cors.as_ref().filter(|_| !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
+    }
+
+    /// Notes it for the node that has asked, as what the cache called `name` did.
+    pub(crate) fn note(&self, name: &str, response: &mut Response<ResponseBody>) {
+        if let Some(handed) = response.extensions_mut().get_mut::<Handed>() {
+            handed.source.told.push(self.status().line(name));
+        }
+    }
+
+    fn status(&self) -> CacheStatus {
+        CacheStatus { handling: self.handling, ttl_s: self.ttl_s, detail: self.detail }
     }
 }
 

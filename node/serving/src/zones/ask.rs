@@ -31,12 +31,12 @@ use tokio::time::timeout;
 
 use super::{
     content::{GRID, SLICE_BYTES},
-    engine::{Engine, unix_now_s},
+    engine::Engine,
     errand::Errand,
     filling::{End, Filling},
     flight::{Flight, State},
     origin::OriginBody,
-    tiers::{AskedAs, Handed, Tier},
+    tiers::{Handed, Source, Way},
     trace::{self, WhoAnswered},
     upstream::{Asking, Wishes},
     variant::{Came, Kept, TARGETS, Variant, Version, kept_fields, lifetime},
@@ -64,8 +64,8 @@ pub(crate) struct Ask {
     pub(crate) invalidations: u64,
     /// What interim responses are told to.
     pub(crate) informational: Option<OnInformational>,
-    /// On whose behalf other nodes are asked before the origin, if any are.
-    pub(crate) asked_as: Option<AskedAs>,
+    /// The nodes that are asked before the origin.
+    pub(crate) way: Way,
     /// Which part of it, if not all.
     pub(crate) span: Option<Span>,
     /// Where the origin that answers is noted.
@@ -95,8 +95,8 @@ pub(crate) enum Others {
 pub(crate) enum Asked {
     /// The answer is being kept.
     Filling(Arc<Filling>),
-    /// What is stored is valid, as the cache of a tier or the origin says.
-    Freshened(Arc<Variant>, Tier),
+    /// What is stored is valid, as a tier or the origin says.
+    Freshened(Arc<Variant>, Source),
     /// The answer is not kept.
     Through(Response<OriginBody>),
     /// There is none.
@@ -146,7 +146,6 @@ impl Engine {
     async fn answer_to(&self, ask: &Ask) -> (Asked, Option<OriginBody>) {
         let mut stored = ask.stored.as_ref();
         loop {
-            let requested_s = unix_now_s();
             let mut request = ask.asking.request(&ask.zone, &ask.id, ask.wishes, stored.map(|variant| &*variant.headers), empty());
             if let Some(informational) = &ask.informational {
                 request.extensions_mut().insert(informational.clone());
@@ -156,18 +155,17 @@ impl Engine {
                 // version of the part, which is compared in any case.
                 asked.ask(request.headers_mut(), version.as_ref().and_then(Version::validator).as_ref());
             }
-            let response = match self.forward(ask, request).await {
-                Ok(response) => response,
+            let (response, times) = match self.forward(ask, request).await {
+                Ok(answered) => answered,
                 Err(error) => return (Asked::Failed(error), None),
             };
             trace::note(&ask.answered, response.extensions().get());
-            let times = Times { requested_s, received_s: unix_now_s() };
             match stored.filter(|_| response.status() == StatusCode::NOT_MODIFIED) {
                 Some(known) if validation::selected(response.headers(), &known.headers) == Selected::This => {
-                    let Handed { fill, tier } = handed(&response);
+                    let Handed { fill, source, .. } = handed(&response);
                     let variant = known.freshened(response.headers(), times, fill);
                     self.keep(ask, variant.clone()).await;
-                    return (Asked::Freshened(Arc::new(variant), tier), None);
+                    return (Asked::Freshened(Arc::new(variant), source), None);
                 }
                 // It is about something that is not stored here: then all of it is wanted.
                 Some(_) => stored = None,
@@ -207,7 +205,7 @@ impl Engine {
 
     /// Begins to keep a part; `None` if it cannot be kept.
     async fn begin_part(&self, ask: &Ask, part: Part, answer: &HeaderMap, times: Times, handed: Handed) -> Option<Filling> {
-        let Handed { fill, tier } = handed;
+        let Handed { fill, source, .. } = handed;
         let mut fresh = to_keep(ask, StatusCode::OK, answer, times, fill).filter(|_| part.size <= OBJECT_MAX)?;
         let mut sent = answer.clone();
         validation::strip_hops(&mut sent);
@@ -218,7 +216,7 @@ impl Engine {
         let version = ask.span.as_ref().and_then(|span| span.version.as_ref());
         let version = version.filter(|version| is_same_version(&version.headers, version.length, answer, part.size));
         if part.is_whole() && version.is_none() {
-            return Some(Filling::new(fresh, sent, tier, rand::random(), Some(part.size)));
+            return Some(Filling::new(fresh, sent, source, rand::random(), Some(part.size)));
         }
         let validator = StrongValidator::of(answer)?;
         if StrongValidator::of(&fresh.headers) != Some(validator) {
@@ -227,7 +225,7 @@ impl Engine {
         let (first, last) = (part.range.first(), part.range.last());
         let variant = self.combine(ask, version, fresh, answer, part.size).await;
         let object = variant.content.object()?;
-        Some(Filling::of_part(variant, sent, tier, object, first..last + 1, fill))
+        Some(Filling::of_part(variant, sent, source, object, first..last + 1, fill))
     }
 
     /// The response that a part belongs to: of what is stored, with the fields that have come with the part (RFC 9111 §3.4), or a new one.
@@ -414,7 +412,7 @@ impl Landing<'_> {
         let Some(flight) = self.flight else { return };
         flight.tell(match asked {
             Asked::Filling(filling) => State::Filling(Arc::clone(filling)),
-            Asked::Freshened(variant, tier) => State::Freshened(Arc::clone(variant), *tier),
+            Asked::Freshened(variant, source) => State::Freshened(Arc::clone(variant), source.clone()),
             Asked::Through(response) if is_failure(response.status()) => State::Failed,
             Asked::Through(_) => State::Alone,
             Asked::Failed(_) => State::Failed,
@@ -440,7 +438,7 @@ pub(crate) fn is_failure(status: StatusCode) -> bool {
 
 /// Whether and as what a response is kept that is not a part.
 fn judge_whole(ask: &Ask, response: Response<OriginBody>, times: Times) -> (Asked, Option<OriginBody>) {
-    let Handed { fill, tier } = handed(&response);
+    let Handed { fill, source, .. } = handed(&response);
     let Some(variant) = to_keep(ask, response.status(), response.headers(), times, fill) else {
         return (Asked::Through(response), None);
     };
@@ -448,7 +446,7 @@ fn judge_whole(ask: &Ask, response: Response<OriginBody>, times: Times) -> (Aske
     let (head, body) = response.into_parts();
     let mut sent = head.headers;
     validation::strip_hops(&mut sent);
-    let filling = Filling::new(variant, sent, tier, rand::random(), length);
+    let filling = Filling::new(variant, sent, source, rand::random(), length);
     (Asked::Filling(Arc::new(filling)), Some(body))
 }
 
@@ -499,7 +497,7 @@ fn without_authorization<'a>(asking: &'a Asking, zone: &Zone) -> Cow<'a, HeaderM
 
 /// Where a response came from; nothing is known to hold of one that does not say.
 fn handed(response: &Response<OriginBody>) -> Handed {
-    response.extensions().get().copied().unwrap_or(Handed { fill: 0, tier: Tier::Origin })
+    response.extensions().get().cloned().unwrap_or(Handed::here(0, Source::origin(None)))
 }
 
 /// What says something of the bytes of one message, and nothing of the whole (RFC 9110 §14.4, RFC 9530 §2).

@@ -57,10 +57,10 @@ use super::{
     shelf::{SharedShelf, Shelf},
     shown::Chosen,
     table::Zones,
-    tiers::{ASKERS_MAX, AskedAs, Handed, Tier, TierLink, Tiers},
+    tiers::{ASKERS_MAX, AskedAs, Handed, Source, TierLink, Tiers, Way},
     trace::{self, Came, Trace},
     upgrade::{Owner, Tunnels, Upgrading},
-    upstream::{Asking, Wishes, is_loop},
+    upstream::{Asking, REGION_NAME, SHIELD_NAME, Wishes, is_loop},
     usage::CacheUsed,
     variant::{Condition, Kept, Variant},
     view::View,
@@ -120,6 +120,8 @@ pub(crate) struct Engine {
     pub(super) metrics: Arc<ServingMetrics>,
     /// The other nodes; `None` on one that has none.
     pub(super) tiers: Option<Tiers>,
+    /// The id of this node, if it is one of several.
+    pub(super) own: Option<u64>,
     /// What tiers are known to pass through: the origin is asked for it without them.
     pub(super) past_tiers: Cache<EntryKey, ()>,
     /// The turns of requests of other nodes.
@@ -208,6 +210,7 @@ impl ZoneServer {
             uncacheable: remembered(),
             partless: remembered(),
             metrics,
+            own: tiers.as_ref().map(|link| link.own().id),
             tiers: tiers.map(Tiers::new),
             past_tiers: remembered(),
             askers: Arc::new(Semaphore::new(ASKERS_MAX)),
@@ -261,14 +264,14 @@ impl ZoneServer {
                 (CacheUsed::Error, outcome, response)
             }
         };
+        let source = response.extensions().get().map(|handed: &Handed| &handed.source);
         if let (Some(record), Some(came)) = (record, came) {
-            record.zone(trace.told(zone, came));
+            record.zone(trace.told(zone, came, source));
         }
         engine.metrics.used(used);
         engine.metrics.record(outcome);
-        if let Some(Handed { tier, .. }) = response.extensions().get().copied() {
-            engine.metrics.answered_by(tier);
-            response.extensions_mut().insert(tier);
+        if let Some(source) = source {
+            engine.metrics.answered_by(source.tier);
         }
         used.count(&client);
         client.answered(response.status().as_u16());
@@ -437,11 +440,12 @@ impl Walk<'_> {
             let wishes = if need.stored.is_some() && self.asking.method == Method::GET { Wishes::Kept } else { Wishes::Forwarded };
             return Some(self.ask_alone(need, wishes).await);
         }
-        let (fill, newest_purge) = (self.engine.view.revision(), self.newest_purge());
-        match self.engine.flights.board(self.key.head, fill, newest_purge) {
+        let (fill, newest_purge, way) = (self.engine.view.revision(), self.newest_purge(), self.way());
+        match self.engine.flights.board(self.key.head, fill, newest_purge, &way) {
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {
-                let (order, early) = self.order_early(need, Wishes::Kept, flight.fill);
+                let (mut order, early) = self.order_early(need, Wishes::Kept, flight.fill);
+                order.way = way;
                 // It counts among those who wait until it reads.
                 let _waits = flight.follow();
                 let asked = early.until(self.engine.ask(order, Some(flight))).await;
@@ -452,11 +456,11 @@ impl Walk<'_> {
                     let found = self.found(&filling, &filling.variant.headers);
                     self.trace.follows();
                     let handling = forwarded(need.why, None, IsKept::Yes, Collapse::Yes);
-                    Some(Ok(self.tell(found, CacheUsed::Miss, handling, &filling)))
+                    Some(Ok(self.filling_answer(found, handling, &filling)))
                 }
-                State::Freshened(variant, tier) if self.may_share(&variant) => {
+                State::Freshened(variant, source) if self.may_share(&variant) => {
                     self.trace.follows();
-                    Some(self.answered(need, Some(Asked::Freshened(variant, tier)), Collapse::Yes))
+                    Some(self.answered(need, Some(Asked::Freshened(variant, source)), Collapse::Yes))
                 }
                 State::Failed => match self.stale(need) {
                     Some(answer) => Some(Ok(answer)),
@@ -506,9 +510,9 @@ impl Walk<'_> {
 
     fn ask_in_background(&self, variant: &Variant) {
         let need = Need { why: Forward::Stale, stored: Some(variant.clone()), on_error: OnError::ServeStale, gap: None };
-        let fill = self.engine.view.revision();
-        if let Seat::Leader(flight) = self.engine.flights.board(self.key.head, fill, self.newest_purge()) {
-            let mut order = self.order(&need, Wishes::Kept, flight.fill);
+        let (fill, way) = (self.engine.view.revision(), self.way());
+        if let Seat::Leader(flight) = self.engine.flights.board(self.key.head, fill, self.newest_purge(), &way) {
+            let mut order = Ask { way, ..self.order(&need, Wishes::Kept, flight.fill) };
             Arc::make_mut(&mut order.asking).method = Method::GET;
             self.engine.ask(order, Some(flight)).set_off();
         }
@@ -539,11 +543,17 @@ impl Walk<'_> {
             newest_purge,
             invalidations: self.engine.flights.invalidations(&self.key.head),
             informational: None,
-            // One that has lost touch with the cluster asks none.
-            asked_as: Some(self.asked_as).filter(|_| self.age == ViewAge::Current),
+            way: self.way(),
             span: asked.map(|asked| Span { asked, version: None, others: Others::Use }),
             answered: self.trace.asks(),
         }
+    }
+
+    /// The nodes that are asked before the origin.
+    fn way(&self) -> Way {
+        let (key, asked_as) = (&self.key.head, self.asked_as);
+        let tiers = self.engine.tiers_for(self.zone, key, self.age);
+        Way { asked_as, hops: tiers.map(|tiers| tiers.hops(self.zone, key, asked_as)).unwrap_or_default() }
     }
 
     /// The answer to who has asked.
@@ -554,14 +564,11 @@ impl Walk<'_> {
                 self.engine.past_tiers.invalidate(&self.key.head);
                 let fields = if collapse == Collapse::No { &filling.sent } else { &filling.variant.headers };
                 let found = self.found(&filling, fields);
-                Ok(self.tell(found, CacheUsed::Miss, forwarded(need.why, None, IsKept::Yes, collapse), &filling))
+                Ok(self.filling_answer(found, forwarded(need.why, None, IsKept::Yes, collapse), &filling))
             }
-            Some(Asked::Freshened(variant, tier)) => {
-                let condition = variant.at(self.zone, unix_now_s());
+            Some(Asked::Freshened(variant, source)) => {
                 let handling = forwarded(need.why, Some(StatusCode::NOT_MODIFIED), IsKept::Yes, collapse);
-                let (used, mut response) = self.stored_answer(&variant, &condition, CacheUsed::Revalidated, handling, tier.detail());
-                response.extensions_mut().insert(Handed { fill: variant.fill, tier });
-                Ok((used, response))
+                Ok(self.stored_answer(&variant, source, CacheUsed::Revalidated, handling, None))
             }
             Some(Asked::Through(response)) => {
                 if is_failure(response.status())
@@ -587,8 +594,8 @@ impl Walk<'_> {
     /// What is stale, if it may be used when the origin fails.
     fn stale(&self, need: &Need) -> Option<(CacheUsed, Response<ResponseBody>)> {
         let variant = need.stored.as_ref().filter(|_| need.on_error == OnError::ServeStale)?;
-        let condition = variant.at(self.zone, unix_now_s());
-        Some(self.stored_answer(variant, &condition, CacheUsed::Stale, Handling::Hit, Some("stale-if-error")))
+        let source = Source::own(self.engine.own);
+        Some(self.stored_answer(variant, source, CacheUsed::Stale, Handling::Hit, Some("stale-if-error")))
     }
 
     /// Sends the request on as it is, and its answer back.
@@ -601,7 +608,7 @@ impl Walk<'_> {
         }
         let mut response = early.until(Box::pin(send(&self.engine.origins, &self.zone.origins, request))).await.map_err(Refusal::Origin)?;
         trace::note(&self.trace.asks(), response.extensions().get());
-        response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
+        response.extensions_mut().insert(Handed::here(0, Source::origin(self.engine.own)));
         let ended = self.ended_by(&response);
         for key in &ended {
             self.engine.end(key).await;
@@ -621,7 +628,7 @@ impl Walk<'_> {
             UpgradeAnswer::Switched(switched) => switched,
             UpgradeAnswer::Refused(response) => {
                 let mut response = response.map(|body| body.map_err(Into::into).boxed_unsync());
-                response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
+                response.extensions_mut().insert(Handed::here(0, Source::origin(self.engine.own)));
                 trace::note(&self.trace.asks(), response.extensions().get());
                 return Ok(self.through(response, CacheUsed::Bypass, Forward::Bypass));
             }
@@ -630,7 +637,7 @@ impl Walk<'_> {
         self.engine.tunnels.join(place, upgrading, tunnel, Owner { zones, zone, metrics });
         let mut response = head.map(|()| ResponseBody::empty());
         let handling = forwarded(Forward::Bypass, None, IsKept::No, Collapse::No);
-        response.extensions_mut().insert(Handed { fill: 0, tier: Tier::Origin });
+        response.extensions_mut().insert(Handed::here(0, Source::origin(self.engine.own)));
         self.say(&Told { used: CacheUsed::Bypass, handling, ttl_s: None, detail: None }, &mut response);
         Ok((CacheUsed::Bypass, response))
     }
@@ -659,17 +666,19 @@ impl Walk<'_> {
             age_s: condition.age_s,
             content: Content::Kept(content),
         };
-        self.tell_stored(found, variant.fill, &condition, used, Handling::Hit, detail)
+        let handed = Handed::here(variant.fill, Source::own(self.engine.own));
+        self.tell(found, handed, &Told { used, handling: Handling::Hit, ttl_s: Some(condition.ttl_s()), detail })
     }
 
     fn stored_answer(
         &self,
         variant: &Variant,
-        condition: &Condition,
+        source: Source,
         used: CacheUsed,
         handling: Handling,
         detail: Option<&'static str>,
     ) -> (CacheUsed, Response<ResponseBody>) {
+        let condition = variant.at(self.zone, unix_now_s());
         let found = Found {
             status: variant.status,
             headers: HeaderMap::clone(&variant.headers),
@@ -677,22 +686,7 @@ impl Walk<'_> {
             age_s: condition.age_s,
             content: Content::Kept(variant.content.clone()),
         };
-        self.tell_stored(found, variant.fill, condition, used, handling, detail)
-    }
-
-    fn tell_stored(
-        &self,
-        found: Found,
-        fill: u64,
-        condition: &Condition,
-        used: CacheUsed,
-        handling: Handling,
-        detail: Option<&'static str>,
-    ) -> (CacheUsed, Response<ResponseBody>) {
-        let (used, mut response) = self.answer(found, used);
-        response.extensions_mut().insert(Handed { fill, tier: Tier::Own });
-        self.say(&Told { used, handling, ttl_s: Some(condition.ttl_s()), detail }, &mut response);
-        (used, response)
+        self.tell(found, Handed::here(variant.fill, source), &Told { used, handling, ttl_s: Some(condition.ttl_s()), detail })
     }
 
     /// What is on its way, with these fields of it. What has come whole by now is as good as kept.
@@ -704,21 +698,30 @@ impl Walk<'_> {
     }
 
     /// The answer with what is on its way in `filling`.
-    fn tell(&self, found: Found, used: CacheUsed, handling: Handling, filling: &Filling) -> (CacheUsed, Response<ResponseBody>) {
-        let (used, mut response) = self.answer(found, used);
-        response.extensions_mut().insert(Handed { fill: filling.variant.fill, tier: filling.tier });
-        self.say(&Told { used, handling, ttl_s: None, detail: filling.tier.detail() }, &mut response);
-        (used, response)
+    fn filling_answer(&self, found: Found, handling: Handling, filling: &Filling) -> (CacheUsed, Response<ResponseBody>) {
+        let handed = Handed::here(filling.variant.fill, filling.source.clone());
+        self.tell(found, handed, &Told { used: CacheUsed::Miss, handling, ttl_s: None, detail: None })
     }
 
-    /// Says how a response came about, if it is for a viewer: on its way between nodes it is as the origin made it.
+    /// An answer, with what is said of it.
+    fn tell(&self, found: Found, handed: Handed, told: &Told) -> (CacheUsed, Response<ResponseBody>) {
+        let mut response = self.answer(found);
+        response.extensions_mut().insert(handed);
+        self.say(told, &mut response);
+        (told.used, response)
+    }
+
+    /// Says how a response came about: in its fields if it is for a viewer, and beside them if it is for another node, where they are as the
+    /// origin made them.
     fn say(&self, told: &Told, response: &mut Response<ResponseBody>) {
-        if self.asked_as == AskedAs::Node {
-            told.tell(self.zone, response);
+        match self.asked_as {
+            AskedAs::Node => told.tell(self.zone, response),
+            AskedAs::Region => told.note(REGION_NAME, response),
+            AskedAs::Shield => told.note(SHIELD_NAME, response),
         }
     }
 
-    fn answer(&self, found: Found, used: CacheUsed) -> (CacheUsed, Response<ResponseBody>) {
+    fn answer(&self, found: Found) -> Response<ResponseBody> {
         let place = self.place(&found);
         // A viewer has it with the content. A node may have that with a type that has been corrected since (RFC 9111 §3.2).
         let kind = found.headers.get(CONTENT_TYPE).filter(|_| self.asked_as != AskedAs::Node).cloned();
@@ -726,15 +729,14 @@ impl Walk<'_> {
         if let Some(kind) = kind.filter(|_| response.status() == StatusCode::NOT_MODIFIED) {
             response.headers_mut().insert(CONTENT_TYPE, kind);
         }
-        (used, response)
+        response
     }
 
     /// An answer of the origin that is nobody else's.
     fn through(&self, response: Response<OriginBody>, used: CacheUsed, why: Forward) -> (CacheUsed, Response<ResponseBody>) {
         let mut response = response.map(ResponseBody::streamed);
         validation::strip_hops(response.headers_mut());
-        let detail = response.extensions().get().and_then(|handed: &Handed| handed.tier.detail());
-        self.say(&Told { used, handling: forwarded(why, None, IsKept::No, Collapse::No), ttl_s: None, detail }, &mut response);
+        self.say(&Told { used, handling: forwarded(why, None, IsKept::No, Collapse::No), ttl_s: None, detail: None }, &mut response);
         (used, response)
     }
 

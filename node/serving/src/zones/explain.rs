@@ -24,6 +24,7 @@ use super::{
     content::SLICE_BYTES,
     engine::{Engine, unix_now_s},
     key::{self, CacheKey},
+    tiers::TiersExplained,
     upstream::{Asking, is_loop},
     variant::{Condition, Kept, TARGETS, Variant},
     zone::{Bypass, FencedZone, QueryKey, Zone},
@@ -72,8 +73,10 @@ pub struct Explanation {
     pub verdict: Verdict,
     /// In a sentence.
     pub why: String,
-    /// Who would be asked; `None` if nobody would.
+    /// Who would be asked first: `region`, `shield` or `origin`; `None` if nobody would.
     pub asks: Option<&'static str>,
+    /// The nodes that are asked before the origin.
+    pub tiers: TiersExplained,
     /// The id of the zone.
     pub zone: String,
     /// The host by which it was found.
@@ -211,13 +214,17 @@ struct Judged(Verdict, String, Asks);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asks {
     Nobody,
+    /// Those who can have it, and the origin last.
+    Tiers,
+    /// The origin alone.
     Origin,
 }
 
 impl Asks {
-    const fn name(self) -> Option<&'static str> {
+    fn first(self, tiers: &TiersExplained) -> Option<&'static str> {
         match self {
             Self::Nobody => None,
+            Self::Tiers => Some(tiers.asks.first().map_or("origin", |hop| hop.tier)),
             Self::Origin => Some("origin"),
         }
     }
@@ -250,10 +257,12 @@ impl Engine {
         let rule = zone.bypassed_by(question.target.path(), &headers);
         let Judged(verdict, why, asks) = case.judged(rule, is_loop(&zone, &headers));
         let chosen = case.chosen();
+        let tiers = TiersExplained::of(&zone, &key.head, revision, self.tiers.as_ref(), self.tiers_for(&zone, &key.head, age));
         Some(Explanation {
             verdict,
             why,
-            asks: asks.name(),
+            asks: asks.first(&tiers),
+            tiers,
             zone: zone.uuid.to_string(),
             host: question.host.to_string(),
             revision,
@@ -318,7 +327,7 @@ impl Case<'_> {
     }
 
     fn judged_by_what_is_kept(&self, directives: &RequestDirectives) -> Judged {
-        let miss = |why: &str| Judged(Verdict::Miss, why.to_owned(), Asks::Origin);
+        let miss = |why: &str| Judged(Verdict::Miss, why.to_owned(), Asks::Tiers);
         let Some(chosen) = self.chosen() else {
             let purged = self.variants.iter().filter(|(variant, _)| variant.fill < self.newest_purge).count();
             return match self.variants.len() {
@@ -345,7 +354,7 @@ impl Case<'_> {
             }
             Reuse::StaleWhileRevalidate => {
                 let why = format!("it has been stale for {stale_for} s, and is used while it is asked for anew (stale-while-revalidate)");
-                Judged(Verdict::Stale, why, Asks::Origin)
+                Judged(Verdict::Stale, why, Asks::Tiers)
             }
             Reuse::Validate(on_error) => {
                 let cause = self.cause(variant, &condition, directives, stale_for);
@@ -353,7 +362,7 @@ impl Case<'_> {
                     OnError::ServeStale => "if that fails it is used as it is",
                     OnError::Fail => "it is not used otherwise",
                 };
-                Judged(Verdict::Revalidate, format!("{cause}: {}; {otherwise}", how(variant)), Asks::Origin)
+                Judged(Verdict::Revalidate, format!("{cause}: {}; {otherwise}", how(variant)), Asks::Tiers)
             }
         }
     }

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     opening::{FIRST_BYTES, Opening, Unserved},
-    tiers::Tier,
+    tiers::Source,
     variant::Variant,
 };
 
@@ -47,8 +47,8 @@ pub(crate) struct Filling {
     pub(crate) variant: Variant,
     /// Its fields as they came, for the viewer for whom it was asked.
     pub(crate) sent: HeaderMap,
-    /// Whose cache it comes out of.
-    pub(crate) tier: Tier,
+    /// Where it comes from.
+    pub(crate) source: Source,
     /// Names its slices.
     pub(crate) object: u128,
     /// Its length, if the origin has said it.
@@ -106,17 +106,17 @@ pub(crate) struct Reader {
 }
 
 impl Filling {
-    pub(crate) fn new(variant: Variant, sent: HeaderMap, tier: Tier, object: u128, length: Option<u64>) -> Self {
+    pub(crate) fn new(variant: Variant, sent: HeaderMap, source: Source, object: u128, length: Option<u64>) -> Self {
         let grown = watch::Sender::new(());
         let fill = variant.fill;
         let (progress, opening, read) = (Mutex::default(), Arc::default(), Arc::default());
-        Self { variant, sent, tier, object, length, part: None, fill, progress, opening, grown, read }
+        Self { variant, sent, source, object, length, part: None, fill, progress, opening, grown, read }
     }
 
     /// A response with some bytes of `object`, asked for under the revision `fill`. What is before them counts as received.
-    pub(crate) fn of_part(variant: Variant, sent: HeaderMap, tier: Tier, object: u128, part: Range<u64>, fill: u64) -> Self {
+    pub(crate) fn of_part(variant: Variant, sent: HeaderMap, source: Source, object: u128, part: Range<u64>, fill: u64) -> Self {
         let length = variant.content.length();
-        let filling = Self::new(variant, sent, tier, object, Some(length));
+        let filling = Self::new(variant, sent, source, object, Some(length));
         filling.progress().received = part.start;
         Self { part: Some(part), fill, ..filling }
     }
@@ -308,7 +308,7 @@ mod tests {
 
     use super::{At, End, FIRST_BYTES, FORSAKEN_BYTES, FORSAKEN_FOR, Filling, WINDOW_BYTES};
     use crate::zones::{
-        tiers::Tier,
+        tiers::Source,
         variant::{Kept, Variant},
     };
 
@@ -322,7 +322,7 @@ mod tests {
             mark: Mark::None,
             content: Kept::Inline(Bytes::new()),
         };
-        Arc::new(Filling::new(variant, HeaderMap::new(), Tier::Origin, 1, None))
+        Arc::new(Filling::new(variant, HeaderMap::new(), Source::origin(None), 1, None))
     }
 
     #[tokio::test]
@@ -435,7 +435,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_begins_where_it_begins() {
         let whole = Arc::into_inner(filling()).expect("nobody else has it");
-        let part = Filling::of_part(whole.variant, HeaderMap::new(), Tier::Origin, 1, 10..13, 0);
+        let part = Filling::of_part(whole.variant, HeaderMap::new(), Source::origin(None), 1, 10..13, 0);
         assert_eq!([9, 10, 12, 13].map(|at| part.has(at)), [false, true, true, false]);
         let mut reader = part.reader(11);
         part.push(Bytes::from_static(b"abc"), || 0).await;

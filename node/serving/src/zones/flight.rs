@@ -20,14 +20,18 @@ use std::{
 use ncore_store::cached::EntryKey;
 use tokio::sync::watch;
 
-use super::{filling::Filling, tiers::Tier, variant::Variant};
+use super::{
+    filling::Filling,
+    tiers::{Source, Way},
+    variant::Variant,
+};
 
 /// How far a flight is.
 #[derive(Debug, Clone)]
 pub(crate) enum State {
     Asking,
     Filling(Arc<Filling>),
-    Freshened(Arc<Variant>, Tier),
+    Freshened(Arc<Variant>, Source),
     Alone,
     Failed,
 }
@@ -39,6 +43,8 @@ pub(crate) struct Flight {
     keys: Vec<EntryKey>,
     /// The revision that this node had applied before it began.
     pub(crate) fill: u64,
+    /// How many kinds of nodes may be asked before the origin.
+    depth: u8,
     state: watch::Sender<State>,
 }
 
@@ -69,14 +75,15 @@ impl Flights {
     }
 
     /// Takes a seat in the flight for a key, which has to be younger than `newest_purge`. A new one begins under the revision `fill`.
-    pub(crate) fn board(&self, key: EntryKey, fill: u64, newest_purge: u64) -> Seat {
-        self.board_run(vec![key], fill, newest_purge)
+    pub(crate) fn board(&self, key: EntryKey, fill: u64, newest_purge: u64, way: &Way) -> Seat {
+        self.board_run(vec![key], fill, newest_purge, way)
     }
 
     /// The same for several keys in a row: in the flight for the first of them, or in a new one for as many as none is under way for.
-    pub(crate) fn board_run(&self, mut keys: Vec<EntryKey>, fill: u64, newest_purge: u64) -> Seat {
+    pub(crate) fn board_run(&self, mut keys: Vec<EntryKey>, fill: u64, newest_purge: u64, way: &Way) -> Seat {
         let mut by_key = self.by_key();
-        let under_way = |key: &EntryKey| by_key.get(key).filter(|known| known.fill >= newest_purge);
+        let may_join = |known: &&Arc<Flight>| known.fill >= newest_purge && known.may_be_waited_for(way);
+        let under_way = |key: &EntryKey| by_key.get(key).filter(may_join);
         let Some(first) = keys.first() else { return Seat::None };
         if let Some(known) = under_way(first) {
             return Seat::Follower(known.follow());
@@ -87,7 +94,7 @@ impl Flights {
             return Seat::None;
         }
         keys.truncate(free);
-        let flight = Arc::new(Flight { keys, fill, state: watch::Sender::new(State::Asking) });
+        let flight = Arc::new(Flight { keys, fill, depth: way.depth(), state: watch::Sender::new(State::Asking) });
         for key in &flight.keys {
             by_key.insert(*key, Arc::clone(&flight));
         }
@@ -144,6 +151,11 @@ impl Flight {
         self.state.subscribe()
     }
 
+    /// Whether a request on this way may wait for it: it may not wait for what may wait for it. What has its head already waits for nobody.
+    fn may_be_waited_for(&self, way: &Way) -> bool {
+        self.depth <= way.depth_joined() || !matches!(*self.state.borrow(), State::Asking)
+    }
+
     /// Tells the followers.
     pub(crate) fn tell(&self, state: State) {
         self.state.send_replace(state);
@@ -164,6 +176,12 @@ mod tests {
     use ncore_store::cached::EntryKey;
 
     use super::{Flights, Seat, State, answer};
+    use crate::zones::tiers::{AskedAs, Hop, Tier, Way};
+
+    /// The way of a viewer's request to the origin, without tiers.
+    fn straight() -> Way {
+        Way { asked_as: AskedAs::Node, hops: Vec::new() }
+    }
 
     fn key(name: &str) -> EntryKey {
         EntryKey::of(&[name.as_bytes()])
@@ -172,52 +190,76 @@ mod tests {
     #[tokio::test]
     async fn the_first_leads_and_the_others_follow() {
         let flights = Flights::new(1);
-        let Seat::Leader(flight) = flights.board(key("a"), 5, 0) else { panic!("the first") };
-        let Seat::Follower(mut one) = flights.board(key("a"), 6, 5) else { panic!("the second") };
-        assert!(matches!(flights.board(key("b"), 6, 0), Seat::None), "there is no room");
+        let Seat::Leader(flight) = flights.board(key("a"), 5, 0, &straight()) else { panic!("the first") };
+        let Seat::Follower(mut one) = flights.board(key("a"), 6, 5, &straight()) else { panic!("the second") };
+        assert!(matches!(flights.board(key("b"), 6, 0, &straight()), Seat::None), "there is no room");
         flight.tell(State::Alone);
         assert!(matches!(answer(&mut one).await, State::Alone));
         flights.land(&flight);
-        assert!(matches!(flights.board(key("b"), 6, 0), Seat::Leader(_)));
+        assert!(matches!(flights.board(key("b"), 6, 0, &straight()), Seat::Leader(_)));
     }
 
     #[tokio::test]
     async fn nobody_joins_what_began_before_a_purge() {
         let flights = Flights::new(8);
-        let Seat::Leader(old) = flights.board(key("a"), 5, 0) else { panic!("the first") };
-        let Seat::Leader(new) = flights.board(key("a"), 6, 6) else { panic!("after the purge") };
+        let Seat::Leader(old) = flights.board(key("a"), 5, 0, &straight()) else { panic!("the first") };
+        let Seat::Leader(new) = flights.board(key("a"), 6, 6, &straight()) else { panic!("after the purge") };
         assert_eq!((old.fill, new.fill), (5, 6));
         // The old one ends, and the new one is still there.
         flights.land(&old);
-        assert!(matches!(flights.board(key("a"), 6, 6), Seat::Follower(_)));
+        assert!(matches!(flights.board(key("a"), 6, 6, &straight()), Seat::Follower(_)));
         let before = flights.invalidations(&key("a"));
         flights.invalidate(&key("a"));
         assert!(flights.invalidations(&key("a")) > before);
-        assert!(matches!(flights.board(key("a"), 6, 6), Seat::Leader(_)));
+        assert!(matches!(flights.board(key("a"), 6, 6, &straight()), Seat::Leader(_)));
     }
 
     #[test]
     fn a_run_goes_as_far_as_nobody_else_is() {
         let flights = Flights::new(8);
         let keys = |names: &[&str]| names.iter().map(|name| key(name)).collect();
-        let Seat::Leader(later) = flights.board_run(keys(&["c", "d"]), 5, 0) else { panic!("the first") };
-        let Seat::Leader(run) = flights.board_run(keys(&["a", "b", "c"]), 5, 0) else { panic!("before it") };
+        let Seat::Leader(later) = flights.board_run(keys(&["c", "d"]), 5, 0, &straight()) else { panic!("the first") };
+        let Seat::Leader(run) = flights.board_run(keys(&["a", "b", "c"]), 5, 0, &straight()) else { panic!("before it") };
         assert_eq!((later.len(), run.len()), (2, 2));
         for name in ["a", "b", "c", "d"] {
-            assert!(matches!(flights.board(key(name), 5, 0), Seat::Follower(_)), "{name}");
+            assert!(matches!(flights.board(key(name), 5, 0, &straight()), Seat::Follower(_)), "{name}");
         }
         flights.land(&run);
-        assert!(matches!(flights.board_run(keys(&["b", "c"]), 5, 0), Seat::Leader(flight) if flight.len() == 1));
-        assert!(matches!(flights.board_run(keys(&["c", "d"]), 6, 6), Seat::Leader(flight) if flight.len() == 2), "after a purge");
+        assert!(matches!(flights.board_run(keys(&["b", "c"]), 5, 0, &straight()), Seat::Leader(flight) if flight.len() == 1));
+        assert!(
+            matches!(flights.board_run(keys(&["c", "d"]), 6, 6, &straight()), Seat::Leader(flight) if flight.len() == 2),
+            "after a purge"
+        );
     }
 
     #[tokio::test]
     async fn a_flight_that_vanishes_has_failed() {
         let flights = Flights::new(8);
-        let Seat::Leader(flight) = flights.board(key("a"), 5, 0) else { panic!("the first") };
-        let Seat::Follower(mut follower) = flights.board(key("a"), 5, 0) else { panic!("the second") };
+        let Seat::Leader(flight) = flights.board(key("a"), 5, 0, &straight()) else { panic!("the first") };
+        let Seat::Follower(mut follower) = flights.board(key("a"), 5, 0, &straight()) else { panic!("the second") };
         flights.land(&flight);
         drop(flight);
         assert!(matches!(answer(&mut follower).await, State::Failed));
+    }
+
+    /// Two nodes that take each other for the owner do not wait for each other.
+    #[tokio::test]
+    async fn who_is_asked_waits_for_nobody_who_may_wait_for_it() {
+        let way = |asked_as, tier: Option<Tier>| Way { asked_as, hops: tier.map(|tier| Hop { node: 2, tier }).into_iter().collect() };
+        let flights = Flights::new(8);
+        let viewers = way(AskedAs::Node, Some(Tier::Region));
+        let Seat::Leader(deep) = flights.board(key("a"), 5, 0, &viewers) else { panic!("the first") };
+        assert!(matches!(flights.board(key("a"), 5, 0, &viewers), Seat::Follower(_)), "another viewer");
+        let Seat::Leader(middle) = flights.board(key("a"), 5, 0, &way(AskedAs::Region, Some(Tier::Shield))) else { panic!("a ring") };
+        let Seat::Leader(last) = flights.board(key("a"), 5, 0, &way(AskedAs::Shield, None)) else { panic!("a ring") };
+        for asked_as in [AskedAs::Node, AskedAs::Region, AskedAs::Shield] {
+            assert!(matches!(flights.board(key("a"), 5, 0, &way(asked_as, None)), Seat::Follower(_)), "{asked_as:?}: it asks the origin");
+        }
+        for flight in [deep, middle, last] {
+            flights.land(&flight);
+        }
+        let Seat::Leader(deep) = flights.board(key("a"), 5, 0, &viewers) else { panic!("they have landed") };
+        deep.tell(State::Alone);
+        assert!(matches!(flights.board(key("a"), 5, 0, &way(AskedAs::Shield, None)), Seat::Follower(_)), "it has an answer");
     }
 }

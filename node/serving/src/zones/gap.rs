@@ -57,7 +57,7 @@ impl Refill {
         let keys = self.missing(first, last).await;
         // The revision comes first: a purge that is applied between the two is newer than it.
         let fill = self.engine.view.revision();
-        match self.engine.flights.board_run(keys, fill, self.oldest) {
+        match self.engine.flights.board_run(keys, fill, self.oldest, &self.ask.way) {
             Seat::Leader(flight) => self.lead(first, Some(flight), fill, others).await,
             Seat::Follower(mut follower) => match answer(&mut follower).await {
                 State::Filling(filling) => Got::Filling(filling, Collapse::Yes),

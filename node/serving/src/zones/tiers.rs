@@ -15,21 +15,26 @@
 
 mod ask;
 mod doubts;
+mod explained;
 mod owner;
 mod serve;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, uri::PathAndQuery};
 use ncore_origin::{ErrorKind, OnInformational};
 use ncore_store::cached::EntryKey;
+pub use ncore_telemetry::Tier;
 
-pub use self::serve::Admitted;
 pub(crate) use self::{
     ask::Tiers,
     owner::{AskedAs, Hop},
     serve::ASKERS_MAX,
+};
+pub use self::{
+    explained::{HopExplained, OwnerExplained, TiersExplained},
+    serve::Admitted,
 };
 use crate::{ApiBody, request_id::RequestId};
 
@@ -42,51 +47,82 @@ pub enum Tiered {
     No,
 }
 
-/// Whose cache a response came out of. It stands in the extensions of responses for zones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(usize)]
-pub enum Tier {
-    /// That of the node which the viewer asked.
-    Own,
-    /// That of the owner in the region.
-    Region,
-    /// That of the shield.
-    Shield,
-    /// None: the origin answered.
-    Origin,
+/// The way of a request to the origin: the nodes that are asked before it.
+///
+/// **Its depth** is 2 if an owner in the region is asked, 1 if a shield is, and else 0. A request of another node waits only for flights of less
+/// depth than that which it comes from, or leads one: so no ring of requests can wait for itself, whatever each node believes of the others.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) asked_as: AskedAs,
+    pub(crate) hops: Vec<Hop>,
 }
 
-impl Tier {
-    /// All of them, in the order of declaration.
-    pub const ALL: [Self; 4] = [Self::Own, Self::Region, Self::Shield, Self::Origin];
-
-    /// Its name in figures and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Region => "region",
-            Self::Shield => "shield",
-            Self::Origin => "origin",
+impl Way {
+    pub(crate) fn depth(&self) -> u8 {
+        match self.hops.first().map(|hop| hop.tier) {
+            Some(Tier::Region) => 2,
+            Some(_) => 1,
+            None => 0,
         }
     }
 
-    /// As a detail of `Cache-Status`, where it is another node.
-    pub(crate) const fn detail(self) -> Option<&'static str> {
-        match self {
-            Self::Region | Self::Shield => Some(self.as_str()),
-            Self::Own | Self::Origin => None,
+    /// How deep a flight may be that this request waits for.
+    pub(crate) fn depth_joined(&self) -> u8 {
+        match self.asked_as {
+            AskedAs::Node => 2,
+            AskedAs::Region => 1,
+            AskedAs::Shield => 0,
         }
     }
+}
+
+/// Where a response came from, as the one who answers with it sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Whose cache it came out of.
+    pub tier: Tier,
+    /// The node whose cache that is, or that asked the origin; `None` if it has not said so.
+    pub node: Option<u64>,
+    /// What the nodes that were asked on the way say in `Cache-Status`, a member each, the one nearest to the origin first.
+    pub told: Vec<String>,
 }
 
 /// Where a response came from, and under which revision. It stands in the extensions of responses within this crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handed {
     /// The least revision that any node on the way had applied before it asked.
     pub fill: u64,
-    /// Whose cache it came out of, as the one who answers sees it.
-    pub tier: Tier,
+    /// Where it came from.
+    pub source: Source,
+    /// For how long the node that was asked had the request. Its `Age` is of the end of that, so the asker adds what is left of its own wait.
+    pub held: Duration,
+}
+
+impl Source {
+    /// Out of the cache of `node`, which is the one that says it.
+    pub(crate) const fn own(node: Option<u64>) -> Self {
+        Self { tier: Tier::Own, node, told: Vec::new() }
+    }
+
+    /// From the origin, which `node` asked.
+    pub(crate) const fn origin(node: Option<u64>) -> Self {
+        Self { tier: Tier::Origin, node, told: Vec::new() }
+    }
+
+    /// As it is for who has asked `hop`.
+    fn through(self, hop: Hop) -> Self {
+        match self.tier {
+            Tier::Own => Self { tier: hop.tier, node: Some(hop.node), ..self },
+            _ => self,
+        }
+    }
+}
+
+impl Handed {
+    /// By this node itself.
+    pub(crate) const fn here(fill: u64, source: Source) -> Self {
+        Self { fill, source, held: Duration::ZERO }
+    }
 }
 
 /// A node that may own keys.

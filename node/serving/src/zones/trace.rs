@@ -9,7 +9,7 @@ use http::{HeaderMap, Version, header::RANGE};
 use ncore_origin::Answered;
 use ncore_telemetry::{Protocol, ZoneAccess, ZoneAsked};
 
-use super::zone::Zone;
+use super::{tiers::Source, zone::Zone};
 
 /// Which origin answered, once that is known. It goes along with the request to there.
 pub(crate) type WhoAnswered = Arc<OnceLock<Answered>>;
@@ -40,8 +40,8 @@ impl Trace {
         self.is_collapsed.store(true, Ordering::Relaxed);
     }
 
-    /// All of it.
-    pub(crate) fn told(&self, zone: &Zone, came: Came) -> ZoneAccess {
+    /// All of it, with where the answer came from.
+    pub(crate) fn told(&self, zone: &Zone, came: Came, source: Option<&Source>) -> ZoneAccess {
         let Came { protocol, is_secure, range } = came;
         let answered = self.asked.get().and_then(|asked| asked.get());
         let asked = answered.map(|answered| ZoneAsked {
@@ -50,7 +50,9 @@ impl Trace {
             is_reused: answered.reused,
         });
         let is_collapsed = self.is_collapsed.load(Ordering::Relaxed);
-        ZoneAccess { zone: zone.uuid.as_u128(), head_us: 0, protocol, is_secure, is_collapsed, asked, range: None }
+        let (tier, tier_node) = source.map(|source| (source.tier, source.node)).unzip();
+        let zone = zone.uuid.as_u128();
+        ZoneAccess { zone, head_us: 0, protocol, is_secure, is_collapsed, tier, tier_node: tier_node.flatten(), asked, range: None }
             .with_range(range.as_deref())
     }
 }

@@ -15,6 +15,10 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 
 /// The name of this cache in `Via`, `Cache-Status` and `CDN-Loop`: the same for all nodes, for what one node keeps another one asks for.
 pub(crate) const NAME: &str = "ncore";
+/// In `Cache-Status`, that of the owner in the region where it was asked by another node.
+pub(crate) const REGION_NAME: &str = "ncore/region";
+/// And that of the shield.
+pub(crate) const SHIELD_NAME: &str = "ncore/shield";
 
 /// A viewer's request, as far as its origin may learn of it.
 #[derive(Debug, Clone)]

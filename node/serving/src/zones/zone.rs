@@ -44,6 +44,8 @@ pub struct Zone {
     pub authorised: Authorised,
     /// Whether other nodes are asked before the origin.
     pub tiered: Tiered,
+    /// The region in which the last of them is to be, if not just any.
+    pub shield_region: Option<Box<str>>,
     /// `Access-Control-Allow-Origin` of responses whose origin sends none.
     pub cors: Option<HeaderValue>,
 }
@@ -131,6 +133,7 @@ impl Zone {
             cookies: Cookies::Refuse,
             authorised: Authorised::ByTheBook,
             tiered: Tiered::Yes,
+            shield_region: None,
             cors: None,
         }
     }

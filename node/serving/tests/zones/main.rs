@@ -7,6 +7,7 @@ mod interim;
 mod large;
 mod origin;
 mod parts;
+mod purged;
 mod rules;
 mod secure;
 mod site;

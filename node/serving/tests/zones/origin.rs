@@ -180,6 +180,11 @@ impl Origin {
         self.script.lock().expect("no panic").replies.entry(path.to_owned()).or_default().push_back(reply);
     }
 
+    /// What it answers a path with from now on.
+    pub(crate) fn answer_with(&self, path: &str, reply: Reply) {
+        self.script.lock().expect("no panic").replies.insert(path.to_owned(), [reply].into());
+    }
+
     /// Leaves out the next answer to a path.
     pub(crate) fn skip(&self, path: &str) {
         let mut script = self.script.lock().expect("no panic");

@@ -6,18 +6,28 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use http::Method;
-use ncore_serving::zones::{CacheUsed, PassedBy, Tier, TierAnswer, TierAsk, TierLink, TierNode, Tiered, Zone, ZoneServer};
+use http::{HeaderMap, Method};
+use ncore_serving::zones::{
+    CacheUsed, Explanation, PassedBy, Question, Tier, TierAnswer, TierAsk, TierLink, TierNode, Tiered, Zone, ZoneServer,
+};
 use ncore_store::cached::EntryKey;
-use tokio::sync::Semaphore;
+use ncore_telemetry::{AccessLine, AccessQuery, AccessRecord, AccessWriter};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use crate::{
     origin::{Origin, Reply},
     site::{Answer, Fields, Site, eventually},
 };
+
+/// How long a node that stands still is waited for.
+const FROZEN_FOR: Duration = Duration::from_millis(200);
 
 /// All nodes, and what they asked each other.
 #[derive(Default)]
@@ -25,6 +35,8 @@ struct Mesh {
     nodes: Mutex<Vec<TierNode>>,
     zones: Mutex<HashMap<u64, ZoneServer>>,
     silent: Mutex<HashSet<u64>>,
+    /// Those that stand still: what is asked of them waits for a while, and is answered if they go on by then.
+    frozen: watch::Sender<HashSet<u64>>,
     /// Nobody answers, and nobody is to remember that.
     probing: AtomicBool,
     asked: Mutex<Vec<(u64, u64, Tier)>>,
@@ -33,6 +45,12 @@ struct Mesh {
 impl Mesh {
     fn asked(&self) -> Vec<(u64, u64, Tier)> {
         std::mem::take(&mut self.asked.lock().expect("no panic"))
+    }
+
+    async fn goes_on(&self, node: u64) -> Result<(), PassedBy> {
+        let mut frozen = self.frozen.subscribe();
+        let gone_on = frozen.wait_for(|frozen| !frozen.contains(&node));
+        timeout(FROZEN_FOR, gone_on).await.map(drop).map_err(|_| PassedBy::Late)
     }
 }
 
@@ -65,8 +83,11 @@ impl TierLink for Link {
 
     fn ask(&self, node: u64, ask: TierAsk) -> BoxFuture<'static, Result<TierAnswer, PassedBy>> {
         self.mesh.asked.lock().expect("no panic").push((self.own.id, node, ask.tier));
-        let to = self.to(node);
-        Box::pin(async move { to?.admit(ask).await?.answer().await })
+        let (to, mesh) = (self.to(node), Arc::clone(&self.mesh));
+        Box::pin(async move {
+            mesh.goes_on(node).await?;
+            to?.admit(ask).await?.answer().await
+        })
     }
 
     fn end(&self, node: u64, keys: Vec<EntryKey>) -> BoxFuture<'static, Result<(), PassedBy>> {
@@ -79,8 +100,8 @@ impl TierLink for Link {
 }
 
 /// Nodes 1, 2 and so on, one in each of these regions.
-struct Cluster {
-    origin: Arc<Origin>,
+pub(crate) struct Cluster {
+    pub(crate) origin: Arc<Origin>,
     mesh: Arc<Mesh>,
     sites: Vec<Site>,
 }
@@ -90,7 +111,7 @@ impl Cluster {
         Self::start_with(regions, |_| {}).await
     }
 
-    async fn start_with(regions: &[&str], adjust: impl Fn(&mut Zone)) -> Self {
+    pub(crate) async fn start_with(regions: &[&str], adjust: impl Fn(&mut Zone)) -> Self {
         let (origin, mesh) = (Arc::new(Origin::start().await), Arc::<Mesh>::default());
         let mut sites = Vec::new();
         for (id, region) in (1..).zip(regions) {
@@ -109,7 +130,7 @@ impl Cluster {
         &self.sites[id - 1]
     }
 
-    async fn get(&self, node: usize, path: &str, fields: Fields<'_>) -> Answer {
+    pub(crate) async fn get(&self, node: usize, path: &str, fields: Fields<'_>) -> Answer {
         self.node(node).get(path, fields).await
     }
 
@@ -130,7 +151,39 @@ impl Cluster {
         path
     }
 
-    fn at_revision(&self, node: usize, revision: u64, purge: u64) {
+    /// The record of the last answer that a node has given to GET for a path, of so many.
+    async fn record(&self, node: usize, path: &str, count: usize) -> AccessRecord {
+        let log = &self.node(node).log;
+        let _writer = AccessWriter::start(Arc::clone(log), None, "node").expect("a thread");
+        let all = || {
+            let records = log.find(&AccessQuery::default(), 1, 1_000);
+            records.into_iter().filter(|record| record.method() == "GET" && record.path() == path).collect::<Vec<_>>()
+        };
+        eventually("the records", || all().len() >= count).await;
+        all().into_iter().max_by_key(|record| record.number).expect("a record")
+    }
+
+    async fn explained(&self, node: usize, path: &str) -> Explanation {
+        let question = Question { host: "zone.test".into(), target: path.parse().expect("a target"), headers: HeaderMap::new() };
+        self.node(node).zones.explain(&question).await.expect("a zone")
+    }
+
+    pub(crate) fn freeze(&self, node: usize, is_frozen: bool) {
+        let node = u64::try_from(node).expect("is small");
+        self.mesh.frozen.send_modify(|frozen| {
+            if is_frozen {
+                frozen.insert(node)
+            } else {
+                frozen.remove(&node)
+            };
+        });
+    }
+
+    pub(crate) fn fence(&self, node: usize, is_fenced: bool) {
+        self.node(node).view.is_stale.store(is_fenced, Ordering::SeqCst);
+    }
+
+    pub(crate) fn at_revision(&self, node: usize, revision: u64, purge: u64) {
         self.node(node).view.purge.store(purge, Ordering::SeqCst);
         self.node(node).view.revision.store(revision, Ordering::SeqCst);
     }
@@ -151,7 +204,9 @@ async fn three_nodes_ask_the_origin_once() {
                 assert!(matches!(answer.cache(), "MISS" | "HIT") && answer.text() == "content", "{answer:?}");
                 let age: u64 = answer.header("age").parse().expect("a number");
                 assert!((20..60).contains(&age), "{answer:?}");
-                assert_eq!(answer.header("cache-status").matches("ncore").count(), 1, "{answer:?}");
+                let status = answer.header("cache-status");
+                assert!(status.split(", ").last().is_some_and(|own| own.starts_with("ncore;")), "{status}");
+                assert_eq!(status.matches("ncore;").count(), 1, "{status}");
                 assert_eq!(answer.header("via"), "1.1 ncore");
                 assert_eq!(cluster.get(node, path, &[]).await.cache(), "HIT");
             }
@@ -173,13 +228,154 @@ async fn the_owner_in_the_region_then_the_shield() {
     let answer = cluster.get(1, &path, &[]).await;
     assert_eq!(answer.text(), "content");
     assert_eq!(cluster.mesh.asked(), [(1, 2, Tier::Region), (2, 3, Tier::Shield)]);
-    assert_eq!(answer.header("cache-status"), "ncore;fwd=uri-miss;stored", "it came from the origin");
+    let fwd = "fwd=uri-miss;stored";
+    assert_eq!(answer.header("cache-status"), format!("ncore/shield;{fwd}, ncore/region;{fwd}, ncore;{fwd}"), "it came from the origin");
+    assert_eq!((answer.cache(), answer.header("via")), ("MISS", "1.1 ncore"));
     assert_eq!(cluster.node(1).metrics.zones_answered_by(Tier::Origin), cluster.node(1).metrics.zones(CacheUsed::Miss));
 
     cluster.node(1).view.purge.store(1, Ordering::SeqCst);
     let answer = cluster.get(1, &path, &[]).await;
-    assert_eq!(answer.header("cache-status"), "ncore;fwd=uri-miss;stored;detail=region");
+    let told: Vec<_> = answer.header("cache-status").split(", ").collect();
+    assert!(told.len() == 2 && told[0].starts_with("ncore/region;hit;ttl=") && told[1] == "ncore;fwd=uri-miss;stored", "{told:?}");
     assert_eq!(cluster.node(1).metrics.zones_answered_by(Tier::Region), 1);
+}
+
+/// What is said of an answer stands before what is said by the origin's own caches, and is not kept with it.
+#[tokio::test]
+async fn each_cache_on_the_way_is_a_member() {
+    let cluster = Cluster::start(&["eu", "eu"]).await;
+    let path = cluster.path(&[2]).await;
+    cluster.origin.reply(&path, Reply::new(200, "content").cached("max-age=60").field("cache-status", "theirs; hit"));
+    let answer = cluster.get(1, &path, &[]).await;
+    assert_eq!(answer.header("cache-status"), "theirs;hit, ncore/region;fwd=uri-miss;stored, ncore;fwd=uri-miss;stored");
+    for node in 1..=2 {
+        let told = cluster.get(node, &path, &[]).await.header("cache-status").to_owned();
+        assert!(told.starts_with("theirs;hit, ncore;hit;ttl=") && told.matches("ncore").count() == 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_whose_cache_it_was() {
+    let cluster = Cluster::start(&["eu", "eu", "us"]).await;
+    let path = cluster.path(&[2, 3]).await;
+    cluster.origin.reply(&path, Reply::new(200, "content").cached("max-age=60"));
+    let mut expected = vec![(Tier::Origin, 3), (Tier::Own, 1), (Tier::Region, 2), (Tier::Shield, 3)].into_iter();
+    let mut check = async |count| {
+        cluster.get(1, &path, &[]).await;
+        let record = cluster.record(1, &path, count).await;
+        let zone = record.zone.as_deref().expect("of a zone");
+        let (tier, node) = expected.next().expect("so many");
+        assert_eq!((zone.tier, zone.tier_node), (Some(tier), Some(node)), "{record:?}");
+        assert!(zone.asked.is_none(), "it has asked no origin itself: {record:?}");
+        let line = serde_json::to_value(AccessLine::new(&record, "node")).expect("JSON");
+        assert_eq!((&line["zone"]["tier"], &line["zone"]["tier_node"]), (&tier.as_str().into(), &node.into()));
+    };
+    check(1).await;
+    check(2).await;
+    cluster.at_revision(1, 0, 1);
+    check(3).await;
+    for node in 1..=2 {
+        cluster.at_revision(node, 1, 2);
+    }
+    cluster.at_revision(3, 1, 0);
+    check(4).await;
+}
+
+/// What is explained is what is asked then.
+#[tokio::test]
+async fn who_would_be_asked_is_explained() {
+    let cluster = Cluster::start(&["eu", "eu", "us"]).await;
+    let path = cluster.path(&[2, 3]).await;
+    cluster.origin.reply(&path, Reply::new(200, "content").cached("max-age=0").field("etag", "\"a\""));
+    for node in 1..=3 {
+        cluster.at_revision(node, 7, 0);
+    }
+    let asks = |explained: &Explanation| -> Vec<u64> { explained.tiers.asks.iter().map(|hop| hop.node).collect() };
+    let doubts = |explained: &Explanation| {
+        [&explained.tiers.owner, &explained.tiers.shield].map(|owner| owner.as_ref().is_some_and(|owner| owner.in_doubt_for_ms.is_some()))
+    };
+    let explained = cluster.explained(1, &path).await;
+    assert_eq!((explained.asks, asks(&explained), explained.tiers.min_revision), (Some("region"), vec![2, 3], 7));
+    let owners = [&explained.tiers.owner, &explained.tiers.shield].map(|owner| owner.as_ref().map(|owner| (owner.node, owner.is_this)));
+    assert_eq!((owners, doubts(&explained)), ([Some((2, false)), Some((3, false))], [false, false]));
+    assert_eq!(cluster.explained(2, &path).await.tiers.owner.map(|owner| (owner.node, owner.is_this)), Some((2, true)));
+    assert_eq!(cluster.explained(3, &path).await.asks, Some("origin"), "the shield asks nobody else");
+
+    cluster.mesh.silent.lock().expect("no panic").insert(2);
+    cluster.get(1, &path, &[]).await;
+    assert_eq!(cluster.mesh.asked(), [(1, 2, Tier::Region), (1, 3, Tier::Shield)]);
+    let explained = cluster.explained(1, &path).await;
+    assert_eq!((explained.asks, asks(&explained), doubts(&explained)), (Some("shield"), vec![3], [true, false]));
+    cluster.get(1, &path, &[]).await;
+    assert_eq!(cluster.mesh.asked(), [(1, 3, Tier::Shield)]);
+
+    cluster.fence(1, true);
+    let explained = cluster.explained(1, &path).await;
+    assert_eq!((explained.tiers.unused, asks(&explained), explained.asks), (Some("fenced"), vec![], Some("origin")));
+    let alone = Cluster::start_with(&THREE, |zone| zone.tiered = Tiered::No).await;
+    assert_eq!(alone.explained(1, "/a").await.tiers.unused, Some("off"));
+}
+
+#[tokio::test]
+async fn the_shield_is_in_the_region_of_the_zone() {
+    for (wanted, shield, is_empty) in [("us", Some(3), false), ("ap", None, true)] {
+        let cluster = Cluster::start_with(&["eu", "eu", "us"], |zone| zone.shield_region = Some(wanted.into())).await;
+        for path in ["/a", "/b", "/c", "/d", "/e", "/f"] {
+            cluster.origin.reply(path, Reply::new(200, "content").cached("max-age=60"));
+            let explained = cluster.explained(1, path).await;
+            assert_eq!(explained.tiers.shield_region.as_deref(), Some(wanted));
+            assert_eq!(explained.tiers.shield_region_is_empty, is_empty);
+            let found = explained.tiers.shield.expect("there is one in any case").node;
+            assert!(shield.is_none_or(|shield| shield == found), "{wanted}: {found}");
+            cluster.mesh.asked();
+            let before = cluster.origin.count();
+            for node in 1..=3 {
+                cluster.get(node, path, &[]).await;
+            }
+            assert_eq!(cluster.origin.count() - before, 1);
+            let of_origin = cluster.record(1, path, 1).await.zone.and_then(|zone| zone.tier_node);
+            assert_eq!(of_origin, Some(found), "the shield has asked the origin");
+        }
+    }
+}
+
+/// Each takes the other for the shield, and has asked it before it is asked.
+#[tokio::test]
+async fn nodes_that_ask_each_other_do_not_wait_for_each_other() {
+    let others = Mutex::new(vec!["eu", "us"]);
+    let cluster = Cluster::start_with(&["eu", "us"], |zone| zone.shield_region = others.lock().expect("no panic").pop().map(Into::into)).await;
+    cluster.origin.reply("/a", Reply::new(200, "content").cached("max-age=60"));
+    for node in 1..=2 {
+        cluster.freeze(node, true);
+    }
+    let all_asked = async {
+        eventually("both ask", || cluster.mesh.asked.lock().expect("no panic").len() == 2).await;
+        for node in 1..=2 {
+            cluster.freeze(node, false);
+        }
+    };
+    let (one, other, ()) = tokio::join!(cluster.get(1, "/a", &[]), cluster.get(2, "/a", &[]), all_asked);
+    assert_eq!((one.text(), other.text()), ("content", "content"));
+    assert_eq!(cluster.mesh.asked().len(), 2);
+    let done = [1, 2].map(|node| cluster.node(node).metrics.tiers_asked(None));
+    assert_eq!(done, [1, 1], "neither is passed by");
+}
+
+/// The time that the origin takes is in what each node on the way waits, and counts once.
+#[tokio::test]
+async fn a_delay_counts_once_however_many_nodes_wait() {
+    let cluster = Arc::new(Cluster::start(&["eu", "eu", "us"]).await);
+    let path = cluster.path(&[2, 3]).await;
+    let gate = Arc::new(Semaphore::new(0));
+    cluster.origin.reply(&path, Reply::new(200, "content").cached("max-age=60").field("age", "20").behind(&gate));
+    let (answer, ()) = tokio::join!(cluster.get(1, &path, &[]), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        gate.close();
+    });
+    assert_eq!(cluster.mesh.asked().len(), 2);
+    let age: u64 = answer.header("age").parse().expect("a number");
+    // Thrice it would be 29.
+    assert!((23..28).contains(&age), "{age}");
 }
 
 #[tokio::test]

@@ -21,7 +21,11 @@ pub struct ZoneAccess {
     pub is_secure: bool,
     /// Whether another request's answer was waited for.
     pub is_collapsed: bool,
-    /// Who was asked, if somebody was and answered.
+    /// Whose cache the answer came out of; `None` if nobody answered.
+    pub tier: Option<Tier>,
+    /// The node whose cache that is, or that asked the origin, if it has said so.
+    pub tier_node: Option<u64>,
+    /// The origin that this node asked, if it did and was answered.
     pub asked: Option<ZoneAsked>,
     /// The bytes that were wanted, as the field `Range` says it.
     pub range: Option<Box<str>>,
@@ -36,6 +40,20 @@ pub struct ZoneAsked {
     pub retries: u32,
     /// Whether the connection had been used before.
     pub is_reused: bool,
+}
+
+/// Whose cache a response came out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Tier {
+    /// That of the node which the viewer asked.
+    Own,
+    /// That of the owner in the region.
+    Region,
+    /// That of the shield.
+    Shield,
+    /// None: the origin answered.
+    Origin,
 }
 
 /// A version of HTTP.
@@ -65,7 +83,11 @@ pub struct ZoneLine {
     pub tls: bool,
     /// Whether another request's answer was waited for.
     pub collapsed: bool,
-    /// The origin that answered, as host and port.
+    /// Whose cache the answer came out of: `own`, `region`, `shield`, or `origin` if it was none's.
+    pub tier: Option<&'static str>,
+    /// The id of the node whose cache that is, or that asked the origin.
+    pub tier_node: Option<u64>,
+    /// The origin that answered this node, as host and port.
     pub origin: Option<String>,
     /// How often the request had been sent to origins before.
     pub retries: Option<u32>,
@@ -73,6 +95,22 @@ pub struct ZoneLine {
     pub reused: Option<bool>,
     /// The `Range` of the request.
     pub range: Option<String>,
+}
+
+impl Tier {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 4] = [Self::Own, Self::Region, Self::Shield, Self::Origin];
+
+    /// Its name in figures and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Region => "region",
+            Self::Shield => "shield",
+            Self::Origin => "origin",
+        }
+    }
 }
 
 impl Protocol {
@@ -108,6 +146,8 @@ impl From<&ZoneAccess> for ZoneLine {
             protocol: access.protocol.as_str(),
             tls: access.is_secure,
             collapsed: access.is_collapsed,
+            tier: access.tier.map(Tier::as_str),
+            tier_node: access.tier_node,
             origin: asked.map(|asked| asked.origin.to_string()),
             retries: asked.map(|asked| asked.retries),
             reused: asked.map(|asked| asked.is_reused),

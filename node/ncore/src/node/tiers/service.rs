@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use ncore_proto::tiers::v1::{
 };
 use ncore_serving::{
     ApiBody,
-    zones::{Handed, PassedBy, Tier, TierAnswer, ZoneServer},
+    zones::{Handed, PassedBy, Source, Tier, TierAnswer, ZoneServer},
 };
 use ncore_store::cached::EntryKey;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
@@ -111,7 +112,8 @@ async fn asked(mut answer: JoinHandle<Result<TierAnswer, PassedBy>>, mut interim
     let answer = tokio::select! {
         biased;
         Some(head) = interim.recv() => {
-            let handed = Handed { fill: 0, tier: Tier::Origin };
+            let source = Source { tier: Tier::Origin, node: None, told: Vec::new() };
+            let handed = Handed { fill: 0, source, held: Duration::ZERO };
             return Ok((Part::Interim(wire::head_to(&head, handed)), Answering::Asked { answer, interim }));
         }
         answer = &mut answer => answer,

@@ -1,5 +1,7 @@
 //! Requests and heads of responses as messages.
 
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     response::{self, Response},
@@ -7,11 +9,15 @@ use http::{
 use ncore_proto::tiers::v1::{AskRequest, Field, Head};
 use ncore_serving::{
     RequestId,
-    zones::{Handed, Tier, TierAsk},
+    zones::{Handed, Source, Tier, TierAsk},
 };
 
 /// The longest message: the head of a response, or a piece of its content.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// The most nodes on a way, and the longest that each says of itself.
+const TOLD_MAX: usize = 4;
+const TOLD_BYTES_MAX: usize = 256;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -66,16 +72,28 @@ pub(super) fn ask_of(request: AskRequest) -> Option<TierAsk> {
 }
 
 pub(super) fn head_to(head: &response::Parts, handed: Handed) -> Head {
-    Head { status: head.status.as_u16().into(), fields: fields_to(&head.headers), fill: handed.fill, from: tier_to(handed.tier) }
+    let Handed { fill, source, held } = handed;
+    Head {
+        status: head.status.as_u16().into(),
+        fields: fields_to(&head.headers),
+        fill,
+        from: tier_to(source.tier),
+        node: source.node.unwrap_or(0),
+        told: source.told,
+        held_ms: u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// `None` for what is no head.
 pub(super) fn head_of(head: Head) -> Option<(response::Parts, Handed)> {
-    let Head { status, fields, fill, from } = head;
+    let Head { status, fields, fill, from, node, told, held_ms } = head;
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = u16::try_from(status).ok()?.try_into().ok()?;
     parts.headers = fields_of(fields)?;
-    Some((parts, Handed { fill, tier: tier_of(from)? }))
+    // What is said for viewers is not worth a response.
+    let told = if told.len() <= TOLD_MAX && told.iter().all(|line| line.len() <= TOLD_BYTES_MAX) { told } else { Vec::new() };
+    let source = Source { tier: tier_of(from)?, node: (node != 0).then_some(node), told };
+    Some((parts, Handed { fill, source, held: Duration::from_millis(held_ms) }))
 }
 
 pub(super) fn fields_to(headers: &HeaderMap) -> Vec<Field> {
@@ -107,13 +125,16 @@ fn tier_of(number: u32) -> Option<Tier> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv6Addr};
+    use std::{
+        net::{IpAddr, Ipv6Addr},
+        time::Duration,
+    };
 
     use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version};
     use ncore_proto::tiers::v1::Field;
     use ncore_serving::{
         RequestId,
-        zones::{Handed, Tier, TierAsk},
+        zones::{Handed, Source, Tier, TierAsk},
     };
 
     use super::{ask_of, ask_to, fields_of, head_of, head_to};
@@ -151,9 +172,24 @@ mod tests {
         assert_eq!(ask_of(wire).expect("a request").headers, headers());
         let (mut head, ()) = Response::builder().status(404).body(()).expect("a response").into_parts();
         head.headers = headers();
-        let handed = Handed { fill: 9, tier: Tier::Origin };
-        let (found, fill) = head_of(head_to(&head, handed)).expect("a head");
-        assert_eq!((found.status, found.headers, fill), (head.status, head.headers, handed));
+        let told = vec!["ncore/shield;hit".to_owned(), "ncore/region;fwd=uri-miss".to_owned()];
+        for node in [Some(5), None] {
+            let source = Source { tier: Tier::Shield, node, told: told.clone() };
+            let handed = Handed { fill: 9, source, held: Duration::from_millis(1_234) };
+            let (found, back) = head_of(head_to(&head, handed.clone())).expect("a head");
+            assert_eq!((found.status, &found.headers, back), (head.status, &head.headers, handed));
+        }
+    }
+
+    /// What another node says of itself is bounded here, and no reason to do without its answer.
+    #[test]
+    fn too_much_of_what_is_said_is_left_out() {
+        let (head, ()) = Response::builder().status(200).body(()).expect("a response").into_parts();
+        for told in [vec!["x".to_owned(); 5], vec!["x".repeat(257)]] {
+            let source = Source { tier: Tier::Own, node: None, told };
+            let (_, back) = head_of(head_to(&head, Handed { fill: 0, source, held: Duration::ZERO })).expect("a head");
+            assert_eq!(back.source.told, [""; 0]);
+        }
     }
 
     #[test]

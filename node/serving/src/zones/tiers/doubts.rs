@@ -18,7 +18,13 @@ pub(super) struct Doubts(Mutex<HashMap<u64, Instant>>);
 impl Doubts {
     /// Whether a node is doubted now.
     pub(super) fn has(&self, node: u64) -> bool {
-        self.until().get(&node).is_some_and(|until| *until > Instant::now())
+        self.left(node).is_some()
+    }
+
+    /// For how much longer it is, unless somebody finds out otherwise.
+    pub(super) fn left(&self, node: u64) -> Option<Duration> {
+        let left = self.until().get(&node)?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 
     /// A node is asked. If it was doubted it still is, for everybody else, until it answers.

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{AskedAs, Handed, PassedBy, Tier, TierAnswer, TierAsk};
+use super::{AskedAs, Handed, PassedBy, Source, Tier, TierAnswer, TierAsk};
 use crate::{
     serve::ViewAge,
     zones::{
@@ -32,6 +32,7 @@ pub struct Admitted {
     zone: Arc<Zone>,
     ask: TierAsk,
     turn: OwnedSemaphorePermit,
+    came: Instant,
 }
 
 impl ZoneServer {
@@ -40,9 +41,9 @@ impl ZoneServer {
     /// # Errors
     /// [`PassedBy`]: the asker is to go on without this node.
     pub async fn admit(&self, ask: TierAsk) -> Result<Admitted, PassedBy> {
-        let engine = self.engine();
+        let (engine, came) = (self.engine(), Instant::now());
         let turn = Arc::clone(&engine.askers).try_acquire_owned().map_err(|_| PassedBy::Busy)?;
-        let end = Instant::now() + CATCH_UP;
+        let end = came + CATCH_UP;
         while engine.view.revision() < ask.revision {
             if Instant::now() >= end {
                 return Err(PassedBy::Behind);
@@ -54,7 +55,7 @@ impl ZoneServer {
             return Err(PassedBy::Fenced);
         }
         let zone = self.zone(&ask.zone_host).filter(|zone| zone.id == ask.zone).ok_or(PassedBy::Unknown)?;
-        Ok(Admitted { engine: Arc::clone(engine), zone, ask, turn })
+        Ok(Admitted { engine: Arc::clone(engine), zone, ask, turn, came })
     }
 
     /// Ends what this node keeps under these keys, and what it asks for under them: a write through another node has.
@@ -71,14 +72,15 @@ impl Admitted {
     /// # Errors
     /// [`PassedBy`]: there is no answer.
     pub async fn answer(self) -> Result<TierAnswer, PassedBy> {
-        let Self { engine, zone, ask, turn } = self;
+        let Self { engine, zone, ask, turn, came } = self;
         let asked_as = if ask.tier == Tier::Shield { AskedAs::Shield } else { AskedAs::Region };
         let TierAsk { method, target, headers, host, remote, secure, version, id, informational, .. } = ask;
         let asking = Asking { method, target, headers: Asking::fields(headers), host, remote, secure, version };
         match engine.answer_node(&zone, asking, &id, asked_as, informational).await {
             Ok((used, response)) => {
                 engine.metrics.handed_down(used);
-                let handed = response.extensions().get::<Handed>().copied().unwrap_or(Handed { fill: 0, tier: Tier::Origin });
+                let handed = response.extensions().get().cloned().unwrap_or(Handed::here(0, Source::origin(engine.own)));
+                let handed = Handed { held: came.elapsed(), ..handed };
                 let response = response.map(|body| {
                     body.map_frame(move |frame| {
                         // It is held until the body ends.
