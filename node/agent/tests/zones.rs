@@ -9,7 +9,7 @@ use ncore_agent::AgentHandle;
 use ncore_control::rebuild::beginning_after;
 use ncore_model::{
     BeginLineage, ClientStatus, Command, CreateZone, Founder, NodeId, Outcome, PurgeZone, Query, RemoveZone, SCHEMA_MAX, SetClientStatus,
-    UpdateZone, Zone, ZoneOrigin, ZonePurgeTarget, ZoneSettings,
+    ShieldZone, UpdateZone, Zone, ZoneOrigin, ZonePurgeTarget, ZoneSettings,
 };
 
 /// A cluster at the highest level.
@@ -70,10 +70,21 @@ async fn zones_follow_the_replica_at_once() {
     assert_eq!(cluster.apply(Command::UpdateZone(change)).1, Outcome::Done);
     assert_eq!((served(&agent, "new.test"), served(&agent, "other.test")), (None, Some(zone.number)));
 
+    let shield = |agent: &AgentHandle| agent.zones().zones().load().get("other.test").and_then(|zone| zone.shield_region.clone());
+    let region = cluster.replica.nodes().expect("reads")[0].region.clone();
+    let shielded = |region: Option<&str>| {
+        let update = UpdateZone::nothing(zone.client.clone(), zone.id);
+        assert_eq!(cluster.apply(Command::ShieldZone(ShieldZone { update, region: region.map(Into::into) })).1, Outcome::Done);
+    };
+    shielded(Some(&region));
+    assert_eq!((shield(&agent).as_deref(), shield(&a.start(brisk(2))).as_deref()), (Some(&*region), Some(&*region)));
+    shielded(None);
+    assert_eq!(shield(&agent), None);
+
     let set = |status| cluster.apply(Command::SetClientStatus(SetClientStatus { client: zone.client.clone(), status })).1;
     assert_eq!(set(ClientStatus::Suspended), Outcome::Done);
     assert_eq!((served(&agent, "other.test"), served(&agent, "before.test")), (None, None), "nothing of a suspended client is served");
-    let restarted = a.start(brisk(2));
+    let restarted = a.start(brisk(3));
     assert_eq!(served(&restarted, "before.test"), None, "nor after a start");
     assert_eq!(set(ClientStatus::Active), Outcome::Done);
     assert_eq!((served(&agent, "other.test"), served(&restarted, "before.test")), (Some(zone.number), Some(before.number)));

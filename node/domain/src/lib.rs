@@ -79,6 +79,6 @@ pub use upload::{
 };
 pub use usage::{UsageRange, UsageRangeError, UsageRecords, UsageStep};
 pub use zones::{
-    AskedNodes, BadQuestion, ExplainError, ExplainNodes, Explains, NewZone, PurgedZone, ZoneExplained, ZoneList, ZonePurgeList,
-    ZonePurgeState, ZoneQuestion, Zones, purge_target,
+    AskedNodes, BadQuestion, ExplainError, ExplainNodes, Explains, NewZone, PurgedZone, ShownZone, ZoneChange, ZoneExplained, ZoneList,
+    ZonePurgeList, ZonePurgeState, ZoneQuestion, Zones, purge_target,
 };

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use ncore_freshness::FencePolicy;
 use ncore_model::{
-    ClientId, Command, CreateZone, Outcome, Query, RemoveZone, Revision, UpdateZone, Zone, ZoneFence, ZoneId, ZoneOrigin, ZoneSettings,
+    ClientId, Command, CreateShieldedZone, CreateZone, Outcome, Query, RemoveZone, Revision, ShieldZone, TableError, UpdateZone, Zone,
+    ZoneFence, ZoneId, ZoneOrigin, ZoneSettings,
 };
 
 pub use explain::{AskedNodes, BadQuestion, ExplainError, ExplainNodes, Explains, ZoneExplained, ZoneQuestion};
@@ -26,6 +27,15 @@ pub struct Zones {
     suffix: Arc<str>,
 }
 
+/// A zone with all that is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownZone {
+    /// The zone.
+    pub zone: Zone,
+    /// Where its shield is to be, if not just anywhere.
+    pub shield_region: Option<String>,
+}
+
 /// What a new zone is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewZone {
@@ -39,13 +49,24 @@ pub struct NewZone {
     pub domains: Vec<String>,
     /// What it keeps.
     pub settings: ZoneSettings,
+    /// Where its shield is to be. Needs schema level 9.
+    pub shield_region: Option<String>,
+}
+
+/// What is to change of a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneChange {
+    /// What is to change of the rest.
+    pub update: UpdateZone,
+    /// Where its shield is to be from now on: `None`, where it was; `Some(None)`, just anywhere. Needs schema level 9.
+    pub shield_region: Option<Option<String>>,
 }
 
 /// A page of zones, in the order in which they were made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneList {
     /// The zones.
-    pub zones: Vec<Zone>,
+    pub zones: Vec<ShownZone>,
     /// How many the client has.
     pub total: usize,
 }
@@ -63,6 +84,7 @@ impl Zones {
         let client = client.clone();
         let read = self.cluster.read(move |view| {
             let (total, zones) = view.zones_of(&client, skip, limit)?;
+            let zones = zones.into_iter().map(|zone| shown(view, zone)).collect::<Result<_, _>>()?;
             Ok(ZoneList { zones, total })
         });
         read.await
@@ -72,8 +94,8 @@ impl Zones {
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn all(&self) -> Result<Seen<Vec<Zone>>, StateError> {
-        self.cluster.read(|view| view.zones()).await
+    pub async fn all(&self) -> Result<Seen<Vec<ShownZone>>, StateError> {
+        self.cluster.read(|view| view.zones()?.into_iter().map(|zone| shown(view, zone)).collect()).await
     }
 
     /// A zone of a client; whoever's it is, if no client is given.
@@ -83,6 +105,17 @@ impl Zones {
     pub async fn get(&self, client: Option<&ClientId>, zone: ZoneId) -> Result<Seen<Zone>, ZoneError> {
         let Seen { revision, value } = self.cluster.read(move |view| view.zone(zone)).await.map_err(ZoneError::State)?;
         let value = value.filter(|zone| client.is_none_or(|client| zone.client == *client)).ok_or(ZoneError::Unknown)?;
+        Ok(Seen { revision, value })
+    }
+
+    /// The same, with all that is said of it.
+    ///
+    /// # Errors
+    /// [`ZoneError`].
+    pub async fn show(&self, client: Option<&ClientId>, zone: ZoneId) -> Result<Seen<ShownZone>, ZoneError> {
+        let read = self.cluster.read(move |view| view.zone(zone)?.map(|zone| shown(view, zone)).transpose());
+        let Seen { revision, value } = read.await.map_err(ZoneError::State)?;
+        let value = value.filter(|shown| client.is_none_or(|client| shown.zone.client == *client)).ok_or(ZoneError::Unknown)?;
         Ok(Seen { revision, value })
     }
 
@@ -100,27 +133,39 @@ impl Zones {
     ///
     /// # Errors
     /// [`ZoneError`].
-    pub async fn create(&self, client: &ClientId, new: NewZone, once: Option<&OnceKey>) -> Result<Seen<Zone>, ZoneError> {
+    pub async fn create(&self, client: &ClientId, new: NewZone, once: Option<&OnceKey>) -> Result<Seen<ShownZone>, ZoneError> {
         self.is_free(&new.domains)?;
         let once = once.map(|key| key.within(client, "create zone", &payload(&new)));
-        let NewZone { name, origins, host_header, domains, settings } = new;
+        let NewZone { name, origins, host_header, domains, settings, shield_region } = new;
         let cdn_suffix = self.suffix.to_string();
         let create = CreateZone { client: client.clone(), name, origins, host_header, cdn_suffix, domains, settings };
-        let committed = self.cluster.change(Command::CreateZone(create), once).await.map_err(ZoneError::Change)?;
+        let command = match shield_region {
+            Some(region) => Command::CreateShieldedZone(CreateShieldedZone { zone: create, region }),
+            None => Command::CreateZone(create),
+        };
+        let committed = self.cluster.change(command, once).await.map_err(ZoneError::Change)?;
         let Outcome::ZoneCreated(id) = committed.outcome else { return Err(ZoneError::Change(ChangeError::Unexpected)) };
-        self.get(Some(client), id).await
+        self.show(Some(client), id).await
     }
 
     /// Changes a zone of `update.client`. Gives it as it is then.
     ///
     /// # Errors
     /// [`ZoneError`].
-    pub async fn update(&self, update: UpdateZone, once: Option<&OnceKey>) -> Result<Seen<Zone>, ZoneError> {
+    pub async fn update(&self, change: ZoneChange, once: Option<&OnceKey>) -> Result<Seen<ShownZone>, ZoneError> {
+        let once = once.map(|key| {
+            let UpdateZone { client, zone, .. } = &change.update;
+            key.within(client, &format!("update zone {zone}"), &payload(&change))
+        });
+        let ZoneChange { update, shield_region } = change;
         self.is_free(update.domains.as_deref().unwrap_or_default())?;
         let (client, zone) = (update.client.clone(), update.zone);
-        let once = once.map(|key| key.within(&client, &format!("update zone {zone}"), &payload(&update)));
-        self.cluster.change(Command::UpdateZone(update), once).await.map_err(ZoneError::Change)?;
-        self.get(Some(&client), zone).await
+        let command = match shield_region {
+            Some(region) => Command::ShieldZone(ShieldZone { update, region }),
+            None => Command::UpdateZone(update),
+        };
+        self.cluster.change(command, once).await.map_err(ZoneError::Change)?;
+        self.show(Some(&client), zone).await
     }
 
     /// Removes a zone of `client`, with all that is kept of it.
@@ -161,6 +206,11 @@ impl Zones {
         let is_ours = |host: &&String| host.strip_suffix(&*self.suffix).is_some_and(|before| before.is_empty() || before.ends_with('.'));
         domains.iter().find(is_ours).map_or(Ok(()), |host| Err(ZoneError::Reserved { host: host.clone() }))
     }
+}
+
+fn shown(view: &impl Query, zone: Zone) -> Result<ShownZone, TableError> {
+    let shield_region = view.zone_shield(zone.id)?;
+    Ok(ShownZone { zone, shield_region })
 }
 
 /// What is compared is what was asked for, and `Debug` of it has all of that.

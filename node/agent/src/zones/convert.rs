@@ -14,7 +14,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// [`BadOrigins`]: its origins are none that this build can ask.
-pub(super) fn zone(zone: &Zone, origins: &Origins, usage: &Usage) -> Result<zones::Zone, BadOrigins> {
+pub(super) fn zone(zone: &Zone, shield_region: Option<&str>, origins: &Origins, usage: &Usage) -> Result<zones::Zone, BadOrigins> {
     let (set, prefix) = origins_of(zone, origins)?;
     let settings = &zone.settings;
     let hosts = zone.hosts().map(Into::into).collect();
@@ -44,6 +44,7 @@ pub(super) fn zone(zone: &Zone, origins: &Origins, usage: &Usage) -> Result<zone
         cookies: if settings.cache_set_cookie { Cookies::Keep } else { Cookies::Refuse },
         authorised: if settings.cache_authorization { Authorised::Keep } else { Authorised::ByTheBook },
         tiered: if settings.tiers { Tiered::Yes } else { Tiered::No },
+        shield_region: shield_region.map(Into::into),
         cors: settings.cors.then(|| HeaderValue::from_static("*")),
         ..zones::Zone::new(zone.number, Uuid::from_bytes(zone.id.0), zone.client.as_str().into(), hosts, set)
     })

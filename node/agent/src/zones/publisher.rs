@@ -83,9 +83,10 @@ impl ZonePublisher {
     fn read_all(&self, known: &mut Known) {
         let read = self.replica.read(|view| {
             let mut index = PurgeIndex::new(floor(view)?);
-            let zones = view.zones()?;
-            for zone in &zones {
+            let mut zones = Vec::new();
+            for zone in view.zones()? {
                 index = with_purges(&index, view, zone.number)?;
+                zones.push((view.zone_shield(zone.id)?, zone));
             }
             let clients = view.clients()?.into_iter();
             let suspended = clients.filter(|client| client.status == ClientStatus::Suspended).map(|client| client.id).collect();
@@ -94,7 +95,8 @@ impl ZonePublisher {
         match read {
             Ok((index, zones, suspended)) => {
                 self.purges.store(Arc::new(index));
-                let zones = zones.iter().filter_map(|zone| self.served(zone)).map(|zone| (zone.2.id, zone)).collect();
+                let zones =
+                    zones.iter().filter_map(|(shield, zone)| self.served(zone, shield.as_deref())).map(|zone| (zone.2.id, zone)).collect();
                 *known = Known { zones, suspended, is_damaged: false };
                 self.publish(known);
             }
@@ -110,9 +112,9 @@ impl ZonePublisher {
     }
 
     /// A zone for serving; `None` for one that this build cannot serve.
-    fn served(&self, zone: &ncore_model::Zone) -> Option<(ZoneId, ClientId, Arc<Zone>)> {
+    fn served(&self, zone: &ncore_model::Zone, shield_region: Option<&str>) -> Option<(ZoneId, ClientId, Arc<Zone>)> {
         let _inside = self.runtime.enter();
-        match convert::zone(zone, &self.origins, &self.usage) {
+        match convert::zone(zone, shield_region, &self.origins, &self.usage) {
             Ok(served) => Some((zone.id, zone.client.clone(), Arc::new(served))),
             Err(error) => {
                 tracing::error!(zone = %zone.id, error = &error as &dyn std::error::Error, "a zone cannot be served");
@@ -136,9 +138,9 @@ impl ZonePublisher {
                 self.purges.store(Arc::new(index));
             }
             for id in &touched.zones {
-                let zone = view.zone(*id)?;
+                let (zone, shield) = (view.zone(*id)?, view.zone_shield(*id)?);
                 known.zones.retain(|_, (known, ..)| *known != *id);
-                if let Some(zone) = zone.as_ref().and_then(|zone| self.served(zone)) {
+                if let Some(zone) = zone.as_ref().and_then(|zone| self.served(zone, shield.as_deref())) {
                     known.zones.insert(zone.2.id, zone);
                 }
             }
@@ -182,6 +184,7 @@ impl Touched {
         let mut touched = Self::default();
         for Change { table, key } in changes {
             match table {
+                // Where its shield is does not change without it.
                 Table::Zones => touched.zones.extend(key.as_slice().try_into().map(ZoneId)),
                 // Each purge changes the mark of its zone.
                 Table::ZonePurgeMarks => touched.purges.extend(key.as_slice().try_into().map(u64::from_be_bytes)),

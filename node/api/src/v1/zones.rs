@@ -10,7 +10,7 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ETAG, IF_MATCH, LOCATION},
 };
-use ncore_domain::{AckLevel, Domain, Seen};
+use ncore_domain::{AckLevel, Domain, Seen, ShownZone};
 use ncore_model::{Scope, Zone, ZoneId};
 use serde_json::json;
 
@@ -38,7 +38,7 @@ pub(super) async fn list(State(domain): Shared, request: Request) -> Answer {
     match kind {
         None | Some("cdn") => {
             let seen = domain.zones().list(&caller.client, page.skip(), page.limit()).await.map_err(Problem::from)?;
-            let rows: Vec<_> = seen.value.zones.iter().map(shape::listed).collect();
+            let rows: Vec<_> = seen.value.zones.iter().map(|shown| shape::listed(&shown.zone)).collect();
             Ok(answer(seen.revision, StatusCode::OK, &page.document(&url, &filter, seen.value.total, &rows)))
         }
         // There are none of these yet.
@@ -50,7 +50,7 @@ pub(super) async fn list(State(domain): Shared, request: Request) -> Answer {
 pub(super) async fn show(State(domain): Shared, id: Result<Path<String>, PathRejection>, request: Request) -> Answer {
     let (head, _) = request.into_parts();
     let caller = authorize(&domain, &head, Scope::ZonesRead).await?;
-    let seen = domain.zones().get(Some(&caller.client), named(id)?).await?;
+    let seen = domain.zones().show(Some(&caller.client), named(id)?).await?;
     Ok(shown(StatusCode::OK, &seen))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn create(State(domain): Shared, request: Request) -> Answer {
     let new = Wanted::read(&head.headers, body).await?.zone()?;
     let seen = domain.zones().create(&caller.client, new, once.as_ref()).await?;
     let mut response = shown(StatusCode::CREATED, &seen);
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/zones/{}", seen.value.id)) {
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/zones/{}", seen.value.zone.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
@@ -74,9 +74,9 @@ pub(super) async fn update(State(domain): Shared, id: Result<Path<String>, PathR
     let id = named(id)?;
     let once = idempotency_key(&head.headers)?;
     domain.zones().get(Some(&caller.client), id).await?;
-    let mut update = Wanted::read(&head.headers, body).await?.update(caller.client, id);
-    update.versions = versions(&head.headers);
-    let seen = domain.zones().update(update, once.as_ref()).await?;
+    let mut change = Wanted::read(&head.headers, body).await?.change(caller.client, id);
+    change.update.versions = versions(&head.headers);
+    let seen = domain.zones().update(change, once.as_ref()).await?;
     Ok(shown(StatusCode::OK, &seen))
 }
 
@@ -91,9 +91,9 @@ pub(super) async fn remove(State(domain): Shared, id: Result<Path<String>, PathR
     Ok(at(revision, ack::say(&acknowledged, StatusCode::NO_CONTENT)))
 }
 
-fn shown(status: StatusCode, seen: &Seen<Zone>) -> axum::response::Response {
+fn shown(status: StatusCode, seen: &Seen<ShownZone>) -> axum::response::Response {
     let mut response = answer(seen.revision, status, &json!({ "data": shape::whole(&seen.value) }));
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", seen.value.version)) {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", seen.value.zone.version)) {
         response.headers_mut().insert(ETAG, tag);
     }
     response

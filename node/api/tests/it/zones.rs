@@ -87,6 +87,27 @@ async fn a_zone_comes_changes_and_goes() {
 }
 
 #[tokio::test]
+async fn a_shield_is_where_a_node_is() {
+    let site = site().await;
+    let origin = json!({ "origin_url": "https://origin.test" });
+    let zone = send(&site, Method::POST, ZONES, &origin).await.ok(201).json()["data"].clone();
+    assert_eq!(zone["shield_region"], Value::Null);
+    invalid(send(&site, Method::PATCH, &path(&zone), &json!({ "shield_region": "nowhere" })).await, &["shield_region"]);
+    let wanted = json!({ "origin_url": "https://origin.test", "shield_region": "nowhere" });
+    invalid(send(&site, Method::POST, ZONES, &wanted).await, &["shield_region"]);
+    let here = "eu-ams";
+    let change = json!({ "shield_region": here, "cache_ttl": 5 });
+    let changed = send(&site, Method::PATCH, &path(&zone), &change).await.ok(200).json()["data"].clone();
+    assert_eq!((&changed["shield_region"], &changed["cache_ttl"]), (&json!(here), &json!(5)));
+    send(&site, Method::PATCH, &path(&zone), &json!({ "cache_ttl": 6 })).await.ok(200);
+    assert_eq!(site.get(&path(&zone)).await.ok(200).json()["data"]["shield_region"], json!(here), "what is left out stays");
+    let changed = send(&site, Method::PATCH, &path(&zone), &json!({ "shield_region": null })).await.ok(200).json()["data"].clone();
+    assert_eq!(changed["shield_region"], Value::Null);
+    let wanted = json!({ "origin_url": "https://origin.test", "shield_region": here });
+    assert_eq!(send(&site, Method::POST, ZONES, &wanted).await.ok(201).json()["data"]["shield_region"], json!(here));
+}
+
+#[tokio::test]
 async fn lists_come_in_pages() {
     let site = site().await;
     for number in 0..3 {
@@ -252,8 +273,9 @@ async fn levels_and_suffixes() {
         host_header: None,
         domains: Vec::new(),
         settings: ncore_model::ZoneSettings::default(),
+        shield_region: None,
     };
-    let zone = site.rig.domain.zones().create(&client, new, None).await.expect("a zone").value;
+    let zone = site.rig.domain.zones().create(&client, new, None).await.expect("a zone").value.zone;
     assert!(zone.cdn_hostname.ends_with(".edge.example"), "{}", zone.cdn_hostname);
 }
 

@@ -1,7 +1,8 @@
 //! Zones, as operators see and change them in place of their owners.
 
 use ncore_domain::{
-    AckLevel, AskedNodes, BadQuestion, ChangeError, Domain, Explains, NewZone, Seen, ZoneError, ZoneExplained, ZoneQuestion, purge_target,
+    AckLevel, AskedNodes, BadQuestion, ChangeError, Domain, Explains, NewZone, Seen, ShownZone, ZoneChange, ZoneError, ZoneExplained,
+    ZoneQuestion, purge_target,
 };
 use ncore_model::{
     ClientId, Rejection, Revision, UpdateZone, Zone, ZoneBypass, ZoneId, ZoneOrigin, ZonePurgeTarget, ZoneSettings, ZoneSettingsPatch,
@@ -19,40 +20,44 @@ pub(super) async fn list(domain: &Domain, client_id: &str) -> Result<wire::ListZ
             Seen { revision: seen.revision, value: seen.value.zones }
         }
     };
-    Ok(wire::ListZonesReply { zones: value.into_iter().map(|zone| shown(zone, revision)).collect() })
+    Ok(wire::ListZonesReply { zones: value.into_iter().map(|zone| shown_at(zone, revision)).collect() })
 }
 
 pub(super) async fn show(domain: &Domain, uuid: &str) -> Result<wire::Zone, Status> {
-    let Seen { revision, value } = zone(domain, uuid).await?;
-    Ok(shown(value, revision))
+    let Seen { revision, value } = domain.zones().show(None, id_of(uuid)?).await.map_err(refused)?;
+    Ok(shown_at(value, revision))
 }
 
 pub(super) async fn create(domain: &Domain, request: wire::CreateZoneRequest) -> Result<wire::Zone, Status> {
     let wire::CreateZoneRequest { client_id, name, origins, host_header, domains, settings } = request;
+    let settings = settings.unwrap_or_default();
     let new = NewZone {
         name,
         origins: origins_of(origins)?,
         host_header: (!host_header.is_empty()).then_some(host_header),
         domains,
-        settings: ZoneSettings::default().patched(&patch_of(settings.unwrap_or_default())?),
+        shield_region: shield_region_of(&settings).flatten(),
+        settings: ZoneSettings::default().patched(&patch_of(settings)?),
     };
     let Seen { revision, value } = domain.zones().create(&ClientId::from_text(&client_id), new, None).await.map_err(refused)?;
-    Ok(shown(value, revision))
+    Ok(shown_at(value, revision))
 }
 
 pub(super) async fn update(domain: &Domain, request: wire::UpdateZoneRequest) -> Result<wire::Zone, Status> {
     let wire::UpdateZoneRequest { uuid, name, origins, host_header, domains, settings } = request;
     let zone = zone(domain, &uuid).await?.value;
+    let settings = settings.unwrap_or_default();
+    let shield_region = shield_region_of(&settings);
     let update = UpdateZone {
         name,
         origins: if origins.is_empty() { None } else { Some(origins_of(origins)?) },
         host_header: host_header.map(|host| (!host.is_empty()).then_some(host)),
         domains: domains.map(|domains| domains.values),
-        settings: patch_of(settings.unwrap_or_default())?,
+        settings: patch_of(settings)?,
         ..UpdateZone::nothing(zone.client, zone.id)
     };
-    let Seen { revision, value } = domain.zones().update(update, None).await.map_err(refused)?;
-    Ok(shown(value, revision))
+    let Seen { revision, value } = domain.zones().update(ZoneChange { update, shield_region }, None).await.map_err(refused)?;
+    Ok(shown_at(value, revision))
 }
 
 pub(super) async fn delete(domain: &Domain, uuid: &str) -> Result<wire::AckReply, Status> {
@@ -111,8 +116,11 @@ fn said(explained: ZoneExplained) -> wire::NodeExplanation {
 }
 
 async fn zone(domain: &Domain, uuid: &str) -> Result<Seen<Zone>, Status> {
-    let id: ZoneId = uuid.parse().map_err(|()| Status::invalid_argument("that is not the id of a zone"))?;
-    domain.zones().get(None, id).await.map_err(refused)
+    domain.zones().get(None, id_of(uuid)?).await.map_err(refused)
+}
+
+fn id_of(uuid: &str) -> Result<ZoneId, Status> {
+    uuid.parse().map_err(|()| Status::invalid_argument("that is not the id of a zone"))
 }
 
 fn origins_of(origins: Vec<wire::ZoneOrigin>) -> Result<Vec<ZoneOrigin>, Status> {
@@ -121,6 +129,11 @@ fn origins_of(origins: Vec<wire::ZoneOrigin>) -> Result<Vec<ZoneOrigin>, Status>
         Ok(ZoneOrigin { url: origin.url, weight, backup: origin.backup })
     };
     origins.into_iter().map(origin).collect()
+}
+
+/// Empty is for just anywhere.
+fn shield_region_of(settings: &wire::ZoneSettings) -> Option<Option<String>> {
+    settings.shield_region.clone().map(|region| (!region.is_empty()).then_some(region))
 }
 
 fn patch_of(settings: wire::ZoneSettings) -> Result<ZoneSettingsPatch, Status> {
@@ -140,7 +153,8 @@ fn patch_of(settings: wire::ZoneSettings) -> Result<ZoneSettingsPatch, Status> {
     })
 }
 
-fn shown(zone: Zone, revision: Revision) -> wire::Zone {
+fn shown_at(shown: ShownZone, revision: Revision) -> wire::Zone {
+    let ShownZone { zone, shield_region } = shown;
     let seconds = |seconds: Option<u32>| Some(wire::ZoneSeconds { seconds });
     let ZoneBypass { everything, prefixes, cookies } = zone.settings.bypass;
     let settings = wire::ZoneSettings {
@@ -155,6 +169,7 @@ fn shown(zone: Zone, revision: Revision) -> wire::Zone {
         cache_set_cookie: Some(zone.settings.cache_set_cookie),
         cache_authorization: Some(zone.settings.cache_authorization),
         cors: Some(zone.settings.cors),
+        shield_region: Some(shield_region.unwrap_or_default()),
     };
     let origin = |origin: ZoneOrigin| wire::ZoneOrigin { url: origin.url, weight: origin.weight.into(), backup: origin.backup };
     wire::Zone {

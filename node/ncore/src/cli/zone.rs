@@ -120,6 +120,9 @@ pub(crate) struct Description {
     /// Whether a miss asks other nodes before the origin: the owner in the region, then the shield
     #[arg(long, value_name = "BOOL")]
     tiers: Option<bool>,
+    /// The region of the shield, which asks the origin for all others: one that is near to it; "" for just any
+    #[arg(long, value_name = "REGION")]
+    shield_region: Option<String>,
     /// Whether responses with Set-Cookie may be kept
     #[arg(long, value_name = "BOOL")]
     keep_cookies: Option<bool>,
@@ -236,6 +239,7 @@ impl Description {
             cache_set_cookie: self.keep_cookies,
             cache_authorization: self.keep_authorized,
             cors: self.cors,
+            shield_region: self.shield_region.clone(),
         }
     }
 }
@@ -292,6 +296,7 @@ fn document(zone: &Shown) -> Value {
         "bypass": { "everything": bypass.everything, "paths": bypass.paths, "cookies": bypass.cookies },
         "fence_policy": settings.fence_policy,
         "tiers": settings.tiers,
+        "shield_region": settings.shield_region.filter(|region| !region.is_empty()),
         "cache_set_cookie": settings.cache_set_cookie,
         "cache_authorization": settings.cache_authorization,
         "cors": settings.cors,

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::HeaderMap;
-use ncore_domain::NewZone;
+use ncore_domain::{NewZone, ZoneChange};
 use ncore_model::{ClientId, UpdateZone, ZoneBypass, ZoneId, ZoneOrigin, ZoneSettings, ZoneSettingsPatch};
 use serde_json::{Map, Value};
 
@@ -24,6 +24,7 @@ pub(super) struct Wanted {
     host_header: Option<Option<String>>,
     domains: Option<Vec<String>>,
     settings: ZoneSettingsPatch,
+    shield_region: Option<Option<String>>,
 }
 
 /// Reads a body that is a JSON object.
@@ -62,12 +63,10 @@ impl Wanted {
         let wanted = Self {
             name: fields.text("name"),
             origins: fields.origins(),
-            host_header: match written.get("origin_host_header") {
-                Some(Value::Null) => Some(None),
-                _ => fields.text("origin_host_header").map(Some),
-            },
+            host_header: fields.text_or_null("origin_host_header"),
             domains: fields.domains(),
             settings,
+            shield_region: fields.text_or_null("shield_region"),
         };
         if fields.text("zone_type").is_some_and(|kind| kind != "cdn") {
             fields.wrong("zone_type", "must be cdn: there is no other type yet");
@@ -83,7 +82,7 @@ impl Wanted {
 
     /// A new zone.
     pub(super) fn zone(self) -> Result<NewZone, Invalid> {
-        let Self { name, origins, host_header, domains, settings } = self;
+        let Self { name, origins, host_header, domains, settings, shield_region } = self;
         let origins = origins.ok_or_else(|| Invalid::one("origin_url", "The origin url field is required."))?;
         let name = name.unwrap_or_else(|| host_of(&origins[0].url).to_owned());
         Ok(NewZone {
@@ -92,13 +91,15 @@ impl Wanted {
             host_header: host_header.flatten(),
             domains: domains.unwrap_or_default(),
             settings: ZoneSettings::default().patched(&settings),
+            shield_region: shield_region.flatten(),
         })
     }
 
     /// A change of a zone.
-    pub(super) fn update(self, client: ClientId, zone: ZoneId) -> UpdateZone {
-        let Self { name, origins, host_header, domains, settings } = self;
-        UpdateZone { name, origins, host_header, domains, settings, ..UpdateZone::nothing(client, zone) }
+    pub(super) fn change(self, client: ClientId, zone: ZoneId) -> ZoneChange {
+        let Self { name, origins, host_header, domains, settings, shield_region } = self;
+        let update = UpdateZone { name, origins, host_header, domains, settings, ..UpdateZone::nothing(client, zone) };
+        ZoneChange { update, shield_region }
     }
 }
 
@@ -127,6 +128,14 @@ impl Fields<'_> {
                 self.wrong(field, "must be a string");
                 None
             }
+        }
+    }
+
+    /// A text, or `null` for none.
+    fn text_or_null(&mut self, field: &str) -> Option<Option<String>> {
+        match self.written.get(field)? {
+            Value::Null => Some(None),
+            _ => self.text(field).map(Some),
         }
     }
 
@@ -228,8 +237,11 @@ mod tests {
     #[test]
     fn what_is_left_out_stays() {
         assert_eq!(parse(&json!({ "unknown": 1 })), Some(Wanted::default()));
-        let wanted = parse(&json!({ "cache_ttl": null, "origin_host_header": null, "fence_policy": "serve", "waf_enabled": false }));
+        let wanted = parse(&json!({
+            "cache_ttl": null, "origin_host_header": null, "fence_policy": "serve", "waf_enabled": false, "shield_region": null,
+        }));
         let wanted = wanted.expect("is valid");
+        assert_eq!(wanted.shield_region, Some(None));
         assert_eq!(
             (wanted.settings.cache_ttl_s, wanted.host_header, wanted.settings.fence),
             (Some(None), Some(None), Some(ZoneFence::Serve))
@@ -256,6 +268,7 @@ mod tests {
             json!({ "cache_ttl": "60" }),
             json!({ "cache_query_strings": 1 }),
             json!({ "fence_policy": "trust" }),
+            json!({ "shield_region": 1 }),
             json!({ "zone_type": "accelerator" }),
             json!({ "waf_enabled": true }),
             json!({ "custom_domains": "a.test" }),

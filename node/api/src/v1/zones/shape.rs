@@ -1,7 +1,7 @@
 //! A zone as version 1 shows it.
 
 use jiff::Timestamp;
-use ncore_domain::ZonePurgeState;
+use ncore_domain::{ShownZone, ZonePurgeState};
 use ncore_model::{Zone, ZoneOrigin, ZonePurgeTarget, ZoneSettings};
 use serde_json::{Value, json};
 
@@ -19,7 +19,8 @@ pub(super) fn listed(zone: &Zone) -> Value {
 }
 
 /// All of it. What there is not yet is off.
-pub(super) fn whole(zone: &Zone) -> Value {
+pub(super) fn whole(shown: &ShownZone) -> Value {
+    let ShownZone { zone, shield_region } = shown;
     let ZoneSettings {
         cache_ttl_s,
         cache_query_strings,
@@ -50,6 +51,7 @@ pub(super) fn whole(zone: &Zone) -> Value {
         "stale_while_revalidate": stale_while_revalidate_s,
         "fence_policy": fence.as_str(),
         "tiers": tiers,
+        "shield_region": shield_region,
         "cache_set_cookie": cache_set_cookie,
         "cache_authorization": cache_authorization,
         "bypass": { "everything": bypass.everything, "paths": bypass.prefixes, "cookies": bypass.cookies },

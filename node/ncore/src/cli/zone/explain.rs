@@ -63,6 +63,7 @@ fn tell(node: &Value) {
     let said = &node["explanation"];
     line("verdict", &format!("{}: {}", plain(&said["verdict"]), plain(&said["why"])));
     line("asks", &or(&said["asks"], "nobody"));
+    tell_tiers(&said["tiers"], line);
     line("zone", &format!("{} ({})", plain(&said["zone"]), plain(&said["host"])));
     let (key, headers) = (&said["key"], &said["key"]["headers"]);
     let headers = headers.as_array().filter(|headers| !headers.is_empty()).map_or("none".to_owned(), |headers| list(headers));
@@ -80,6 +81,35 @@ fn tell(node: &Value) {
         let header = ["FOR THIS", "VARY", "STATUS", "AGE", "FRESH FOR", "LIFETIME", "VALIDATOR", "FILLED AT", "MARK", "LENGTH", "SLICES"];
         output::table(&header, variants.iter().map(row));
     }
+}
+
+/// The nodes before the origin. An older node says nothing of them.
+fn tell_tiers(tiers: &Value, line: impl Fn(&str, &str)) {
+    if tiers.is_null() {
+        return;
+    }
+    let hop = |hop: &Value| format!("{} (node {})", plain(&hop["tier"]), plain(&hop["node"]));
+    let asks: Vec<_> = tiers["asks"].as_array().into_iter().flatten().map(hop).chain(["the origin".to_owned()]).collect();
+    let unused = if tiers["unused"].is_null() { String::new() } else { format!("; no other node: {}", plain(&tiers["unused"])) };
+    line("would ask", &format!("{}{unused}", asks.join(", then ")));
+    line("at least at", &format!("revision {}", plain(&tiers["min_revision"])));
+    for (name, owner) in [("owner", &tiers["owner"]), ("shield", &tiers["shield"])] {
+        if !owner.is_null() {
+            line(name, &told_of(owner));
+        }
+    }
+    let region = &tiers["shield_region"];
+    if !region.is_null() {
+        let empty = if tiers["shield_region_is_empty"] == true { ", where no node is: the first of all is the shield" } else { "" };
+        line("shield region", &format!("{}{empty}", plain(region)));
+    }
+}
+
+fn told_of(owner: &Value) -> String {
+    let is_this = if owner["is_this"] == true { ", this node" } else { "" };
+    let doubt = owner["in_doubt_for_ms"].as_u64();
+    let doubt = doubt.map(|ms| format!(", passed by for another {}.{} s", ms / 1_000, ms % 1_000 / 100)).unwrap_or_default();
+    format!("node {} in {}{is_this}{doubt}", plain(&owner["node"]), plain(&owner["region"]))
 }
 
 fn row(variant: &Value) -> Vec<String> {
