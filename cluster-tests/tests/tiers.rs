@@ -20,9 +20,11 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-/// The schema level that zones need.
-const LEVEL: u32 = 8;
-const SCOPES: &str = "zones:read zones:write cache:purge";
+/// The schema level that regions of shields need.
+const LEVEL: u32 = 9;
+const SCOPES: &str = "zones:read zones:write cache:purge metrics:read";
+/// Where the nodes are, each in a region of its own.
+const REGIONS: [&str; 3] = ["eu-ams", "us-nyc", "ap-sin"];
 const ZONES: &str = "/api/v1/zones";
 const HOST: &str = "tiers.test";
 /// How long a viewer may wait for what a node has to ask for, whichever of the others is gone.
@@ -45,6 +47,12 @@ async fn tiers(run: Run) -> Result<()> {
         }
         ensure!(origin.asked(&path) == 1, "{path} was asked for {} times", origin.asked(&path));
     }
+
+    run.say("the shield in each region in turn");
+    for (node, region) in scene.nodes().iter().zip(REGIONS) {
+        scene.shield_in(node, region).await?;
+    }
+    scene.no_shield_where_nobody_is().await?;
 
     run.say("a purge");
     scene.change_and_purge().await?;
@@ -181,6 +189,48 @@ impl Scene {
         let answer = Answer::to(self.site.bare(node, Method::GET, path).header("Host", HOST)).await?;
         ensure!(start.elapsed() < PATIENCE, "{} took {:?} for {path}", node.name(), start.elapsed());
         Ok(answer)
+    }
+
+    /// The node of a region asks the origin for all others, as the log and `explain` say.
+    async fn shield_in(&self, node: &Node, region: &str) -> Result<()> {
+        let change = self.site.ask(Method::PATCH, &self.zone, &self.token).json(&json!({ "shield_region": region }));
+        let changed = self.site.send(change).await?.expect(200, "a shield")?;
+        ensure!(changed.json()["data"]["shield_region"] == region, "{changed:?}");
+        for answer in self.site.everywhere(&self.zone, &self.token).await? {
+            answer.expect(200, "the zone at every node")?;
+        }
+        let path = format!("/shield/{region}");
+        for viewer in self.nodes() {
+            ensure!(self.get(viewer, &path).await?.body == self.origin.version(), "{path}");
+        }
+        ensure!(self.origin.asked(&path) == 1, "{path} was asked for {} times", self.origin.asked(&path));
+        let id = node.id()?;
+        wait::until(SETTLE, "what the log says", || async {
+            let logs = self.site.get(&format!("/api/v2/logs?prefix={path}"), &self.token).await?.expect(200, "the log")?.json();
+            let lines = logs["logs"].as_array().context("no log")?;
+            let by = |tier: &str| lines.iter().filter(|line| line["zone"]["tier"] == tier && line["zone"]["tier_node"] == id).count();
+            // Who came first through another node, or at the shield itself; and the two others.
+            let at_shield = usize::from(self.nodes()[0].name() == node.name());
+            ensure!((by("origin"), by("own"), by("shield")) == (1, 1 - at_shield, 1 + at_shield), "{logs}");
+            Ok(())
+        })
+        .await?;
+        let url = format!("http://{HOST}/shield/next");
+        let told: serde_json::Value = node.operator().json(&["zone", "explain"], &[&url, "--all", "--json"]).await?;
+        let told = told.as_array().context("no nodes")?;
+        let shields: Vec<_> = told.iter().map(|told| &told["explanation"]["tiers"]["shield"]["node"]).collect();
+        ensure!(shields.len() == 3 && shields.iter().all(|shield| **shield == id), "{shields:?}");
+        let shown = node.operator().run(&["zone", "explain"], &[&url]).await?;
+        ensure!(shown.contains(&format!("node {id} in {region}, this node")) && shown.contains("shield region"), "{shown}");
+        Ok(())
+    }
+
+    async fn no_shield_where_nobody_is(&self) -> Result<()> {
+        let change = |region| self.site.ask(Method::PATCH, &self.zone, &self.token).json(&json!({ "shield_region": region }));
+        let refused = self.site.send(change(Some("nowhere"))).await?.expect(422, "a region without a node")?;
+        ensure!(refused.body.contains("shield_region"), "{refused:?}");
+        self.site.send(change(None)).await?.expect(200, "any node")?;
+        self.site.followed().await
     }
 
     /// The origin has something new, and no node has what was before.
