@@ -10,7 +10,7 @@ SEEDS ?= 20
 SECONDS ?= 60
 API_SECONDS ?= 320
 NODES ?= 1
-FUZZ_TARGETS := paths globs ranges records signed api proxied
+FUZZ_TARGETS := paths globs ranges records signed api proxied names interims parts questions targeted tickets tiers upgrades variants
 
 .PHONY: help dev test prove build dist setup fmt lint licences bench fuzz check-api check-cache check-smuggling check-clients clean-dev
 

@@ -29,6 +29,16 @@ mod router;
 mod serve;
 pub mod zones;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzed {
+    //! What is private here and fuzzed all the same.
+
+    pub use crate::{
+        listener::fuzzed::{Tickets, interim_head, shown_for},
+        zones::fuzzed::{record_again, wanted_protocol},
+    };
+}
+
 pub use crate::{
     body::ApiBody,
     listener::{

@@ -16,6 +16,8 @@ mod alternative;
 mod certificates;
 mod connection;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod guard;
 mod http2;
 #[cfg(feature = "http3")]

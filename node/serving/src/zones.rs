@@ -26,6 +26,8 @@ mod errand;
 mod explain;
 mod filling;
 mod flight;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod gap;
 mod key;
 mod opening;

@@ -158,7 +158,7 @@ impl ZoneQuestion {
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_end_matches('.');
+        let host = without_port(authority).ok_or(BadQuestion::Url)?.trim_end_matches('.');
         if host.is_empty() || host.contains('@') {
             return Err(BadQuestion::Url);
         }
@@ -185,6 +185,15 @@ impl ZoneQuestion {
     }
 }
 
+/// The host of an authority; `None` if what follows it is no port.
+fn without_port(authority: &str) -> Option<&str> {
+    // The colons of an IPv6 address are its own.
+    let end = if authority.starts_with('[') { authority.find(']')? + 1 } else { authority.find(':').unwrap_or(authority.len()) };
+    let (host, port) = authority.split_at(end);
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    is_port.then_some(host)
+}
+
 impl fmt::Debug for ZoneQuestion {
     /// Without a query and without the values of fields: they may prove who asks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,7 +217,13 @@ mod tests {
             ("https://A.test:8443/x?y=1#z", of(Some("a.test"), "/x?y=1")),
             ("http://a.test.", of(Some("a.test"), "/")),
             ("HTTP://a.test?q", of(Some("a.test"), "/?q")),
+            ("http://[2001:DB8::1]:80/x", of(Some("[2001:db8::1]"), "/x")),
+            ("http://[::1]", of(Some("[::1]"), "/")),
+            ("http://a.test:/", of(Some("a.test"), "/")),
             ("/x?y", of(None, "/x?y")),
+            ("https://a.test:443:80/", url.clone()),
+            ("https://a.test:http/", url.clone()),
+            ("https://[::1/", url.clone()),
             ("a.test/x", url.clone()),
             ("ftp://a.test/", url.clone()),
             ("https:///x", url.clone()),

@@ -8,6 +8,8 @@
 //! nor `a.b.example.com`. Names with a `*` elsewhere are nobody's.
 
 mod directory;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzed;
 mod watch;
 
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};

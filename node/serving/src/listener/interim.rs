@@ -125,7 +125,7 @@ impl Queue {
 }
 
 /// A head as HTTP/1.1 has it (RFC 9112 §4, §5).
-fn encode(status: StatusCode, headers: &HeaderMap) -> Bytes {
+pub(super) fn encode(status: StatusCode, headers: &HeaderMap) -> Bytes {
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
     for (name, value) in headers {
         head.extend_from_slice(name.as_str().as_bytes());

@@ -59,7 +59,7 @@ impl SharedTickets {
         Self::by(keys, wall_clock)
     }
 
-    fn by(keys: Arc<dyn TicketKeys>, now_s: fn() -> u64) -> Self {
+    pub(super) fn by(keys: Arc<dyn TicketKeys>, now_s: fn() -> u64) -> Self {
         let around = ArcSwap::from_pointee(Around::new(&*keys, now_s() / EPOCH_S));
         Self { keys, now_s, around }
     }

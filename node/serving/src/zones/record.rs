@@ -86,7 +86,8 @@ fn take_variant(bytes: &mut Bytes) -> Option<Variant> {
     let mut headers = HeaderMap::new();
     for _ in 0..bytes.try_get_u32().ok()? {
         let name = HeaderName::from_bytes(&take(bytes)?).ok()?;
-        headers.append(name, HeaderValue::from_maybe_shared(take(bytes)?).ok()?);
+        // More than there is room for are in no record of ours.
+        headers.try_append(name, HeaderValue::from_maybe_shared(take(bytes)?).ok()?).ok()?;
     }
     let content = match bytes.try_get_u8().ok()? {
         0 => Kept::Inline(take(bytes)?),
@@ -118,12 +119,12 @@ fn count(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use bytes::{BufMut, Bytes};
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
     use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{decode, encode};
+    use super::{FORM, decode, encode, put};
     use crate::zones::variant::{Came, Kept, Variant};
 
     fn variant(content: Kept) -> Variant {
@@ -160,6 +161,26 @@ mod tests {
             assert!(decode(whole.slice(..length)).is_none(), "{length} bytes");
         }
         assert!(decode([&whole[..], b"x"].concat().into()).is_none());
+    }
+
+    #[test]
+    fn more_fields_than_there_is_room_for_are_nothing() {
+        let record = |count: u32| {
+            let mut bytes = vec![FORM, 1];
+            bytes.put_u16(200);
+            bytes.put_slice(&[0; 3 * 8 + 1]);
+            bytes.put_u32(0);
+            bytes.put_u32(count);
+            for number in 0..count {
+                put(&mut bytes, format!("x-{number}").as_bytes());
+                put(&mut bytes, b"");
+            }
+            bytes.put_u8(0);
+            put(&mut bytes, b"content");
+            bytes.into()
+        };
+        assert_eq!(decode(record(1_000)).expect("a record")[0].headers.len(), 1_000);
+        assert!(decode(record(40_000)).is_none());
     }
 
     proptest! {

@@ -86,14 +86,7 @@ enum Ended {
 impl Upgrading {
     /// What a request wants, if that is to change the protocol. It is taken out of it.
     pub(crate) fn of(parts: &mut Parts) -> Option<Self> {
-        if parts.version != Version::HTTP_11 || parts.method != Method::GET {
-            return None;
-        }
-        let options = parts.headers.get_all(CONNECTION).into_iter().filter_map(|line| line.to_str().ok());
-        if !options.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade")) {
-            return None;
-        }
-        let protocol = parts.headers.get(UPGRADE).filter(|protocol| protocol.to_str().is_ok_and(is_handed_on))?.clone();
+        let protocol = wanted(parts)?.clone();
         Some(Self { protocol, viewer: parts.extensions.remove()? })
     }
 
@@ -101,6 +94,18 @@ impl Upgrading {
     pub(crate) fn protocol(&self) -> HeaderValue {
         self.protocol.clone()
     }
+}
+
+/// What a request wants to change to, if that is to be handed on.
+pub(super) fn wanted(parts: &Parts) -> Option<&HeaderValue> {
+    if parts.version != Version::HTTP_11 || parts.method != Method::GET {
+        return None;
+    }
+    let options = parts.headers.get_all(CONNECTION).into_iter().filter_map(|line| line.to_str().ok());
+    if !options.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade")) {
+        return None;
+    }
+    parts.headers.get(UPGRADE).filter(|protocol| protocol.to_str().is_ok_and(is_handed_on))
 }
 
 /// Whether none of these is about the connection between the viewer and this node.

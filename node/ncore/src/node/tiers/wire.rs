@@ -103,7 +103,8 @@ pub(super) fn fields_to(headers: &HeaderMap) -> Vec<Field> {
 }
 
 pub(super) fn fields_of(fields: Vec<Field>) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    // A message can have more of them than there is room for in any map.
+    let mut headers = HeaderMap::try_with_capacity(fields.len()).ok()?;
     for Field { name, value } in fields {
         headers.try_append(HeaderName::try_from(name).ok()?, HeaderValue::from_maybe_shared(value).ok()?).ok()?;
     }
@@ -137,7 +138,7 @@ mod tests {
         zones::{Handed, Source, Tier, TierAsk},
     };
 
-    use super::{ask_of, ask_to, fields_of, head_of, head_to};
+    use super::{MESSAGE_BYTES_MAX, ask_of, ask_to, fields_of, head_of, head_to};
 
     fn headers() -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -205,5 +206,7 @@ mod tests {
         }
         assert!(fields_of(vec![Field { name: "a".to_owned(), value: "x\ny".into() }]).is_none());
         assert!(HeaderName::try_from("a b").is_err());
+        let field = Field { name: "a".to_owned(), value: "".into() };
+        assert!(fields_of(vec![field; MESSAGE_BYTES_MAX / 7]).is_none(), "as many as fit into a message");
     }
 }

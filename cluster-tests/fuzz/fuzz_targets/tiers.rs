@@ -1,0 +1,60 @@
+//! What nodes ask each other of zones, and what they answer: messages that are none are refused, and others say the same when they are sent on.
+#![no_main]
+
+#[path = "../../../node/ncore/src/node/tiers/wire.rs"]
+#[allow(dead_code, reason = "the node sends them as well")]
+mod wire;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use ncore_proto::tiers::v1::{AskRequest, Field, Head};
+use prost::Message;
+
+#[derive(Debug, Arbitrary)]
+enum Input<'a> {
+    Ask(&'a [u8]),
+    Head(&'a [u8]),
+    /// As another node would send it, but for what is odd.
+    Asked { target: &'a str, tier: u8, fields: Vec<(&'a str, &'a [u8])>, host: Option<&'a [u8]>, remote: [u8; 4], version: u8, id: &'a str },
+    /// As many fields as a message can have.
+    Fields(u32),
+}
+
+fuzz_target!(|input: Input<'_>| match input {
+    Input::Ask(bytes) => asked(AskRequest::decode(bytes).ok()),
+    Input::Head(bytes) => headed(Head::decode(bytes).ok()),
+    Input::Asked { target, tier, fields, host, remote, version, id } => asked(Some(AskRequest {
+        zone: 1,
+        zone_host: "a.test".to_owned(),
+        tier: tier.into(),
+        revision: 1,
+        method: "GET".to_owned(),
+        target: target.to_owned(),
+        fields: fields.into_iter().map(|(name, value)| Field { name: name.to_owned(), value: value.to_vec().into() }).collect(),
+        host: host.map(|host| host.to_vec().into()),
+        remote: std::net::IpAddr::from(remote).to_string(),
+        secure: true,
+        version: version.into(),
+        request_id: id.to_owned(),
+    })),
+    Input::Fields(count) => {
+        let count = count as usize % (wire::MESSAGE_BYTES_MAX / 4);
+        let field = Field { name: "a".to_owned(), value: "".into() };
+        headed(Some(Head { status: 200, fields: vec![field; count], fill: 1, from: 0 }));
+    }
+});
+
+fn asked(request: Option<AskRequest>) {
+    let Some(ask) = request.and_then(wire::ask_of) else { return };
+    assert!(matches!(ask.method, http::Method::GET | http::Method::HEAD));
+    let again = wire::ask_to(ask);
+    let ask = wire::ask_of(again.clone()).expect("it was one");
+    assert_eq!(wire::ask_to(ask), again);
+}
+
+fn headed(head: Option<Head>) {
+    let Some((parts, handed)) = head.and_then(wire::head_of) else { return };
+    let again = wire::head_to(&parts, handed);
+    let (parts, handed) = wire::head_of(again.clone()).expect("it was one");
+    assert_eq!(wire::head_to(&parts, handed), again);
+}
