@@ -19,6 +19,7 @@ struct Input<'a> {
     fields: Vec<(Field, &'a [u8])>,
     is_get: bool,
     modified_s: u32,
+    dated_s: Option<u32>,
     now_s: u32,
 }
 
@@ -53,7 +54,7 @@ fuzz_target!(|input: Input<'_>| {
         _ => {}
     }
     let tag = EntityTag::parse(b"\"0123456789abcdef\"").expect("a tag");
-    let validators = Validators { etag: Some(tag), last_modified_s: Some(input.modified_s.into()) };
+    let validators = Validators { etag: Some(tag), last_modified_s: Some(input.modified_s.into()), dated_s: input.dated_s.map(Into::into) };
     let method = if input.is_get { Method::GET } else { Method::PUT };
     let _ = conditional::evaluate(&method, &headers, &validators);
     let _ = if_range::evaluate(&headers, &validators, input.now_s.into());
