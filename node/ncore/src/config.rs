@@ -96,8 +96,8 @@ pub(crate) struct ListenConfig {
     pub(crate) certificates: Option<PathBuf>,
     /// Who opens the tickets with which viewers take up TLS sessions again.
     pub(crate) session_tickets: SessionTickets,
-    /// Whether HTTP/3 is spoken on the UDP port of `https`.
-    pub(crate) http3: bool,
+    /// Whether HTTP/3 is spoken on the UDP port of `https`; by default where that can be had.
+    pub(crate) http3: Option<bool>,
     /// The UDP port on which viewers reach that, if it is another one.
     pub(crate) http3_port: Option<u16>,
     /// How long viewers may remember that HTTP/3 is spoken here; nothing, to not tell them.
@@ -121,7 +121,7 @@ impl Default for ListenConfig {
             tls_key: None,
             certificates: None,
             session_tickets: SessionTickets::Shared,
-            http3: false,
+            http3: None,
             http3_port: None,
             alt_svc: Duration::from_secs(24 * 3_600),
             proxy_protocol: Vec::new(),
@@ -541,8 +541,11 @@ impl Config {
         if self.listen.certificates.is_some() && self.listen.https.is_none() {
             return Err("listen.certificates needs listen.https");
         }
-        if self.listen.http3 && !cfg!(feature = "http3") {
+        if self.listen.http3 == Some(true) && !cfg!(feature = "http3") {
             return Err("listen.http3: this build does not speak HTTP/3");
+        }
+        if self.listen.http3 == Some(true) && self.listen.https.is_none() {
+            return Err("listen.http3 needs listen.https");
         }
         self.limits.check()?;
         if self.listen.stop_delay > STOP_DELAY_MAX {

@@ -48,7 +48,7 @@ use ncore_model::NodeId;
 use ncore_origin::{AddressPolicy, Origins, OriginsSettings, Timeouts};
 use ncore_replica::Replica;
 use ncore_serving::{
-    AssetServer, CertificateWatch, Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, Listener, ListenerSettings, Router,
+    AssetServer, CertificateWatch, Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, Listener, ListenerSettings, PortTaken, Router,
     ServingMetrics,
     zones::{TierNode, ZoneParts, ZoneServer},
 };
@@ -559,12 +559,14 @@ fn listener_settings(config: &Config) -> ListenerSettings {
     let (limits, listen) = (&config.limits, &config.listen);
     let ListenerSettings { http2, http3, .. } = ListenerSettings::default();
     let http2 = Http2Settings { streams_max: limits.streams, resets_max: limits.resets, idle_max: limits.idle, ..http2 };
-    let http3 = http3.filter(|_| listen.http3).map(|http3| Http3Settings {
+    let http3 = http3.filter(|_| listen.http3 != Some(false)).map(|http3| Http3Settings {
         advertised_for: listen.alt_svc,
         advertised_port: listen.http3_port,
         streams_max: limits.streams,
         resets_max: limits.resets,
         idle_max: limits.idle,
+        // Who has not asked for it has the rest all the same.
+        port_taken: if listen.http3.is_some() { PortTaken::Fail } else { PortTaken::GoWithout },
         ..http3
     });
     ListenerSettings {

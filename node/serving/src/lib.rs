@@ -43,8 +43,8 @@ pub use crate::{
     body::ApiBody,
     listener::{
         AcceptLoopDied, BindError, Certificate, CertificateError, CertificateFiles, CertificateSet, CertificateWatch, CertificatesError,
-        Drained, Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, Listener, ListenerSettings, ProxyHeader, Resumption, TicketKeys,
-        TlsError, TlsIdentity, proxy_header,
+        Drained, Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, Listener, ListenerSettings, PortTaken, ProxyHeader, Resumption,
+        TicketKeys, TlsError, TlsIdentity, proxy_header,
     },
     metrics::{Outcome, ServingMetrics},
     request_body::{RequestBody, RequestBodyError},

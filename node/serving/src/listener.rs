@@ -46,7 +46,7 @@ use crate::router::Router;
 pub use self::{
     certificates::{Certificate, CertificateError, CertificateFiles, CertificateSet, CertificateWatch, CertificatesError},
     proxy_protocol::{ProxyHeader, proxy_header},
-    settings::{Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, ListenerSettings},
+    settings::{Endpoints, Http2Settings, Http3Settings, HttpsEndpoint, ListenerSettings, PortTaken},
     socket::BindError,
     tickets::TicketKeys,
     tls::{Resumption, TlsError, TlsIdentity},
@@ -81,7 +81,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`BindError`] for the first address that cannot be had.
-    pub fn bind(endpoints: Endpoints, settings: ListenerSettings) -> Result<Self, BindError> {
+    pub fn bind(endpoints: Endpoints, mut settings: ListenerSettings) -> Result<Self, BindError> {
         let (count, backlog) = (settings.accept_loops.get(), settings.backlog);
         let (http, listeners) = socket::bind(endpoints.http, count, backlog)?;
         let mut sockets: Vec<_> = listeners.into_iter().map(|socket| (socket, None)).collect();
@@ -98,6 +98,10 @@ impl Listener {
                 http3 = bound.udp;
             }
         }
+        #[cfg(not(feature = "http3"))]
+        let http3: Option<()> = None;
+        // Nobody is told of what is not spoken.
+        settings.http3 = settings.http3.filter(|_| http3.is_some());
         Ok(Self {
             settings,
             http,
@@ -184,8 +188,12 @@ impl SecureSockets {
             tries -= 1;
             match http3::Bound::bind(addr, identity, settings) {
                 Ok(udp) => return Ok(Self { addr, tcp, udp }),
-                Err(error) if tries == 0 => return Err(error),
-                Err(_) => {}
+                Err(_) if tries > 0 => {}
+                Err(error) if settings.http3.as_ref().is_some_and(|http3| http3.port_taken == PortTaken::GoWithout) => {
+                    tracing::warn!(%addr, error = &error as &dyn std::error::Error, "HTTP/3 is not spoken: the UDP port cannot be had");
+                    return Ok(Self { addr, tcp, udp: None });
+                }
+                Err(error) => return Err(error),
             }
         }
     }

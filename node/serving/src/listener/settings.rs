@@ -85,6 +85,17 @@ pub struct Http3Settings {
     pub unproven_max: usize,
     /// Handshakes under way above which no further connection is begun.
     pub handshakes_max: usize,
+    /// What is to become of the listener if the UDP port cannot be had.
+    pub port_taken: PortTaken,
+}
+
+/// What becomes of a listener that cannot have the UDP port for HTTP/3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortTaken {
+    /// It is not bound.
+    Fail,
+    /// It does without HTTP/3, says so in the log, and does not tell viewers of it.
+    GoWithout,
 }
 
 impl Default for Http3Settings {
@@ -100,6 +111,7 @@ impl Default for Http3Settings {
             idle_max: Duration::from_secs(120),
             unproven_max: 64,
             handshakes_max: 1_024,
+            port_taken: PortTaken::Fail,
         }
     }
 }

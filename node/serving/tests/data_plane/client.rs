@@ -195,7 +195,7 @@ fn algorithms() -> WebPkiSupportedAlgorithms {
     rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms
 }
 
-/// What a client of HTTP/3 says in the handshake, trusting `root` alone.
+/// What a client of HTTP/3 says in the handshake, trusting `root` alone. It takes whatever early data it is allowed to send.
 pub(crate) fn quic_config(root: &CertificateDer<'static>) -> quinn::ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).expect("a root");
@@ -206,6 +206,7 @@ pub(crate) fn quic_config(root: &CertificateDer<'static>) -> quinn::ClientConfig
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h3".to_vec()];
+    config.enable_early_data = true;
     quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(config).expect("usable")))
 }
 

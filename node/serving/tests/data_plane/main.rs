@@ -10,6 +10,7 @@ mod http2;
 mod http2_frames;
 mod http2_streams;
 mod http3;
+mod http3_attacks;
 mod node;
 mod proxied;
 mod shutdown;

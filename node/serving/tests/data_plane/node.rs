@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     num::NonZeroUsize,
     sync::{
         Arc, Mutex,
@@ -391,22 +391,31 @@ impl Node {
     }
 
     pub(crate) fn start_with(adjust: impl FnOnce(&mut ListenerSettings)) -> Self {
+        Self::start_at(ANY, adjust)
+    }
+
+    /// A node that listens at `https`.
+    pub(crate) fn start_at(https: SocketAddr, adjust: impl FnOnce(&mut ListenerSettings)) -> Self {
         let (certificate, key) = certify();
         let identity = TlsIdentity::new(vec![certificate.clone()], key).expect("usable");
-        Self::start_as(Arc::new(identity), certificate, adjust)
+        Self::start_as(https, Arc::new(identity), certificate, adjust)
     }
 
     /// A node with certificates of its own, which clients do not know.
     pub(crate) fn with_identity(identity: Arc<TlsIdentity>) -> Self {
-        Self::start_as(identity, certify().0, |_| {})
+        Self::start_as(ANY, identity, certify().0, |_| {})
     }
 
-    fn start_as(identity: Arc<TlsIdentity>, certificate: CertificateDer<'static>, adjust: impl FnOnce(&mut ListenerSettings)) -> Self {
+    fn start_as(
+        https: SocketAddr,
+        identity: Arc<TlsIdentity>,
+        certificate: CertificateDer<'static>,
+        adjust: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
         let mut settings = ListenerSettings { accept_loops: NonZeroUsize::new(2).expect("not zero"), ..ListenerSettings::default() };
         adjust(&mut settings);
-        let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-        let https = HttpsEndpoint { addr: any, identity: Arc::clone(&identity) };
-        let endpoints = Endpoints { http: any, https: Some(https) };
+        let https = HttpsEndpoint { addr: https, identity: Arc::clone(&identity) };
+        let endpoints = Endpoints { http: ANY, https: Some(https) };
         let listener = Listener::bind(endpoints, settings).expect("bound");
         let (http, https) = (listener.http_addr(), listener.https_addr());
 
@@ -454,6 +463,9 @@ impl Drop for Node {
         self.serving.abort();
     }
 }
+
+/// A free port.
+const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// A certificate for `localhost`, and its key.
 pub(crate) fn certify() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     quic::{self, Newest},
-    request::Answerer,
+    request::{Answerer, Head},
 };
 use crate::{
     listener::{
@@ -50,7 +50,11 @@ struct Serving {
     http3: server::Connection<quic::Connection, Bytes>,
     newest: Newest,
     answerer: Answerer,
-    requests: JoinSet<()>,
+    requests: JoinSet<Head>,
+    /// Those that ended before their heads were read.
+    headless: usize,
+    /// When it was said that no more requests are taken.
+    leaving: Option<Instant>,
     idle_max: Duration,
     streams_max: usize,
 }
@@ -60,7 +64,7 @@ pub(super) async fn serve(connections: &Arc<Connections>, connection: quinn::Con
     let remote = connection.remote_address();
     let Some(Http3Settings { idle_max, streams_max, resets_max, .. }) = connections.settings().http3 else { return };
     add(&connections.metrics().http3_accepted, 1);
-    let head_bytes_max = connections.settings().head_bytes_max;
+    let head_bytes_max = connections.settings().head_bytes_max.min(FIELD_SECTION_MAX);
     let (adapted, newest) = quic::Connection::new(connection.clone(), head_bytes_max);
     let resets = Resets::new(resets_max, Http2Settings::RESETS_WINDOW);
     let built = server::builder().max_field_section_size(head_bytes_max.into()).send_grease(false).build(adapted).await;
@@ -71,7 +75,8 @@ pub(super) async fn serve(connections: &Arc<Connections>, connection: quinn::Con
     let peer = PeerInfo { remote, secure: true };
     let answerer = Answerer { connections: Arc::clone(connections), peer, resets: Arc::clone(&resets) };
     let streams_max = usize::try_from(streams_max).unwrap_or(usize::MAX);
-    let mut serving = Serving { quic: connection.clone(), http3, newest, answerer, requests: JoinSet::new(), idle_max, streams_max };
+    let (quic, requests) = (connection.clone(), JoinSet::new());
+    let mut serving = Serving { quic, http3, newest, answerer, requests, headless: 0, leaving: None, idle_max, streams_max };
     let end = tokio::select! {
         end = serving.run(&shutdown) => end,
         () = resets.exceeded() => End::Resetting,
@@ -90,25 +95,26 @@ pub(super) async fn serve(connections: &Arc<Connections>, connection: quinn::Con
 impl Serving {
     async fn run(&mut self, shutdown: &CancellationToken) -> End {
         let mut last = Instant::now();
-        // When it was said that no more requests are taken.
-        let mut leaving: Option<Instant> = None;
         loop {
-            let over = match leaving {
+            let over = match self.leaving {
                 // Requests that were sent before the client knew are answered.
                 Some(since) => since + self.quic.rtt() * 2 + GRACE,
                 None => last + self.idle_max,
             };
-            tokio::select! {
+            let leaves = tokio::select! {
                 biased;
                 Some(ended) = self.requests.join_next() => {
-                    accept::report(ended);
                     last = Instant::now();
+                    self.headless += usize::from(matches!(ended, Ok(Head::Unread)));
+                    accept::report(ended.map(drop));
+                    self.headless >= HEADLESS_MAX
                 }
                 accepted = self.http3.accept() => match accepted {
                     Ok(Some(resolver)) => {
                         let accepted = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
                         let Some(accepted) = accepted else { continue };
                         self.requests.spawn(self.answerer.clone().answer(resolver, accepted));
+                        false
                     }
                     Ok(None) => return End::Done,
                     Err(error) => {
@@ -116,22 +122,18 @@ impl Serving {
                         return End::Theirs;
                     }
                 },
-                () = shutdown.cancelled(), if leaving.is_none() => {
-                    leaving = Some(Instant::now());
-                    if let Err(error) = self.http3.shutdown(self.streams_max).await {
-                        failed(self.answerer.peer.remote, &error);
-                        return End::Theirs;
-                    }
-                }
-                () = sleep_until(over), if self.requests.is_empty() => match leaving {
+                () = shutdown.cancelled(), if self.leaving.is_none() => true,
+                () = sleep_until(over), if self.requests.is_empty() => match self.leaving {
                     Some(_) => return End::Done,
-                    None => {
-                        leaving = Some(Instant::now());
-                        if self.http3.shutdown(self.streams_max).await.is_err() {
-                            return End::Theirs;
-                        }
-                    }
+                    None => true,
                 },
+            };
+            if leaves && self.leaving.is_none() {
+                self.leaving = Some(Instant::now());
+                if let Err(error) = self.http3.shutdown(self.streams_max).await {
+                    failed(self.answerer.peer.remote, &error);
+                    return End::Theirs;
+                }
             }
         }
     }
@@ -143,3 +145,8 @@ fn failed(remote: SocketAddr, error: &ConnectionError) {
 
 /// What a client gets, beside two round trips, to learn that no more requests are taken.
 const GRACE: Duration = Duration::from_millis(50);
+/// The longest head that is read, whatever is set: `h3` makes room for as many fields as it counts, and there is a most of that.
+const FIELD_SECTION_MAX: u32 = 512 << 10;
+/// Requests that may end before their heads are read: `h3` remembers each of these streams for as long as the connection lasts, so that it may
+/// not last for ever.
+const HEADLESS_MAX: usize = 4_096;

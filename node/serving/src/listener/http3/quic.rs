@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h3::{
     error::Code,
     quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf},
@@ -73,7 +73,6 @@ pub(crate) struct SendStream {
 pub(crate) struct RecvStream {
     inner: quinn::RecvStream,
     state: Arc<StreamState>,
-    buffer: BytesMut,
 }
 
 /// The stream of a request.
@@ -287,7 +286,7 @@ impl Drop for SendStream {
 
 impl RecvStream {
     fn new(inner: quinn::RecvStream, state: Arc<StreamState>) -> Self {
-        Self { inner, state, buffer: BytesMut::new() }
+        Self { inner, state }
     }
 }
 
@@ -295,8 +294,10 @@ impl quic::RecvStream for RecvStream {
     type Buf = Bytes;
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
-        self.buffer.resize(READ_BYTES, 0);
-        let read = match ready!(self.inner.poll_read(cx, &mut self.buffer)) {
+        // Nothing is set aside while a stream waits, and each piece takes what it is long: of a head that comes a byte at a time every piece is
+        // kept until it is whole.
+        let mut buffer = [0; READ_BYTES];
+        let read = match ready!(self.inner.poll_read(cx, &mut buffer)) {
             Ok(0) => return Poll::Ready(Ok(None)),
             Ok(read) => read,
             Err(ReadError::Reset(code)) => {
@@ -305,7 +306,7 @@ impl quic::RecvStream for RecvStream {
             Err(ReadError::ConnectionLost(error)) => return Poll::Ready(Err(lost(error))),
             Err(error) => return Poll::Ready(Err(StreamErrorIncoming::Unknown(Box::new(error)))),
         };
-        let data = self.buffer.split_to(read).freeze();
+        let data = Bytes::copy_from_slice(&buffer[..read]);
         if let Err(error) = self.state.read(read) {
             tracing::debug!(stream = %self.inner.id(), "stream cut off: {error}");
             let _ = self.inner.stop(var_int(Code::H3_EXCESSIVE_LOAD.value()));

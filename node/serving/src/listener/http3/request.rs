@@ -50,30 +50,45 @@ enum Broken {
     Stalled,
 }
 
+/// Whether the head of a request was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Head {
+    Read,
+    Unread,
+}
+
 impl Answerer {
     /// Answers the request that `resolver` has.
-    pub(super) async fn answer(self, resolver: RequestResolver<quic::Connection, Bytes>, accepted: Accepted) {
+    pub(super) async fn answer(self, resolver: RequestResolver<quic::Connection, Bytes>, accepted: Accepted) -> Head {
         let Accepted { stream, stopped } = accepted;
+        let mut head = Head::Unread;
         let ended = tokio::select! {
             biased;
-            ended = self.exchange(resolver, &stream) => ended,
+            ended = self.exchange(resolver, &stream, &mut head) => ended,
             // The client does not want the answer any more, or is gone.
             _ = stopped => Ok(()),
         };
         if let Err(error) = ended {
             tracing::debug!(remote = %self.peer.remote, error = &error as &dyn std::error::Error, "request over HTTP/3 failed");
         }
+        head
     }
 
-    async fn exchange(&self, resolver: RequestResolver<quic::Connection, Bytes>, state: &Arc<StreamState>) -> Result<(), Broken> {
+    async fn exchange(
+        &self,
+        resolver: RequestResolver<quic::Connection, Bytes>,
+        state: &Arc<StreamState>,
+        head: &mut Head,
+    ) -> Result<(), Broken> {
         let settings = self.connections.settings();
-        // What is malformed counts as well: `h3` remembers each such stream for as long as the connection lasts.
+        // What is malformed counts as well.
         let answering = self.resets.answering();
         // What is refused for its size has ended with 431, and stays ended; from here on whatever ends early is cut short.
         let mut resolving = pin!(resolver.resolve_request());
         let resolved = timeout(settings.head_deadline, resolving.as_mut()).await;
         state.answering();
         let (request, mut stream) = resolved.map_err(|_| Broken::HeadLate)??;
+        *head = Head::Read;
         let Some(length) = fields::said_length(request.headers()).filter(|_| is_well_formed(request.headers())) else {
             stream.stop_sending(Code::H3_MESSAGE_ERROR);
             stream.stop_stream(Code::H3_MESSAGE_ERROR);
