@@ -6,8 +6,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use cluster_tests::adverse::{Adverse, Asked, Gate, Script, Source};
-use cluster_tests::front::{Figures, Front, Got, HOST, Process, Viewer};
+use cluster_tests::adverse::{Adverse, AdverseFrames, Asked, Authority, END_HEADERS, END_STREAM, Gate, Moves, Script, Source};
+use cluster_tests::front::{Figures, Front, Got, HOST, Kind, Process, Viewer, fields};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::{Cluster, wait};
 use futures_util::future::{join_all, try_join_all};
@@ -20,10 +20,15 @@ async fn a_bad_origin_harms_nobody_for_longer_than_it_is_bad() -> Result<()> {
     property("bad_origins", Limit::minutes(4, 8), bad_origins).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_that_speaks_http_2() -> Result<()> {
+    property("bad_origins_http2", Limit::minutes(4, 8), bad_origins_http2).await
+}
+
 /// What an origin does, and what its viewers are to get.
-struct Case {
+struct Case<Does> {
     name: &'static str,
-    does: Script,
+    does: Does,
     sees: Sees,
     /// Fields of the viewers' requests, as whole lines.
     fields: &'static str,
@@ -36,6 +41,8 @@ struct Case {
 enum Sees {
     /// A refusal by the node.
     Status(u16),
+    /// One of these, as it happens to be found out.
+    Refused(&'static [u16]),
     /// The head of the origin's answer, and a body that is broken off; or nothing, if it is before any of that is sent.
     Broken,
     /// An answer of the origin, whole.
@@ -44,7 +51,7 @@ enum Sees {
     Either(u16, &'static str),
 }
 
-fn case(name: &'static str, does: Script, sees: Sees) -> Case {
+fn case<Does>(name: &'static str, does: Does, sees: Sees) -> Case<Does> {
     Case { name, does, sees, fields: "", is_kept: false }
 }
 
@@ -54,7 +61,7 @@ fn fresh(rest: &str) -> Script {
     Script::new().send(format!("{FRESH}{rest}"))
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<Case<Script>> {
     let many: String = (0..100_000).map(|number| format!("X-{number}: {number}\r\n")).collect();
     let long = format!("X-Long: {}\r\n\r\n", "x".repeat(4 << 20));
     let mut cases = stalls_and_resets();
@@ -105,7 +112,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn stalls_and_resets() -> Vec<Case> {
+fn stalls_and_resets() -> Vec<Case<Script>> {
     let half = || fresh("Content-Length: 10\r\n\r\nhello");
     let part = || Script::new().send("HTTP/1.1 200 OK\r\nCache-Con");
     let large = || {
@@ -127,7 +134,7 @@ fn stalls_and_resets() -> Vec<Case> {
     ]
 }
 
-fn lies_about_length() -> Vec<Case> {
+fn lies_about_length() -> Vec<Case<Script>> {
     let chunked = |rest: &str| fresh(&format!("Transfer-Encoding: chunked\r\n\r\n{rest}"));
     vec![
         Case {
@@ -159,9 +166,22 @@ fn lies_about_length() -> Vec<Case> {
     ]
 }
 
+/// Cases, each of which is asked for twice, and the origins that do what they say.
+struct Bad<'a, Does> {
+    front: &'a Front,
+    cases: &'a [Case<Does>],
+    /// The host of the zone, by how many ask and the number of the case.
+    host: &'a (dyn Fn(&str, usize) -> String + Sync),
+    /// How often the origin was asked, by the same.
+    times: &'a (dyn Fn(&str, usize) -> usize + Sync),
+    /// What the origins wait for whom two ask.
+    gate: &'a Gate,
+    is_well: &'a AtomicBool,
+}
+
 /// What the origin is told.
 struct Told {
-    cases: Vec<Case>,
+    cases: Vec<Case<Script>>,
     is_well: AtomicBool,
     gate: Gate,
 }
@@ -191,36 +211,9 @@ async fn bad_origins(run: Run) -> Result<()> {
     }
     let before = Left::of(&front, &origin).await?;
 
-    let one = join_all((0..told.cases.len()).map(|number| seen(&front, &told, "one", number))).await;
-    let two = leaders_and_followers(&front, &origin, &told).await?;
-    told.is_well.store(true, Ordering::Release);
-    let after = try_join_all((0..told.cases.len()).map(|number| afterwards(&front, &told, number))).await?;
-
-    run.say("| the origin | the viewer | X-Cache | two at once: the second | asked of the origin, one viewer and two | the next viewer |");
-    let mut wrong = Vec::new();
-    for (number, case) in told.cases.iter().enumerate() {
-        let [leader, follower] = &two[number];
-        let alone = &one[number];
-        let asked =
-            ["one", "two"].map(|mode| origin.times(&format!("/{mode}/{number}")).saturating_sub(usize::from(after[number].was_asked)));
-        run.say(format_args!(
-            "| {} | {} | {} | {} | {}, {} | {} |",
-            case.name,
-            shown(alone),
-            alone.as_ref().map_or("", |got| got.field("x-cache")),
-            shown(follower),
-            asked[0],
-            asked[1],
-            after[number].shown
-        ));
-        for (who, got) in [("alone", alone), ("the first of two", leader), ("the second of two", follower)] {
-            if let Err(error) = case.sees.check(got) {
-                wrong.push(format!("{}: {who}: {error:#}", case.name));
-            }
-        }
-        wrong.extend(after[number].wrong.iter().map(|wrong| format!("{}: {wrong}", case.name)));
-    }
-    ensure!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let (host, times) = (|_: &str, _| HOST.to_owned(), |mode: &str, number| origin.times(&format!("/{mode}/{number}")));
+    let bad = Bad { front: &front, cases: &told.cases, host: &host, times: &times, gate: &told.gate, is_well: &told.is_well };
+    bad.table(&run).await?;
 
     redirected_to_itself(&run, &front).await?;
     changes_between_slices(&run, &front).await?;
@@ -230,34 +223,93 @@ async fn bad_origins(run: Run) -> Result<()> {
     front.cluster.shutdown().await
 }
 
-async fn seen(front: &Front, told: &Told, mode: &str, number: usize) -> Result<Got> {
-    front.get_with(HOST, &format!("/{mode}/{number}"), told.cases[number].fields).await
-}
+impl<Does: Sync> Bad<'_, Does> {
+    /// Has viewers ask for all of it, while the origins are bad and afterwards, and says what they got.
+    async fn table(&self, run: &Run) -> Result<()> {
+        let count = self.cases.len();
+        let one = join_all((0..count).map(|number| self.seen("one", number))).await;
+        let two = self.leaders_and_followers().await?;
+        self.is_well.store(true, Ordering::Release);
+        let after = try_join_all((0..count).map(|number| self.afterwards(number))).await?;
 
-/// Of each case two viewers, the second of whom comes while the first waits for the origin.
-async fn leaders_and_followers(front: &Front, origin: &Adverse, told: &Told) -> Result<Vec<[Result<Got>; 2]>> {
-    let count = told.cases.len();
-    let both = (0..count).map(|number| async move {
-        let follower = async {
-            wait::until(SETTLE, "the origin to be asked", || async { (origin.times(&format!("/two/{number}")) > 0).then_some(()) }).await?;
-            seen(front, told, "two", number).await
-        };
-        let (leader, follower) = tokio::join!(seen(front, told, "two", number), follower);
-        [leader, follower]
-    });
-    let release = async {
-        let waiting = wait::until(SETTLE, "the followers to wait", || async {
-            let waiting = front.figures().await?.of("ncore_zone_waiting")?;
-            ensure!(waiting >= count as f64, "{waiting} of {count} wait");
-            Ok(())
+        run.say(
+            "| the origin | the viewer | X-Cache | two at once: the second | asked of the origin, one viewer and two | the next viewer |",
+        );
+        let mut wrong = Vec::new();
+        for (number, case) in self.cases.iter().enumerate() {
+            let [leader, follower] = &two[number];
+            let alone = &one[number];
+            let asked = ["one", "two"].map(|mode| (self.times)(mode, number).saturating_sub(usize::from(after[number].was_asked)));
+            run.say(format_args!(
+                "| {} | {} | {} | {} | {}, {} | {} |",
+                case.name,
+                shown(alone),
+                alone.as_ref().map_or("", |got| got.field("x-cache")),
+                shown(follower),
+                asked[0],
+                asked[1],
+                after[number].shown
+            ));
+            for (who, got) in [("alone", alone), ("the first of two", leader), ("the second of two", follower)] {
+                if let Err(error) = case.sees.check(got) {
+                    wrong.push(format!("{}: {who}: {error:#}", case.name));
+                }
+            }
+            wrong.extend(after[number].wrong.iter().map(|wrong| format!("{}: {wrong}", case.name)));
+        }
+        ensure!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
+        Ok(())
+    }
+
+    async fn seen(&self, mode: &str, number: usize) -> Result<Got> {
+        self.front.get_with(&(self.host)(mode, number), &format!("/{mode}/{number}"), self.cases[number].fields).await
+    }
+
+    /// Of each case two viewers, the second of whom comes while the first waits for the origin.
+    async fn leaders_and_followers(&self) -> Result<Vec<[Result<Got>; 2]>> {
+        let count = self.cases.len();
+        let both = (0..count).map(|number| async move {
+            let follower = async {
+                wait::until(SETTLE, "the origin to be asked", || async { ((self.times)("two", number) > 0).then_some(()) }).await?;
+                self.seen("two", number).await
+            };
+            let (leader, follower) = tokio::join!(self.seen("two", number), follower);
+            [leader, follower]
         });
-        let waited = waiting.await;
-        told.gate.open();
-        waited
-    };
-    let (seen, released) = tokio::join!(join_all(both), release);
-    released?;
-    Ok(seen)
+        let release = async {
+            let waiting = wait::until(SETTLE, "the followers to wait", || async {
+                let waiting = self.front.figures().await?.of("ncore_zone_waiting")?;
+                ensure!(waiting >= count as f64, "{waiting} of {count} wait");
+                Ok(())
+            });
+            let waited = waiting.await;
+            self.gate.open();
+            waited
+        };
+        let (seen, released) = tokio::join!(join_all(both), release);
+        released?;
+        Ok(seen)
+    }
+
+    /// Asks for what the origin was bad at, twice: the first time it is asked for, unless something good was kept of it.
+    async fn afterwards(&self, number: usize) -> Result<After> {
+        let case = &self.cases[number];
+        let mut after = After { shown: String::new(), was_asked: false, wrong: Vec::new() };
+        for mode in ["one", "two"] {
+            let (first, second) = (self.seen(mode, number).await?, self.seen(mode, number).await?);
+            let is_well = first.status == 200 && first.text() == well(mode, number) && first.field("x-cache") == "MISS";
+            let is_kept = case.is_kept && case.sees.check(&Ok(first.clone())).is_ok() && first.field("x-cache") == "HIT";
+            if !is_well && !is_kept {
+                after.wrong.push(format!("the next viewer ({mode}): {}", told_of(&first)));
+            }
+            if second.text() != first.text() || second.field("x-cache") != "HIT" {
+                after.wrong.push(format!("the one after that ({mode}): {}", told_of(&second)));
+            }
+            after.was_asked = is_well;
+            after.shown = format!("{} {}", first.status, first.field("x-cache"));
+        }
+        Ok(after)
+    }
 }
 
 /// What there is once the origin is well.
@@ -267,25 +319,9 @@ struct After {
     wrong: Vec<String>,
 }
 
-/// Asks for what the origin was bad at, twice: the first time it is asked for, unless something good was kept of it.
-async fn afterwards(front: &Front, told: &Told, number: usize) -> Result<After> {
-    let case = &told.cases[number];
-    let mut after = After { shown: String::new(), was_asked: false, wrong: Vec::new() };
-    for mode in ["one", "two"] {
-        let (first, second) = (seen(front, told, mode, number).await?, seen(front, told, mode, number).await?);
-        let well = format!("well: /{mode}/{number}");
-        let is_well = first.status == 200 && first.text() == well && first.field("x-cache") == "MISS";
-        let is_kept = case.is_kept && case.sees.check(&Ok(first.clone())).is_ok() && first.field("x-cache") == "HIT";
-        if !is_well && !is_kept {
-            after.wrong.push(format!("the next viewer ({mode}): {}", told_of(&first)));
-        }
-        if second.text() != first.text() || second.field("x-cache") != "HIT" {
-            after.wrong.push(format!("the one after that ({mode}): {}", told_of(&second)));
-        }
-        after.was_asked = is_well;
-        after.shown = format!("{} {}", first.status, first.field("x-cache"));
-    }
-    Ok(after)
+/// What an origin says that is well.
+fn well(mode: &str, number: usize) -> String {
+    format!("well: /{mode}/{number}")
 }
 
 impl Sees {
@@ -300,6 +336,7 @@ impl Sees {
         let is_answer = |status: u16, body: &str| got.status == status && got.whole && got.text() == body;
         let is_so = match self {
             Self::Status(status) => is_refusal(status),
+            Self::Refused(any) => any.iter().any(|status| is_refusal(*status)),
             Self::Broken => got.status == 200 && !got.whole,
             Self::Answer(status, body) => is_answer(status, body),
             Self::Either(status, body) => is_refusal(status) || is_answer(200, body),
@@ -320,6 +357,96 @@ fn shown(got: &Result<Got>) -> String {
 fn told_of(got: &Got) -> String {
     let body: String = got.text().chars().take(200).collect();
     format!("{} (whole: {}) {:?} {body:?}", got.status, got.whole, got.fields)
+}
+
+/// The same of origins that speak HTTP/2: each is one of its own, so that what it does to a connection it does to nobody else's.
+async fn bad_origins_http2(run: Run) -> Result<()> {
+    let (gate, is_well, authority) = (Gate::shut(), Arc::new(AtomicBool::new(false)), Authority::new()?);
+    let dir = tempfile::Builder::new().prefix("ncore-authority-").tempdir()?;
+    let file = dir.path().join("authority.pem");
+    std::fs::write(&file, authority.pem())?;
+    let usual = Adverse::start(|_| Script::answer(200, "Cache-Control: max-age=60\r\n", "usual")).await?;
+    let builder = Cluster::builder().seed(run.seed()).setting("origins", "head_deadline", "2s").setting("origins", "pause_max", "2s");
+    let builder = builder.env("SSL_CERT_FILE", file.to_str().context("a path in UTF-8")?);
+    let front = Front::start(builder, &usual.url()).await?;
+    let cases = cases_http2();
+    let mut origins = [Vec::new(), Vec::new()];
+    for (mode, origins) in ["one", "two"].into_iter().zip(&mut origins) {
+        for (number, case) in cases.iter().enumerate() {
+            let (does, gate, is_well) = (case.does.clone(), gate.clone(), Arc::clone(&is_well));
+            let origin = AdverseFrames::start(&authority, move |turn| match is_well.load(Ordering::Acquire) {
+                true => Moves::answer(&well(mode, number)),
+                false if mode == "two" && turn == 0 => does.clone().after(Moves::new().hold(&gate)),
+                false => does.clone(),
+            });
+            let origin = origin.await?;
+            front.zone(&["--origin", &origin.url(), "--host", &format!("{mode}-{number}.test")]).await?;
+            origins.push(origin);
+        }
+    }
+    for (mode, number) in ["one", "two"].into_iter().flat_map(|mode| (0..cases.len()).map(move |number| (mode, number))) {
+        front.serves(&format!("{mode}-{number}.test")).await?;
+    }
+    let host = |mode: &str, number| format!("{mode}-{number}.test");
+    let times = |mode: &str, number: usize| origins[usize::from(mode == "two")][number].times();
+    let bad = Bad { front: &front, cases: &cases, host: &host, times: &times, gate: &gate, is_well: &is_well };
+    bad.table(&run).await?;
+    run.say(front.figures().await?.line("ncore_origin_errors"));
+    front.cluster.shutdown().await
+}
+
+fn cases_http2() -> Vec<Case<Moves>> {
+    const CACHED: (&str, &str) = ("cache-control", "max-age=60");
+    const INTERNAL_ERROR: u32 = 2;
+    const REFUSED_STREAM: u32 = 7;
+    let status = (":status", "200");
+    let part = |length: &str| Moves::new().head(&[CACHED, ("content-length", length)]).data("hello");
+    let early = || Moves::new().block(END_HEADERS, &[(":status", "103"), ("link", "</a>")]);
+    let more = || Moves::new().frame(Kind::Continuation, 0, &fields(&[("x-more", "and more")]));
+    let long = (0..64).fold(Moves::new().block(0, &[status, CACHED]), |moves, _| {
+        moves.frame(Kind::Continuation, 0, &fields(&[("x-long", &"x".repeat(16_000))]))
+    });
+    let long = long.frame(Kind::Continuation, END_HEADERS, &[]);
+    let overflow = 0x7FFF_FFFF_u32.to_be_bytes();
+    vec![
+        case("stalls before the head", Moves::new().stall(), Sees::Status(504)),
+        case("stalls in the body", part("10").stall(), Sees::Broken),
+        case("resets the stream before the head", Moves::new().reset(INTERNAL_ERROR), Sees::Status(502)),
+        case("resets the stream in the body", part("10").reset(INTERNAL_ERROR), Sees::Broken),
+        case("refuses every stream", Moves::new().reset(REFUSED_STREAM), Sees::Status(502)),
+        case("closes before the head", Moves::new().close(), Sees::Status(502)),
+        case("closes in the body", part("10").close(), Sees::Broken),
+        case("closes in a body without a length", Moves::new().head(&[CACHED]).data("hello").close(), Sees::Broken),
+        case("GOAWAY before the head, and answers nothing", Moves::new().go_away(false, 0).close(), Sees::Status(502)),
+        case("GOAWAY in the body, and answers nothing more", part("10").go_away(false, INTERNAL_ERROR).close(), Sees::Broken),
+        Case {
+            is_kept: true,
+            ..case("GOAWAY in the body, and answers that", part("5").go_away(true, 0).end().close(), Sees::Answer(200, "hello"))
+        },
+        case("a window beyond all bounds, before the head", Moves::new().frame(Kind::Window, 0, &overflow), Sees::Refused(&[502, 504])),
+        case("a window beyond all bounds, in the body", part("10").frame(Kind::Window, 0, &overflow), Sees::Broken),
+        case("more content than there is room for", part("100000000").flood(Moves::new().data(vec![b'x'; 16_384])), Sees::Broken),
+        case("a frame that is longer than any may be", part("100000").data(vec![b'x'; 20_000]), Sees::Broken),
+        case("content before the head", Moves::new().data("hello"), Sees::Status(502)),
+        case("a stream that nobody has opened", Moves::new().on(1_001, Kind::Headers, END_HEADERS, &fields(&[status])), Sees::Status(502)),
+        case("a request that the server makes up", Moves::new().frame(Kind::Push, END_HEADERS, &[0, 0, 0, 2]), Sees::Status(502)),
+        case("fields that are none", Moves::new().frame(Kind::Headers, END_HEADERS, &[0xFF; 9]), Sees::Status(502)),
+        case("a flood of fields", Moves::new().block(0, &[status]).flood(more()), Sees::Status(502)),
+        case("a flood of heads that are interim", Moves::new().flood(early()), Sees::Refused(&[502, 504])),
+        case("a flood of settings", Moves::new().flood(Moves::new().on(0, Kind::Settings, 0, &[])), Sees::Refused(&[502, 504])),
+        case("a flood of signs of life", Moves::new().flood(Moves::new().on(0, Kind::Ping, 0, &[0; 8])), Sees::Refused(&[502, 504])),
+        case("fields of 1 MiB", long, Sees::Status(502)),
+        case("a field about the connection", Moves::new().head(&[CACHED, ("transfer-encoding", "chunked")]).end(), Sees::Status(502)),
+        case("a name in upper case", Moves::new().head(&[CACHED, ("X-Upper", "a")]).end(), Sees::Status(502)),
+        case("no status", Moves::new().block(END_HEADERS | END_STREAM, &[CACHED]), Sees::Status(502)),
+        case("a length that is too long", part("99").end(), Sees::Broken),
+        case("a length that is too short", part("2").end(), Sees::Broken),
+        case(
+            "two lengths",
+            Moves::new().head(&[CACHED, ("content-length", "5"), ("content-length", "6")]).data("hello").end(),
+            Sees::Status(502),
+        ),
+    ]
 }
 
 /// A zone whose origin is itself: the request comes back, and is refused where it does.

@@ -6,14 +6,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use cluster_tests::adverse::{Adverse, Script};
-use cluster_tests::front::{Front, HOST, Kind, Secure, Viewer, fields, frame};
+use cluster_tests::front::{Front, HOST, Kind, Quic, Secure, Viewer, fields, first_datagram, frame, request};
 use cluster_tests::run::{Limit, Run, property};
 use cluster_tests::{Cluster, wait};
 use hdrhistogram::Histogram;
+use quinn::VarInt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn others_are_served_while_some_attack() -> Result<()> {
@@ -38,9 +40,15 @@ enum Attack {
     Settings,
     /// Connections that are opened and closed.
     Handshakes,
+    /// The same heads, answers and resets over HTTP/3.
+    QuicSlowHeads,
+    QuicSlowReads,
+    QuicRapidResets,
+    /// First datagrams, from as many ports as there are, after which nothing comes.
+    QuicHandshakes,
 }
 
-const ATTACKS: [Attack; 8] = [
+const ATTACKS: [Attack; 12] = [
     Attack::None,
     Attack::SlowHeads,
     Attack::SlowBodies,
@@ -49,7 +57,17 @@ const ATTACKS: [Attack; 8] = [
     Attack::Continuations,
     Attack::Settings,
     Attack::Handshakes,
+    Attack::QuicSlowHeads,
+    Attack::QuicSlowReads,
+    Attack::QuicRapidResets,
+    Attack::QuicHandshakes,
 ];
+
+impl Attack {
+    const fn is_over_quic(self) -> bool {
+        matches!(self, Self::QuicSlowHeads | Self::QuicSlowReads | Self::QuicRapidResets | Self::QuicHandshakes)
+    }
+}
 
 async fn slow_attacks(run: Run) -> Result<()> {
     let origin = Adverse::start(|asked| match asked.target.as_str() {
@@ -79,9 +97,9 @@ async fn slow_attacks(run: Run) -> Result<()> {
             let done = std::sync::Arc::clone(&done);
             attackers.spawn(async move { strike(attack, sink, &done).await });
         }
-        let others = others(&front, time, attack).await.with_context(|| format!("while there is {attack:?}"))?;
+        let others = others(&front, &secure, time, attack).await.with_context(|| format!("while there is {attack:?}"))?;
         attackers.shutdown().await;
-        let after = front.process()?;
+        let more = front.process()?.peak.saturating_sub(before.resident);
         run.say(format_args!(
             "| {attack:?} | {count} | {} | {} of {} | {} | {} | {:.1} |",
             done.load(Ordering::Relaxed),
@@ -89,7 +107,7 @@ async fn slow_attacks(run: Run) -> Result<()> {
             others.asked,
             shown(&others.cached),
             shown(&others.not_cached),
-            after.peak.saturating_sub(before.resident) as f64 / 1_048_576.0
+            more as f64 / 1_048_576.0
         ));
         ensure!(
             others.answered == others.asked,
@@ -98,6 +116,7 @@ async fn slow_attacks(run: Run) -> Result<()> {
             others.asked,
             others.failures
         );
+        ensure!(more <= MORE_AT_MOST, "{attack:?}: {} MiB more are resident", more >> 20);
         wait::until(SETTLE, "the attackers to be gone", || async {
             let figures = front.figures().await?;
             ensure!(figures.of("ncore_connections")? <= 2.0, "{} connections", figures.of("ncore_connections")?);
@@ -106,6 +125,7 @@ async fn slow_attacks(run: Run) -> Result<()> {
         .await?;
     }
     run.say(front.figures().await?.line("ncore_connection_events"));
+    run.say(front.figures().await?.line("ncore_http3_connections"));
     front.cluster.shutdown().await
 }
 
@@ -122,12 +142,18 @@ enum Sink {
     Plain(Viewer),
     Http2(Box<cluster_tests::front::Http2>),
     Address(std::net::SocketAddr),
+    Quic(Quic),
+    /// What is sent again and again, and where to.
+    Datagram(Vec<u8>, std::net::SocketAddr),
 }
 
 async fn prepare(attack: Attack, front: &Front, secure: &Secure) -> Result<Sink> {
     Ok(match attack {
         Attack::RapidResets | Attack::Continuations | Attack::Settings => Sink::Http2(Box::new(secure.http2(HOST).await?)),
         Attack::Handshakes => Sink::Address(secure.address),
+        Attack::QuicHandshakes => Sink::Datagram(first_datagram(secure, HOST).await?, secure.address),
+        Attack::QuicSlowHeads | Attack::QuicRapidResets => Sink::Quic(Quic::connect(secure, HOST, 1 << 20).await?),
+        Attack::QuicSlowReads => Sink::Quic(Quic::connect(secure, HOST, 1 << 10).await?),
         _ => Sink::Plain(Viewer::connect(front.address()).await?),
     })
 }
@@ -173,6 +199,46 @@ async fn strike(attack: Attack, sink: Sink, done: &AtomicUsize) -> Result<()> {
             done.fetch_add(1, Ordering::Relaxed);
             sleep(Duration::from_millis(20)).await;
         },
+        Sink::Quic(quic) => over_quic(attack, &quic, done).await,
+        Sink::Datagram(datagram, address) => loop {
+            let socket = UdpSocket::bind("127.0.0.1:0").await?;
+            socket.send_to(&datagram, address).await?;
+            done.fetch_add(1, Ordering::Relaxed);
+            sleep(Duration::from_millis(2)).await;
+        },
+    }
+}
+
+/// Attacks over one connection, on as many streams as it may have.
+async fn over_quic(attack: Attack, quic: &Quic, done: &AtomicUsize) -> Result<()> {
+    let connection = &quic.connection;
+    if attack == Attack::QuicRapidResets {
+        loop {
+            let (mut send, mut receive) = connection.open_bi().await?;
+            send.write_all(&request(HOST, "/large")).await?;
+            // Either may have ended by now.
+            let _ = (send.reset(VarInt::from_u32(0x10c)), receive.stop(VarInt::from_u32(0x10c)));
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (mut streams, asked) = (Vec::new(), request(HOST, "/large"));
+    loop {
+        while let Ok(opened) = timeout(Duration::from_millis(100), connection.open_bi()).await {
+            let (send, receive) = opened?;
+            streams.push((send, receive, 0));
+        }
+        for (send, _, sent) in &mut streams {
+            // Of a head that is slow a byte, and never the last one.
+            let to = if attack == Attack::QuicSlowReads { asked.len() } else { (*sent + 1).min(asked.len() - 1) };
+            // A stream that was cut off is as good as any.
+            let _ = send.write_all(&asked[*sent..to]).await;
+            if to == asked.len() {
+                let _ = send.finish();
+            }
+            *sent = to;
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -185,7 +251,7 @@ struct Others {
     not_cached: Histogram<u64>,
 }
 
-async fn others(front: &Front, time: Duration, attack: Attack) -> Result<Others> {
+async fn others(front: &Front, secure: &Secure, time: Duration, attack: Attack) -> Result<Others> {
     let mut others = Others { asked: 0, answered: 0, failures: Vec::new(), cached: Histogram::new(3)?, not_cached: Histogram::new(3)? };
     let started = Instant::now();
     while started.elapsed() < time {
@@ -204,6 +270,15 @@ async fn others(front: &Front, time: Duration, attack: Attack) -> Result<Others>
                 Err(error) => others.failures.push(format!("{path}: {error:#}")),
             }
         }
+        if attack == Attack::None || attack.is_over_quic() {
+            others.asked += 1;
+            let got = async { Quic::connect(secure, HOST, 1 << 20).await?.get(HOST, "/small").await };
+            match got.await {
+                Ok(content) if content == b"this is /small" => others.answered += 1,
+                Ok(content) => others.failures.push(format!("over HTTP/3: {:?}", String::from_utf8_lossy(&content))),
+                Err(error) => others.failures.push(format!("over HTTP/3: {error:#}")),
+            }
+        }
         others.failures.truncate(5);
         sleep(Duration::from_millis(10)).await;
     }
@@ -217,3 +292,5 @@ fn shown(times: &Histogram<u64>) -> String {
 
 /// How long a healthy node may take to forget those who are gone.
 const SETTLE: Duration = Duration::from_secs(60);
+/// Bytes that an attack may have a node take: what it allows a few hundred connections, or a few thousand streams.
+const MORE_AT_MOST: u64 = 128 << 20;

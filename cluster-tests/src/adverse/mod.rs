@@ -19,10 +19,12 @@
 //! ```
 
 mod asked;
+mod frames;
 mod script;
 mod serve;
 
 pub use asked::Asked;
+pub use frames::{AdverseFrames, Authority, END_HEADERS, END_STREAM, Moves};
 pub use script::{Gate, Script, Source};
 
 use anyhow::{Context as _, Result};

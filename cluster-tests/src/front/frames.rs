@@ -12,10 +12,14 @@ pub enum Kind {
     Reset = 3,
     /// What one side wants of the other.
     Settings = 4,
+    /// A request that the server makes up.
+    Push = 5,
     /// A sign of life.
     Ping = 6,
     /// The end of a connection.
     GoAway = 7,
+    /// Room for more content.
+    Window = 8,
     /// More fields.
     Continuation = 9,
 }

@@ -4,12 +4,14 @@
 
 mod frames;
 mod process;
+mod quic;
 mod secure;
 mod servers;
 mod viewer;
 
 pub use frames::{Frame, Kind, fields, frame};
 pub use process::Process;
+pub use quic::{Quic, first_datagram, request};
 pub use secure::{Http2, Secure};
 pub use servers::{Running, Server};
 pub use viewer::{Got, Viewer};

@@ -58,14 +58,7 @@ impl Secure {
     /// # Errors
     /// When there is no TLS, or no HTTP/2 with it.
     pub async fn http2(&self, host: &str) -> Result<Http2> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone())?;
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        let config = self.client(b"h2")?;
         let socket = TcpStream::connect(self.address).await.context("connect to the TLS port")?;
         socket.set_nodelay(true)?;
         let connecting = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(host.to_owned())?, socket);
@@ -74,6 +67,19 @@ impl Secure {
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
         connection.send(&frame(Kind::Settings, 0, 0, &[])).await?;
         Ok(connection)
+    }
+
+    /// What a viewer says in the handshake who speaks this protocol.
+    pub(super) fn client(&self, protocol: &[u8]) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone())?;
+        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Ok(config)
     }
 }
 
