@@ -1,8 +1,13 @@
 //! A thousand viewers ask at once for one large object that is not there: the origin is asked once, everybody gets all of it, and the node
 //! takes little memory for it.
 //!
-//! The short form is a hundred viewers and 20 MB. The long form says as well how much later than the origin's first byte the viewers have theirs;
-//! that is a measurement, in which load and node share a machine, and nothing is asserted of it.
+//! The short form is a hundred viewers and 20 MB. Both say how much later than the origin's first byte of content each viewer has its own, and
+//! how much processor time the node has used for each by then. These are measurements, of which nothing is asserted: origin, viewers and node share
+//! a machine, and the second is the one that says something while others use it too.
+//!
+//! The viewers are tasks of one thread, which has a read of [`FIRST_READ`] for the first byte of each. They read on, and check what they get, when all
+//! have one: viewers are elsewhere, and what they do with their content takes no time of the node's processors. The origin begins when the requests
+//! of all have been read. A time is taken after the read, so it is never earlier than the byte.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
@@ -60,7 +65,7 @@ async fn thousand_viewers(run: Run) -> Result<()> {
         idle.forget_peak()?;
         *began.lock() = None;
         let crowd = Crowd { node: front.address(), path: *path, size, viewers };
-        let (waiting, mut seen) = (Instant::now(), crowd.gather(idle)?);
+        let (waiting, mut seen) = (Instant::now(), crowd.gather(idle.clone())?);
         wait::until(SETTLE, "all viewers to wait", || async {
             let asking = front.figures().await?.of("ncore_zone_waiting")?;
             ensure!(asking >= (viewers - 1) as f64, "{asking} of {viewers} wait");
@@ -143,7 +148,8 @@ impl Crowd {
                 let mut viewer = Viewer::connect(self.node).await?;
                 start.wait().await;
                 viewer.ask(self.path).await?;
-                came.borrow_mut().push(viewer.first_byte().await?);
+                let first = viewer.first_byte().await?;
+                came.borrow_mut().push(first);
                 served.wait().await;
                 viewer.read_on(self.size, &buffer).await
             };

@@ -3,7 +3,7 @@
 mod explain;
 mod purges;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use ncore_freshness::FencePolicy;
 use ncore_model::{
@@ -37,7 +37,7 @@ pub struct ShownZone {
 }
 
 /// What a new zone is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewZone {
     /// What to call it.
     pub name: String,
@@ -51,6 +51,20 @@ pub struct NewZone {
     pub settings: ZoneSettings,
     /// Where its shield is to be. Needs schema level 9.
     pub shield_region: Option<String>,
+}
+
+impl fmt::Debug for NewZone {
+    /// Requests are compared by this, also with those that a release without shields has taken: what is not said is not in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, origins, host_header, domains, settings, shield_region } = self;
+        let mut debug = f.debug_struct("NewZone");
+        debug.field("name", name).field("origins", origins).field("host_header", host_header).field("domains", domains);
+        debug.field("settings", settings);
+        if let Some(region) = shield_region {
+            debug.field("shield_region", region);
+        }
+        debug.finish()
+    }
 }
 
 /// What is to change of a zone.
@@ -148,19 +162,23 @@ impl Zones {
         self.show(Some(client), id).await
     }
 
-    /// Changes a zone of `update.client`. Gives it as it is then.
+    /// Changes a zone of `change.update.client`. Gives it as it is then.
     ///
     /// # Errors
     /// [`ZoneError`].
     pub async fn update(&self, change: ZoneChange, once: Option<&OnceKey>) -> Result<Seen<ShownZone>, ZoneError> {
         let once = once.map(|key| {
             let UpdateZone { client, zone, .. } = &change.update;
-            key.within(client, &format!("update zone {zone}"), &payload(&change))
+            // As a release without shields has it, if none is meant.
+            let payload = if change.shield_region.is_none() { payload(&change.update) } else { payload(&change) };
+            key.within(client, &format!("update zone {zone}"), &payload)
         });
         let ZoneChange { update, shield_region } = change;
         self.is_free(update.domains.as_deref().unwrap_or_default())?;
         let (client, zone) = (update.client.clone(), update.zone);
         let command = match shield_region {
+            // What is shown can be sent back, also below the level that shields need.
+            Some(None) if self.show(Some(&client), zone).await?.value.shield_region.is_none() => Command::UpdateZone(update),
             Some(region) => Command::ShieldZone(ShieldZone { update, region }),
             None => Command::UpdateZone(update),
         };
@@ -214,7 +232,7 @@ fn shown(view: &impl Query, zone: Zone) -> Result<ShownZone, TableError> {
 }
 
 /// What is compared is what was asked for, and `Debug` of it has all of that.
-fn payload(wanted: &impl std::fmt::Debug) -> Payload {
+fn payload(wanted: &impl fmt::Debug) -> Payload {
     let mut payload = Payload::new();
     payload.add(format!("{wanted:?}").as_bytes());
     payload

@@ -210,7 +210,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(client, prefix, region, copies)| Action::Place { client, prefix, region, copies }),
         4 => (any_client(), any::<u8>()).prop_map(|(client, rule)| Action::Unplace { client, rule }),
         32 => actions_of_accounts(),
-        20 => actions_of_zones(),
+        26 => actions_of_zones(),
     ]
 }
 
@@ -240,11 +240,11 @@ fn actions_of_zones() -> impl Strategy<Value = Action> {
     // Whether it is in a region that a node is in, if there is to be one.
     let shields = || prop::option::weighted(0.4, prop::bool::weighted(0.8));
     prop_oneof![
-        6 => (any_client(), hosts(), prop::bool::weighted(0.1), shields())
+        8 => (any_client(), hosts(), prop::bool::weighted(0.1), shields())
             .prop_map(|(client, host, blank, shield)| Action::CreateZone { client, host, blank, shield }),
-        3 => (any_client(), any::<u8>(), hosts(), prop::option::of(0u32..100), prop::bool::weighted(0.2), prop::option::of(shields()))
+        6 => (any_client(), any::<u8>(), hosts(), prop::option::of(0u32..100), prop::bool::weighted(0.2), prop::option::of(shields()))
             .prop_map(|(client, zone, host, ttl_s, stale, shield)| Action::UpdateZone { client, zone, host, ttl_s, stale, shield }),
-        2 => (any_client(), any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(client, zone, stale)| Action::RemoveZone { client, zone, stale }),
+        4 => (any_client(), any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(client, zone, stale)| Action::RemoveZone { client, zone, stale }),
         6 => (any_client(), any::<u8>(), prop::bool::weighted(0.2), 0usize..4)
             .prop_map(|(client, zone, whole, paths)| Action::PurgeZone { client, zone, whole, paths }),
     ]

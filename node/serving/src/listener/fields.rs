@@ -67,3 +67,71 @@ fn now() -> HeaderValue {
 /// Fields that have no place where a request has a stream of its own, whatever they say.
 pub(super) const ABOUT_CONNECTIONS: [HeaderName; 5] =
     [CONNECTION, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TRANSFER_ENCODING, UPGRADE];
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH};
+    use proptest::prelude::*;
+
+    use super::{complete, is_about_connections, said_length, strip};
+
+    fn fields(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"));
+        }
+        map
+    }
+
+    #[test]
+    fn what_a_length_says() {
+        let table: [(&[(&str, &str)], Option<Option<u64>>); 7] = [
+            (&[], Some(None)),
+            (&[("content-length", "12")], Some(Some(12))),
+            (&[("content-length", "+1")], None),
+            (&[("content-length", "")], None),
+            (&[("content-length", "1, 1")], None),
+            (&[("content-length", "1"), ("content-length", "1")], None),
+            (&[("content-length", "99999999999999999999")], None),
+        ];
+        for (said, expected) in table {
+            assert_eq!(said_length(&fields(said)), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_left() {
+        let mut said = fields(&[("content-length", "3"), ("date", "then")]);
+        complete(&mut said, Some(4));
+        assert_eq!(said["content-length"], "3");
+        assert_eq!(said["date"], "then");
+        let mut nothing = HeaderMap::new();
+        complete(&mut nothing, Some(4));
+        assert_eq!(nothing["content-length"], "4");
+        assert!(httpdate::parse_http_date(nothing["date"].to_str().expect("ASCII")).is_ok());
+        let mut unknown = HeaderMap::new();
+        complete(&mut unknown, None);
+        assert!(!unknown.contains_key(CONTENT_LENGTH));
+    }
+
+    proptest! {
+        /// What is about the connection goes, what it names as well, and nothing else.
+        #[test]
+        fn what_is_about_the_connection_goes(
+            names in proptest::collection::vec(
+                prop_oneof![Just("connection"), Just("keep-alive"), Just("te"), Just("upgrade"), Just("transfer-encoding"), Just("x-a"), Just("x-b"), Just("via")],
+                0..8,
+            ),
+            named in prop_oneof![Just("close"), Just("x-a"), Just("X-A , via"), Just(",,")],
+        ) {
+            let said: Vec<_> = names.iter().map(|name| (*name, if *name == "connection" { named } else { "1" })).collect();
+            let mut headers = fields(&said);
+            strip(&mut headers);
+            prop_assert!(!headers.keys().any(is_about_connections));
+            let is_named = |name: &str| names.contains(&"connection") && named.split(',').any(|one| one.trim().eq_ignore_ascii_case(name));
+            for name in ["x-a", "x-b", "via"] {
+                prop_assert_eq!(headers.contains_key(name), names.contains(&name) && !is_named(name));
+            }
+        }
+    }
+}

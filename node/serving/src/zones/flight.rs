@@ -6,7 +6,7 @@
 //!            ├─► ALONE       the answer is for the leader only: each follower asks by itself
 //!            └─► FAILED      there is no answer: each follower tries once more, or gets what is stale
 //! ```
-//! A flight is a task of its own: it goes on if the leader's viewer goes away. Nobody joins a flight that began before a purge that is about
+//! A flight is the errand of its leader, and goes on if the leader's viewer goes away. Nobody joins a flight that began before a purge that is about
 //! what it asks for, or that was invalidated by a write; its answer is not kept either.
 
 use std::{

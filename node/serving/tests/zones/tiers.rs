@@ -343,7 +343,8 @@ async fn the_shield_is_in_the_region_of_the_zone() {
 #[tokio::test]
 async fn nodes_that_ask_each_other_do_not_wait_for_each_other() {
     let others = Mutex::new(vec!["eu", "us"]);
-    let cluster = Cluster::start_with(&["eu", "us"], |zone| zone.shield_region = others.lock().expect("no panic").pop().map(Into::into)).await;
+    let cluster =
+        Cluster::start_with(&["eu", "us"], |zone| zone.shield_region = others.lock().expect("no panic").pop().map(Into::into)).await;
     cluster.origin.reply("/a", Reply::new(200, "content").cached("max-age=60"));
     for node in 1..=2 {
         cluster.freeze(node, true);

@@ -3,18 +3,14 @@
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
-use rustls::{
-    crypto::aws_lc_rs::sign::any_eddsa_type,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    sign::CertifiedKey,
-};
+use rustls::{crypto::aws_lc_rs::sign::any_eddsa_type, pki_types::PrivatePkcs8KeyDer, sign::CertifiedKey};
 
 use super::{Certificate, CertificateSet, Pattern};
 
 /// A key, so that there is one: what is shown is told by its names.
 static PROOF: LazyLock<Arc<CertifiedKey>> = LazyLock::new(|| {
     let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.as_ref().to_vec()));
+    let key = PrivatePkcs8KeyDer::from(key.as_ref().to_vec());
     Arc::new(CertifiedKey::new(Vec::new(), any_eddsa_type(&key).expect("a key of its kind")))
 });
 
