@@ -64,7 +64,7 @@ async fn thousand_viewers(run: Run) -> Result<()> {
         let idle = front.process()?;
         idle.forget_peak()?;
         *began.lock() = None;
-        let crowd = Crowd { node: front.address(), path: *path, size, viewers };
+        let crowd = Crowd { node: front.address(), path, size, viewers };
         let (waiting, mut seen) = (Instant::now(), crowd.gather(idle.clone())?);
         wait::until(SETTLE, "all viewers to wait", || async {
             let asking = front.figures().await?.of("ncore_zone_waiting")?;
@@ -80,7 +80,7 @@ async fn thousand_viewers(run: Run) -> Result<()> {
         run.say(format_args!("{path}: first byte after the origin's: {}", spread(&first.came, began)?));
         run.say(format_args!(
             "{path}: {:.1?} of processor time of the node for each until then",
-            first.cpu.saturating_sub(before.cpu) / viewers as u32
+            first.cpu.saturating_sub(before.cpu) / u32::try_from(viewers)?
         ));
         seen.recv().await.context("the crowd is gone")??;
         let took = began.elapsed();

@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn as_in_the_book() {
         let request = request("a", "/");
-        assert_eq!(request[..6], [1, 0x80, 0, 0, 43, 0]);
+        // The prefix, and the four fields of a request with their names.
+        assert_eq!(request[..6], [1, 0x80, 0, 0, 2 + 13 + 15 + 14 + 8, 0]);
         assert_eq!(request[7..16], [0x27, 0, b':', b'm', b'e', b't', b'h', b'o', b'd']);
         // RFC 9000 §A.1.
         for (bytes, expected) in [(&[0x25][..], 37), (&[0x7b, 0xbd], 15_293), (&[0x9d, 0x7f, 0x3e, 0x7d], 494_878_333)] {

@@ -56,7 +56,7 @@ impl WholeNodes {
             let plan = Plan { name: format!("whole-{at}"), region, core: LOAD_CORE, join_token: Some(token.clone()) };
             let node = Node::start(plan, binary, dir, &mut all.ports, &all.reaper).await?;
             all.nodes.push(node);
-            if all.nodes.len() % AT_ONCE == 0 || all.nodes.len() == count {
+            if all.nodes.len().is_multiple_of(AT_ONCE) || all.nodes.len() == count {
                 let latest = all.nodes.iter().rev().take(AT_ONCE);
                 try_join_all(latest.map(|node| wait::until(ALL_READY, "a node to be ready", || node.is_ready(&all.http)))).await?;
             }

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn what_a_length_says() {
-        let table: [(&[(&str, &str)], Option<Option<u64>>); 7] = [
+        type Row = (&'static [(&'static str, &'static str)], Option<Option<u64>>);
+        let table: [Row; 7] = [
             (&[], Some(None)),
             (&[("content-length", "12")], Some(Some(12))),
             (&[("content-length", "+1")], None),

@@ -111,7 +111,8 @@ mod tests {
         let nodes = [node(1, "eu"), node(2, "eu"), node(3, "us"), node(4, "us")];
         let key = key_for(&[3, 1, 4, 2]);
         let (region, shield) = (|node| Hop { node, tier: Tier::Region }, |node| Hop { node, tier: Tier::Shield });
-        let cases: [(usize, AskedAs, Option<&str>, &[u64], Vec<Hop>); 16] = [
+        type Row = (usize, AskedAs, Option<&'static str>, &'static [u64], Vec<Hop>);
+        let cases: [Row; 16] = [
             (1, AskedAs::Node, None, &[], vec![region(1), shield(3)]),
             (0, AskedAs::Node, None, &[], vec![shield(3)]),
             (0, AskedAs::Region, None, &[], vec![shield(3)]),
