@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     origin::Reply,
-    site::{Answer, Fields, Site},
+    site::{Answer, Fields, Site, eventually},
 };
 
 const MIB: usize = 1 << 20;
@@ -38,6 +38,11 @@ async fn range(site: &Site, range: &str) -> Answer {
     site.get("/a", &[("range", range)]).await
 }
 
+/// Waits until all that has come is kept, which may be a moment after its viewer has it.
+async fn kept(site: &Site) {
+    eventually("all to be kept", || site.metrics.zone_asks.load(Ordering::Relaxed) == 0).await;
+}
+
 /// The ranges that the origin was asked for, with the versions that they were to be of.
 fn asked(site: &Site) -> Vec<(String, String)> {
     site.origin.seen().iter().map(|seen| (seen.header("range").to_owned(), seen.header("if-range").to_owned())).collect()
@@ -53,24 +58,30 @@ async fn the_slices_of_a_range_are_asked_for_and_kept() {
     let content = bytes(0, 5 * MIB + 5);
     site.origin.reply("/a", tagged(&content, "\"a\""));
     let part = range(&site, "bytes=1048586-1048595").await;
+    kept(&site).await;
     assert_eq!((part.status.as_u16(), part.cache(), &part.body), (206, "MISS", &content.slice(MIB + 10..MIB + 20)));
     assert_eq!((part.header("content-range"), part.header("content-length")), ("bytes 1048586-1048595/5242885", "10"));
     let part = range(&site, "bytes=2097151-2097151").await;
+    kept(&site).await;
     assert_eq!((part.status.as_u16(), part.cache(), &part.body), (206, "HIT", &content.slice(2 * MIB - 1..2 * MIB)));
     // A slice that is there, and one that is not.
     let part = range(&site, "bytes=2097151-2097152").await;
+    kept(&site).await;
     assert_eq!((part.status.as_u16(), part.cache(), &part.body), (206, "MISS", &content.slice(2 * MIB - 1..2 * MIB + 1)));
     assert!(part.header("cache-status").starts_with("ncore;fwd=partial;stored"), "{}", part.header("cache-status"));
     let nothing = range(&site, "bytes=5242885-").await;
+    kept(&site).await;
     assert_eq!((nothing.status.as_u16(), nothing.cache(), nothing.header("content-range")), (416, "HIT", "bytes */5242885"));
     let head = site.ask(Method::HEAD, "/a", &[]).await;
     assert_eq!((head.status.as_u16(), head.cache(), head.header("content-length")), (200, "HIT", "5242885"));
     let both = range(&site, "bytes=1048576-1048577,3145727-3145727").await;
+    kept(&site).await;
     assert_eq!((both.status.as_u16(), both.cache(), both.whole), (206, "HIT", true));
     assert_eq!(asked(&site), asks(&[("bytes=1048576-2097151", ""), ("bytes=2097152-3145727", "\"a\"")]));
     // All of it: what is there is not asked for again.
     for cache in ["MISS", "HIT"] {
         let whole = site.get("/a", &[]).await;
+        kept(&site).await;
         assert_eq!((whole.status.as_u16(), whole.cache(), whole.whole, whole.header("content-length")), (200, cache, true, "5242885"));
         assert!(whole.body == content, "{cache}: other bytes");
     }
@@ -191,12 +202,15 @@ async fn another_version_before_the_head() {
     let (old, new) = (bytes(0, 4 * MIB), bytes(1, 4 * MIB));
     site.origin.reply("/a", tagged(&old, "\"a\""));
     range(&site, "bytes=0-9").await;
+    kept(&site).await;
     change(&site, tagged(&new, "\"b\""));
     assert_eq!(range(&site, "bytes=0-9").await.cache(), "HIT", "it is fresh");
     let whole = site.get("/a", &[]).await;
+    kept(&site).await;
     assert_eq!((whole.status.as_u16(), whole.header("etag"), whole.whole), (200, "\"b\"", true));
     assert!(whole.body == new, "other bytes");
     let part = range(&site, "bytes=0-9").await;
+    kept(&site).await;
     assert_eq!((part.cache(), &part.body), ("HIT", &new.slice(..10)));
 }
 
@@ -212,7 +226,9 @@ async fn an_origin_that_knows_no_if_range() {
     site.origin.reply("/a", part(&new, "\"b\"", MIB));
     site.origin.reply("/a", part(&new, "\"b\"", 0));
     range(&site, "bytes=0-9").await;
+    kept(&site).await;
     let whole = site.get("/a", &[]).await;
+    kept(&site).await;
     assert_eq!((whole.status.as_u16(), whole.header("etag"), whole.whole), (200, "\"b\"", true));
     assert!(whole.body == new, "bytes of two versions");
     assert_eq!(asked(&site)[1..], asks(&[("bytes=1048576-2097151", "\"a\""), ("bytes=0-1048575", "\"b\"")]));
