@@ -265,7 +265,7 @@ async fn one_request_for_a_gap() {
             (first, range(&site, &format!("bytes={first}-{}", first + 9)).await)
         }));
     }
-    crate::site::eventually("it was asked", || site.origin.count() == 2).await;
+    eventually("it was asked", || site.origin.count() == 2).await;
     gate.close();
     for answer in asking {
         let (first, answer) = answer.await.expect("no panic");
@@ -290,7 +290,7 @@ async fn who_waits_for_a_part_that_cannot_be_kept() {
             (first, range(&site, &format!("bytes={first}-{}", first + 9)).await)
         }));
     }
-    crate::site::eventually("it was asked", || site.origin.count() == 1).await;
+    eventually("it was asked", || site.origin.count() == 1).await;
     gate.close();
     for answer in asking {
         let (first, answer) = answer.await.expect("no panic");
