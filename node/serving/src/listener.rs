@@ -24,6 +24,7 @@ mod http2;
 mod http3;
 mod interim;
 mod per_address;
+mod plain;
 mod proxy_protocol;
 mod resets;
 mod settings;

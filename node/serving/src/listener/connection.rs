@@ -31,6 +31,7 @@ use super::{
     http2::{self, Http2Error},
     interim::{Announcing, Interim},
     per_address::{Counted, PerAddress},
+    plain::PlainSocket,
     proxy_protocol,
     settings::ListenerSettings,
     tls::{ALPN_H2, TlsIdentity},
@@ -123,13 +124,15 @@ impl Connections {
         let Some(remote) = self.whose(&mut socket, remote).await else { return };
         let Some(_counted) = self.admit(remote) else { return };
         let bound = StallBound { window: self.settings.stall_window, bytes_min: self.settings.stall_bytes_min };
-        let socket = Guarded::new(socket, bound, Arc::clone(&self.metrics));
+        let metrics = Arc::clone(&self.metrics);
         let ended = match identity {
             None => {
+                let socket = Guarded::new(PlainSocket::new(socket), bound, metrics);
                 let peer = PeerInfo { remote, secure: false };
                 self.serve_http1(socket, peer, shutdown).await
             }
             Some(identity) => {
+                let socket = Guarded::new(socket, bound, metrics);
                 let peer = PeerInfo { remote, secure: true };
                 self.serve_tls(socket, peer, &identity, shutdown).await
             }

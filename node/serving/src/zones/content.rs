@@ -14,7 +14,7 @@ use super::{
     ask::{Others, is_failure},
     filling::{At, Filling, Reader},
     gap::{Got, Refill},
-    shelf::SharedShelf,
+    shelf::{Sent, SharedShelf},
     variant::{Kept, Version},
 };
 use crate::{BoxError, body::ApiBody};
@@ -48,6 +48,7 @@ pub(crate) struct Place {
     pub(crate) head: EntryKey,
     /// The oldest fill that a slice may have.
     pub(crate) oldest: u64,
+    pub(crate) sent: Sent,
     /// How slices are got that are not there, if they can be.
     pub(crate) refill: Option<Arc<Refill>>,
 }
@@ -297,7 +298,7 @@ impl Place {
     /// Bytes of a slice that is kept, from a place on.
     async fn slice(&self, object: u128, at: u64) -> Option<Bytes> {
         let skip = usize::try_from(at % SLICE_BYTES).unwrap_or(usize::MAX);
-        let slice = self.shelf.slice(object, GRID.number(at), self.oldest).await?;
+        let slice = self.shelf.slice(object, GRID.number(at), self.oldest, self.sent).await?;
         (skip < slice.len()).then(|| slice.slice(skip..))
     }
 
@@ -318,7 +319,7 @@ mod tests {
 
     use super::{Content, Piece, Place};
     use crate::zones::{
-        shelf::Shelf,
+        shelf::{Sent, Shelf},
         variant::{Came, Kept},
     };
 
@@ -328,7 +329,7 @@ mod tests {
         let shelf = Arc::new(Shelf::new(Cached::open(Path::new(""), settings).expect("in memory")));
         shelf.put_slice(7, 0, 5, Bytes::from_static(b"slice"));
         let kept = Kept::Slices { object: 7, length: 5, since, came: Came::Part };
-        let place = Place { shelf, head: EntryKey::of(&[b"head"]), oldest: kept.oldest_slice(newest_purge), refill: None };
+        let place = Place { shelf, head: EntryKey::of(&[b"head"]), oldest: kept.oldest_slice(newest_purge), sent: Sent::Sealed, refill: None };
         let body = Content::Kept(kept).stream(place, [Piece::Range { first: 0, last: None }].into());
         body.collect().await.ok().map(http_body_util::Collected::to_bytes)
     }

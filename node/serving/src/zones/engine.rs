@@ -54,7 +54,7 @@ use super::{
     key::CacheKey,
     origin::{OriginBody, send},
     parted::Gap,
-    shelf::{SharedShelf, Shelf},
+    shelf::{Sent, SharedShelf, Shelf},
     shown::Chosen,
     table::Zones,
     tiers::{ASKERS_MAX, AskedAs, Handed, Source, TierLink, Tiers, Way},
@@ -419,7 +419,7 @@ impl Walk<'_> {
         if let Kept::Slices { object, length: 1..=SLICE_BYTES, .. } = variant.content
             && self.asking.method != Method::HEAD
         {
-            let only = self.engine.shelf.slice(object, 0, variant.content.oldest_slice(newest_purge)).await;
+            let only = self.engine.shelf.slice(object, 0, variant.content.oldest_slice(newest_purge), self.sent()).await;
             if let Some(only) = only.filter(|only| only.len() as u64 == variant.content.length()) {
                 return Ok(Kept::Inline(only));
             }
@@ -428,6 +428,11 @@ impl Walk<'_> {
             None => Ok(variant.content.clone()),
             Some(missing) => Err(missing),
         }
+    }
+
+    /// How the answer goes. Between nodes all is enciphered.
+    pub(super) fn sent(&self) -> Sent {
+        if self.asked_as == AskedAs::Node && !self.asking.secure { Sent::AsItIs } else { Sent::Sealed }
     }
 
     /// Asks the origin, or waits for who asks it already. `None` if it is best to look again.

@@ -87,7 +87,7 @@ impl Refill {
         let last = last.min(first.saturating_add(SLICES_AT_ONCE - 1));
         let mut keys = vec![key::slice(object, first)];
         for number in first + 1..=last {
-            if self.engine.shelf.slice(object, number, self.oldest).await.is_some() {
+            if self.engine.shelf.has_slice(object, number, self.oldest).await {
                 break;
             }
             keys.push(key::slice(object, number));

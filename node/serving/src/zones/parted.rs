@@ -66,7 +66,7 @@ impl Walk<'_> {
         });
         let oldest = variant.content.oldest_slice(newest_purge);
         for (number, last) in slices.take(looked_for) {
-            if self.engine.shelf.slice(object, number, oldest).await.is_none() {
+            if !self.engine.shelf.has_slice(object, number, oldest).await {
                 return Some((number, last));
             }
         }
@@ -113,7 +113,7 @@ impl Walk<'_> {
         // What has no version has come in one piece, and is as old as its head.
         let oldest = version.as_ref().map_or(0, |version| self.oldest_slice(version));
         let refill = version.and_then(|version| self.refill(version)).map(Arc::new);
-        Place { shelf: SharedShelf::clone(&self.engine.shelf), head: self.key.head, oldest, refill }
+        Place { shelf: SharedShelf::clone(&self.engine.shelf), head: self.key.head, oldest, sent: self.sent(), refill }
     }
 
     /// How what is missing of a version can be got, if it can.

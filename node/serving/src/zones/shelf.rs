@@ -21,6 +21,15 @@ pub(crate) struct Head {
     pub(crate) variants: Vec<Variant>,
 }
 
+/// How what is read goes to who has asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// As it lies in memory, byte for byte.
+    AsItIs,
+    /// Enciphered, which makes other bytes of it.
+    Sealed,
+}
+
 /// The most variants of one cache key. One more takes the place of the oldest.
 const VARIANTS_MAX: usize = 16;
 
@@ -78,14 +87,23 @@ impl Shelf {
     }
 
     /// A slice of an object, if its fill is no older than `oldest`.
-    pub(crate) async fn slice(&self, object: u128, slice: u64, oldest: u64) -> Option<Bytes> {
+    pub(crate) async fn slice(&self, object: u128, slice: u64, oldest: u64, sent: Sent) -> Option<Bytes> {
         let key = key::slice(object, slice);
-        let entry = match self.cached.glance(&key) {
-            Glance::Here(entry) => Some(entry),
+        match self.cached.glance(&key) {
+            Glance::Here(entry) if entry.fill < oldest => None,
+            Glance::Here(entry) => match sent {
+                // It has been asked for before, and may be again.
+                Sent::AsItIs => Some(self.cached.in_pages(&key, entry.bytes)),
+                Sent::Sealed => Some(entry.bytes),
+            },
             Glance::Absent => None,
-            Glance::Later => Box::pin(self.read(&key)).await,
-        };
-        entry.filter(|entry| entry.fill >= oldest).map(|entry| entry.bytes)
+            Glance::Later => Box::pin(self.read(&key)).await.filter(|entry| entry.fill >= oldest).map(|entry| entry.bytes),
+        }
+    }
+
+    /// Whether there is a slice of an object that could be read, with a fill no older than `oldest`.
+    pub(crate) async fn has_slice(&self, object: u128, slice: u64, oldest: u64) -> bool {
+        self.slice(object, slice, oldest, Sent::Sealed).await.is_some()
     }
 
     /// Keeps a slice of an object.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
@@ -124,6 +125,13 @@ impl Cached {
             self.shared.counters.misses.add(1);
         }
         glance
+    }
+
+    /// The content of an entry that was in memory under the key, where the kernel can send it from as it lies ([`ncore_pages`]). It is there from
+    /// now on for whoever finds the entry in memory; where it cannot be, it is as it was.
+    #[must_use]
+    pub fn in_pages(&self, key: &EntryKey, bytes: Bytes) -> Bytes {
+        self.shared.in_pages(key, bytes)
     }
 
     /// What is under the key, if that can be said without touching the disk.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::counters::Counters;
@@ -267,6 +268,19 @@ impl Shared {
         }
     }
 
+    /// Has the content of an entry in memory be where it can be sent from, unless the key was put or removed meanwhile.
+    pub(super) fn in_pages(&self, key: &EntryKey, bytes: Bytes) -> Bytes {
+        if bytes.len() < IN_PAGES_MIN || ncore_pages::holds(&bytes) {
+            return bytes;
+        }
+        let Some(paged) = ncore_pages::copy(&bytes) else { return bytes };
+        let _alone = self.stripes.lock(key);
+        if let Some(entry) = self.memory.get(key).filter(|entry| entry.bytes.as_ptr() == bytes.as_ptr()) {
+            self.memory.insert(*key, Entry { bytes: paged.clone(), ..entry });
+        }
+        paged
+    }
+
     /// Brings what was read into memory, unless the key was put or removed meanwhile.
     pub(super) fn promote(&self, key: &EntryKey, epoch: u64, entry: &Entry) {
         let stripe = self.stripes.lock(key);
@@ -450,6 +464,8 @@ fn finish(waiting: Option<Waiting>, outcome: Strike) {
     }
 }
 
+/// Contents that are shorter, in bytes, stay where they are: it costs as little to copy them each time.
+const IN_PAGES_MIN: usize = 32 << 10;
 /// How often a record may move between the look into the index and the read.
 const MOVES: usize = 3;
 /// After so many who wait for a strike, those who gave up are forgotten.

@@ -1,0 +1,169 @@
+//! Writing to a socket, with what is in blocks sent from where it lies.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::AsFd,
+};
+
+use rustix::{
+    fs::sendfile,
+    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+};
+
+use crate::block::{Part, part};
+
+/// Fewer bytes than these are copied, in bytes: that costs less than a call of their own.
+pub const SENT_BYTES_MIN: usize = 16 << 10;
+
+/// Sends as much of `pieces` as the socket takes at once, in their order, and says how many bytes that were. What was in blocks is being sent from there,
+/// also when it is given back meanwhile.
+///
+/// # Errors
+/// Those of `sendmsg(2)` and `sendfile(2)`, with [`io::ErrorKind::WouldBlock`] if a socket that does not block takes nothing. An error after a part was sent is
+/// told by the next call.
+pub fn send(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut sent = 0;
+    let mut rest = pieces;
+    while let Some((piece, behind)) = rest.split_first() {
+        let (result, wanted) = match in_block(piece) {
+            Some(part) => {
+                rest = behind;
+                (sendfile(&socket, part.file, Some(&mut { part.offset }), piece.len()), piece.len())
+            }
+            None => {
+                let copied = rest.iter().take_while(|piece| in_block(piece).is_none()).count();
+                let (now, later) = rest.split_at(copied);
+                rest = later;
+                (copy(&socket, now, later), now.iter().map(|piece| piece.len()).sum())
+            }
+        };
+        match result {
+            Ok(taken) => sent += taken,
+            Err(_) if sent > 0 => return Ok(sent),
+            Err(error) => return Err(error.into()),
+        }
+        if result != Ok(wanted) {
+            break;
+        }
+    }
+    Ok(sent)
+}
+
+/// Whether anything of `pieces` would be sent from where it lies.
+#[must_use]
+pub fn any_in_block(pieces: &[IoSlice<'_>]) -> bool {
+    pieces.iter().any(|piece| in_block(piece).is_some())
+}
+
+/// Writes `now`, and says that `later` comes too: so that a head is in one packet with what is behind it.
+fn copy(socket: &impl AsFd, now: &[IoSlice<'_>], later: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
+    let more = if later.is_empty() { SendFlags::empty() } else { SendFlags::MORE };
+    sendmsg(socket, now, &mut SendAncillaryBuffer::default(), more | SendFlags::NOSIGNAL)
+}
+
+fn in_block(piece: &[u8]) -> Option<Part> {
+    if piece.len() < SENT_BYTES_MIN {
+        return None;
+    }
+    part(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, IoSlice, Read},
+        net::{TcpListener, TcpStream},
+    };
+
+    use bytes::Bytes;
+
+    use super::{any_in_block, send};
+    use crate::copy;
+
+    fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+        let sender = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
+        (sender, listener.accept().expect("accepted").0)
+    }
+
+    fn pattern(length: usize, seed: usize) -> Vec<u8> {
+        (0..length).map(|at| (at * 31 + seed).to_le_bytes()[0]).collect()
+    }
+
+    fn in_block(length: usize, seed: usize) -> Bytes {
+        copy(&pattern(length, seed)).expect("a block")
+    }
+
+    #[test]
+    fn heads_and_blocks_arrive_in_their_order() {
+        let (sender, mut receiver) = connected();
+        let pieces = [Bytes::from_static(b"head"), in_block(100_000, 1), Bytes::from(pattern(20_000, 2)), in_block(50_000, 3), in_block(10, 4)];
+        let expected = pieces.concat();
+        let reading = std::thread::spawn(move || {
+            let mut read = Vec::new();
+            receiver.read_to_end(&mut read).expect("read");
+            read
+        });
+        let mut sent = 0;
+        while sent < expected.len() {
+            let mut skip = sent;
+            let mut rest = Vec::new();
+            for piece in &pieces {
+                let from = skip.min(piece.len());
+                skip -= from;
+                rest.push(IoSlice::new(&piece[from..]));
+            }
+            let taken = send(&sender, &rest).expect("sent");
+            assert!(taken > 0);
+            sent += taken;
+        }
+        drop(sender);
+        assert_eq!(reading.join().expect("no panic"), expected);
+    }
+
+    /// The kernel holds the pages themselves: whoever has the place next does not write into what is on its way.
+    #[test]
+    fn what_is_being_sent_is_not_changed_by_who_comes_after() {
+        let (sender, mut receiver) = connected();
+        sender.set_nonblocking(true).expect("does not block");
+        let (mut expected, mut queued) = (Vec::new(), 0);
+        for seed in 0.. {
+            let block = in_block(60_000, seed);
+            match send(&sender, &[IoSlice::new(&block)]) {
+                Ok(taken) => {
+                    expected.extend_from_slice(&block[..taken]);
+                    queued += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        assert!(queued > 1, "the socket takes more than one");
+        for seed in 1_000..1_010 {
+            drop(in_block(60_000, seed));
+        }
+        drop(sender);
+        let mut read = Vec::new();
+        receiver.read_to_end(&mut read).expect("read");
+        assert!(read == expected, "what arrived is not what was sent");
+    }
+
+    #[test]
+    fn only_long_pieces_in_blocks_are_sent_from_there() {
+        let block = in_block(100_000, 5);
+        let outside = pattern(100_000, 5);
+        assert!(any_in_block(&[IoSlice::new(b"head"), IoSlice::new(&block)]));
+        assert!(!any_in_block(&[IoSlice::new(b"head"), IoSlice::new(&outside), IoSlice::new(&block[..100])]));
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_an_error() {
+        let (sender, receiver) = connected();
+        drop(receiver);
+        let block = in_block(100_000, 6);
+        let error = (0..100).find_map(|_| send(&sender, &[IoSlice::new(&block)]).err()).expect("an error");
+        assert!(matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset), "{error}");
+    }
+}
