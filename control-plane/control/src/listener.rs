@@ -12,14 +12,17 @@ use ncore_identity::{IdentityHandle, server_config};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use tower::{Layer, ServiceBuilder};
 
-use crate::service::{Guard, PeerCertificates};
+use crate::{
+    peers::Windows,
+    service::{Guard, PeerCertificates},
+};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,8 +30,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: usize = 4_096;
 /// Streams that one node may have open on one connection.
 const MAX_STREAMS: u32 = 1_024;
-/// Bytes under way on one stream, and on one connection.
-const WINDOW: u32 = 16 << 20;
 /// How long accepting rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long connections have to end by themselves when the node stops, before they are cut.
@@ -90,8 +91,11 @@ async fn connection(
     stop: CancellationToken,
 ) -> Result<(), ConnectionError> {
     tcp.set_nodelay(true).map_err(ConnectionError::Io)?;
+    let begun = Instant::now();
     let handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await.map_err(|_| ConnectionError::HandshakeTimeout)?;
     let stream = handshake.map_err(ConnectionError::Handshake)?;
+    // It took a round trip, and what both sides had to reckon.
+    let windows = Windows::over(begun.elapsed());
     let certificates = certificates_of(&stream);
     let service = ServiceBuilder::new()
         .map_request(move |mut request: Request<Incoming>| {
@@ -103,8 +107,8 @@ async fn connection(
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(windows.stream)
+        .initial_connection_window_size(windows.connection)
         .keep_alive_interval(Duration::from_secs(5))
         .keep_alive_timeout(Duration::from_secs(10));
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -5,6 +5,7 @@ mod connector;
 mod round_trip;
 mod sightings;
 mod survey;
+mod windows;
 
 pub use connector::ConnectFailed;
 
@@ -26,6 +27,7 @@ use connector::Connector;
 use round_trip::RoundTrips;
 use sightings::Sightings;
 use survey::Survey;
+pub(crate) use windows::Windows;
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,15 +35,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// and given up if none comes within this.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Bytes under way on one stream, and on one connection: enough for 1 Gbit/s over a round trip of 130 ms.
-const STREAM_WINDOW: u32 = 16 << 20;
-/// The same where many streams share a connection and each is read as fast as somebody far away reads: one that stands still holds a small
-/// part of what the connection may have under way, so that it holds up no other.
+/// Bytes under way on a stream where many share a connection and each is read as fast as somebody far away reads: one that stands still holds
+/// a small part of what the connection may have under way, so that it holds up no other.
 const BODY_WINDOW: u32 = 1 << 20;
 /// What such a connection may have under way: the windows of [`BODIES_MAX`] streams.
 const BODIES_WINDOW: u32 = BODY_WINDOW * 256;
 /// How many streams may be open on a connection for bodies without one holding up another.
 pub const BODIES_MAX: usize = 256;
+
+/// How far away a node may be whose connection is made but once: the other side of the world.
+const FAR: Duration = Duration::from_millis(300);
 
 /// The other nodes.
 pub struct Peers {
@@ -58,8 +61,16 @@ pub struct Peers {
     survey: Survey,
 }
 
-/// A connection to each node, with the address that it was made for.
-type Channels = HashMap<NodeId, (String, Channel)>;
+/// A connection to each node.
+type Channels = HashMap<NodeId, Known>;
+
+/// A connection, and what it was made for.
+#[derive(Debug)]
+struct Known {
+    address: String,
+    windows: Windows,
+    channel: Channel,
+}
 
 /// Why there is no way to a node.
 #[derive(Debug, thiserror::Error)]
@@ -139,14 +150,15 @@ impl Peers {
         self.sightings.round_trips(id, now)
     }
 
-    /// A connection to a node of the state, made when it is first used, and made again when it breaks.
+    /// A connection to a node of the state, made when it is first used, and made again when it breaks, or when the node turns out to be
+    /// much nearer or farther than it was: what goes on over the former one goes on.
     ///
     /// # Errors
     /// [`PeerError`].
     pub fn channel(&self, id: NodeId) -> Result<Channel, PeerError> {
         let node = self.replica.node(id).map_err(PeerError::State)?;
         let node = node.filter(|node| node.state != NodeState::Removed).ok_or(PeerError::Unknown(id))?;
-        self.shared_channel(&self.channels, id, &node.cluster_address, tuned)
+        self.shared_channel(&self.channels, id, &node.cluster_address, self.round_trips.measured(id).map(Windows::over))
     }
 
     /// A connection to a node of the state for up to [`BODIES_MAX`] streams that are read as slowly as viewers read. It is apart from the one of
@@ -157,9 +169,8 @@ impl Peers {
     pub fn channel_for_bodies(&self, id: NodeId) -> Result<Channel, PeerError> {
         let node = self.replica.node(id).map_err(PeerError::State)?;
         let node = node.filter(|node| node.state != NodeState::Removed).ok_or(PeerError::Unknown(id))?;
-        self.shared_channel(&self.for_bodies, id, &node.cluster_address, |endpoint| {
-            tuned(endpoint).initial_stream_window_size(BODY_WINDOW).initial_connection_window_size(BODIES_WINDOW)
-        })
+        let windows = Windows { stream: BODY_WINDOW, connection: BODIES_WINDOW };
+        self.shared_channel(&self.for_bodies, id, &node.cluster_address, Some(windows))
     }
 
     /// A connection that is not shared. `joined_at` is where the node was when it joined: the state, if it has the node, knows
@@ -184,16 +195,19 @@ impl Peers {
         channels: &Mutex<Channels>,
         id: NodeId,
         address: &str,
-        tune: impl FnOnce(Endpoint) -> Endpoint,
+        windows: Option<Windows>,
     ) -> Result<Channel, PeerError> {
         let mut channels = channels.lock();
-        if let Some((known, channel)) = channels.get(&id)
-            && known == address
+        if let Some(known) = channels.get(&id)
+            && known.address == address
+            && !windows.is_some_and(|windows| known.windows.gives_way_to(windows))
         {
-            return Ok(channel.clone());
+            return Ok(known.channel.clone());
         }
-        let channel = self.connect_tuned(id, address, tune)?;
-        channels.insert(id, (address.to_owned(), channel.clone()));
+        // A node that was not measured counts as near: it will be, over this connection, within seconds.
+        let windows = windows.unwrap_or_else(|| Windows::over(Duration::ZERO));
+        let channel = self.connect_with(id, address, windows)?;
+        channels.insert(id, Known { address: address.to_owned(), windows, channel: channel.clone() });
         Ok(channel)
     }
 
@@ -226,16 +240,16 @@ impl Peers {
     }
 
     fn connect(&self, id: NodeId, address: &str) -> Result<Channel, PeerError> {
-        self.connect_tuned(id, address, tuned)
+        self.connect_with(id, address, Windows::over(FAR))
     }
 
-    fn connect_tuned(&self, id: NodeId, address: &str, tune: impl FnOnce(Endpoint) -> Endpoint) -> Result<Channel, PeerError> {
+    fn connect_with(&self, id: NodeId, address: &str, windows: Windows) -> Result<Channel, PeerError> {
         let actual = self.dial.get(address).map_or(address, String::as_str);
         let malformed = || PeerError::Address { node: id, address: address.to_owned() };
         // The scheme is http because TLS is the connector's own business.
         let endpoint = Endpoint::from_shared(format!("http://{actual}")).map_err(|_| malformed())?;
         let config = client_config(&self.identity, ExpectedPeer::Node(id.0));
-        Ok(tune(endpoint).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::Node(id.0))))
+        Ok(tuned(endpoint, windows).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::Node(id.0))))
     }
 }
 
@@ -257,17 +271,17 @@ pub(crate) fn joining_channel(
     let actual = dial.get(address).map_or(address, String::as_str);
     let malformed = || PeerError::Address { node: NodeId(0), address: address.to_owned() };
     let endpoint = Endpoint::from_shared(format!("http://{actual}")).map_err(|_| malformed())?;
-    Ok(tuned(endpoint).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::AnyMember)))
+    Ok(tuned(endpoint, Windows::over(FAR)).connect_with_connector_lazy(Connector::new(config, ExpectedPeer::AnyMember)))
 }
 
-fn tuned(endpoint: Endpoint) -> Endpoint {
+fn tuned(endpoint: Endpoint, windows: Windows) -> Endpoint {
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(STREAM_WINDOW)
+        .initial_stream_window_size(windows.stream)
+        .initial_connection_window_size(windows.connection)
 }
 
 #[cfg(test)]
