@@ -86,8 +86,9 @@ mod tests {
     #[test]
     fn what_a_length_says() {
         type Row = (&'static [(&'static str, &'static str)], Option<Option<u64>>);
-        let table: [Row; 7] = [
+        let table: [Row; 8] = [
             (&[], Some(None)),
+            (&[("content-length", "0")], Some(Some(0))),
             (&[("content-length", "12")], Some(Some(12))),
             (&[("content-length", "+1")], None),
             (&[("content-length", "")], None),
