@@ -6,6 +6,7 @@ use std::io;
 use h2::Reason;
 
 use crate::error::ErrorKind;
+use crate::frames::Breach;
 
 /// What is known of a request when its connection gives an error instead of the head of a response.
 #[derive(Debug, Clone, Copy)]
@@ -14,10 +15,15 @@ pub(crate) struct Circumstances {
     pub(crate) used: bool,
     /// Whether any byte came since the request.
     pub(crate) answered: bool,
+    /// What ended the connection, if it was what the origin did.
+    pub(crate) breach: Option<Breach>,
 }
 
 /// What an error in place of the head of a response means.
 pub(crate) fn head_error(error: &hyper::Error, circumstances: Circumstances) -> ErrorKind {
+    if let Some(breach) = circumstances.breach {
+        return breach.kind();
+    }
     if error.is_parse_too_large() {
         return ErrorKind::HeadTooLarge;
     }
@@ -50,6 +56,8 @@ pub(crate) fn body_error(error: &hyper::Error) -> ErrorKind {
             Some(Reason::PROTOCOL_ERROR | Reason::FRAME_SIZE_ERROR | Reason::FLOW_CONTROL_ERROR) if !h2.is_remote() => {
                 ErrorKind::BodyMalformed
             }
+            // What this node found wrong itself, below the library.
+            _ if h2.get_io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) => ErrorKind::BodyMalformed,
             _ => ErrorKind::BodyReset,
         };
     }

@@ -14,6 +14,7 @@ use crate::classify::{Circumstances, head_error};
 use crate::error::{ErrorKind, OriginError};
 use crate::fields::strip_hop_by_hop;
 use crate::figures::add;
+use crate::frames::MOST_INFORMATIONAL;
 use crate::gate::{Load, Turn};
 use crate::head::{check_asked, check_head, check_no_switch};
 use crate::link::{Single, Stream};
@@ -21,9 +22,6 @@ use crate::origin::{Origin, Ticket};
 use crate::pool::{Held, Wanted};
 use crate::request::{Outgoing, Progress, Purpose, SentBody, Step};
 use crate::tunnel::{Switched, switch};
-
-/// Informational responses before the final one, at most.
-const MOST_INFORMATIONAL: usize = 32;
 
 /// How an origin answers.
 pub(crate) enum Answer {
@@ -121,7 +119,7 @@ async fn over_http1(origin: &Origin, outgoing: &mut Outgoing, single: &mut Singl
     let before = single.traffic.read();
     let sent = single.sender.try_send_request(request);
     let waited = await_head(sent, &progress, &flood, origin).await;
-    let circumstances = Circumstances { used: single.used, answered: single.traffic.read() != before };
+    let circumstances = Circumstances { used: single.used, answered: single.traffic.read() != before, breach: None };
     judge(waited, outgoing, &progress, circumstances)
 }
 
@@ -132,7 +130,7 @@ async fn over_http2(origin: &Origin, outgoing: &mut Outgoing, stream: &Stream) -
     let sent = sender.try_send_request(request);
     let waited = await_head(sent, &progress, &Notify::new(), origin).await;
     // The head of a response comes whole here: an error in its place means that none of it came.
-    let circumstances = Circumstances { used: stream.is_used(), answered: false };
+    let circumstances = Circumstances { used: stream.is_used(), answered: false, breach: stream.breach() };
     judge(waited, outgoing, &progress, circumstances)
 }
 

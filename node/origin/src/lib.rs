@@ -39,6 +39,7 @@ mod error;
 mod exchange;
 mod fields;
 mod figures;
+mod frames;
 mod gate;
 mod head;
 mod health;

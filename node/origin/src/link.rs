@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::error::{ErrorKind, OriginError};
+use crate::frames::Breach;
 use crate::request::SentBody;
 use crate::wire::{Traffic, Wire};
 
@@ -78,6 +79,7 @@ pub(crate) struct Single {
 #[derive(Debug)]
 pub(crate) struct Multi {
     sender: http2::SendRequest<SentBody>,
+    traffic: Arc<Traffic>,
     active: AtomicUsize,
     used: AtomicBool,
     idle_since: parking_lot::Mutex<Instant>,
@@ -120,6 +122,7 @@ pub(crate) async fn speak_http1(wire: Wire, slot: Slot) -> Result<Fresh, OriginE
 
 /// Speaks HTTP/2 over a wire.
 pub(crate) async fn speak_http2(wire: Wire, slot: Slot) -> Result<Fresh, OriginError> {
+    let traffic = wire.traffic();
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_header_list_size(LONGEST_HEAD)
@@ -127,7 +130,7 @@ pub(crate) async fn speak_http2(wire: Wire, slot: Slot) -> Result<Fresh, OriginE
         .initial_connection_window_size(4 << 20)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
-        .handshake(TokioIo::new(wire))
+        .handshake(TokioIo::new(wire.of_frames()))
         .await
         .map_err(|error| OriginError::because(ErrorKind::Unreachable, error))?;
     let driver = Driver::spawn(async move {
@@ -135,6 +138,7 @@ pub(crate) async fn speak_http2(wire: Wire, slot: Slot) -> Result<Fresh, OriginE
     });
     let multi = Multi {
         sender,
+        traffic,
         active: AtomicUsize::new(0),
         used: AtomicBool::new(false),
         idle_since: parking_lot::Mutex::new(Instant::now()),
@@ -183,6 +187,11 @@ impl Stream {
     /// Whether a response came over its connection before.
     pub(crate) fn is_used(&self) -> bool {
         self.connection.used.load(Ordering::Relaxed)
+    }
+
+    /// What ended its connection, if it was what the origin did.
+    pub(crate) fn breach(&self) -> Option<Breach> {
+        self.connection.traffic.breach()
     }
 
     /// A response came.
