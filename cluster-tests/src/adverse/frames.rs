@@ -4,15 +4,15 @@
 //! a library that would know better.
 
 use super::Gate;
+use super::port::{Count, Counted, Port};
 use crate::front::{Kind, fields, frame};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -29,9 +29,22 @@ pub struct Authority {
 /// An origin on a free port of this machine. It is gone, with its connections, when this is dropped.
 #[derive(Debug)]
 pub struct AdverseFrames {
-    address: SocketAddr,
-    asked: Arc<AtomicUsize>,
-    accepting: AbortHandle,
+    port: Port,
+    state: Arc<State>,
+}
+
+/// What the connections of an origin have in common.
+struct State {
+    acceptor: TlsAcceptor,
+    answer: Box<dyn Fn(usize) -> Moves + Send + Sync>,
+    asked: AtomicUsize,
+    streams: Count,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("asked", &self.asked).field("streams", &self.streams).finish_non_exhaustive()
+    }
 }
 
 /// What an origin does for a request, step by step. If it does not end the connection, the next request comes over the same.
@@ -96,46 +109,47 @@ impl AdverseFrames {
             .with_no_client_auth()
             .with_single_cert(vec![authority.certificate.clone()], key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("listen as an origin")?;
-        let address = listener.local_addr()?;
-        let asked = Arc::<AtomicUsize>::default();
-        let counted = Arc::clone(&asked);
-        let answer = Arc::new(answer);
-        let accepting = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => if let Ok((socket, _)) = accepted {
-                        let (acceptor, counted, answer) = (acceptor.clone(), Arc::clone(&counted), Arc::clone(&answer));
-                        connections.spawn(async move {
-                            // It ends as the other side, or what is to be done, ends it.
-                            let _ = connection(socket, &acceptor, &counted, &*answer).await;
-                        });
-                    },
-                    Some(_) = connections.join_next() => {}
+        let state = Arc::new(State {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            answer: Box::new(answer),
+            asked: AtomicUsize::new(0),
+            streams: Count::default(),
+        });
+        let port = Port::open({
+            let state = Arc::clone(&state);
+            move |socket| {
+                let state = Arc::clone(&state);
+                async move {
+                    // It ends as the other side, or what is to be done, ends it.
+                    let _ = connection(socket, &state).await;
                 }
             }
         });
-        Ok(Self { address, asked, accepting: accepting.abort_handle() })
+        Ok(Self { port: port.await?, state })
     }
 
     /// Its URL, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        format!("https://{}", self.port.address())
     }
 
     /// How often it was asked for anything.
     #[must_use]
     pub fn times(&self) -> usize {
-        self.asked.load(Ordering::Acquire)
+        self.state.asked.load(Ordering::Acquire)
     }
-}
 
-impl Drop for AdverseFrames {
-    fn drop(&mut self) {
-        self.accepting.abort();
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.port.connections()
+    }
+
+    /// Requests that neither side has ended.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.state.streams.now()
     }
 }
 
@@ -252,26 +266,31 @@ enum Then {
     Ends,
 }
 
-async fn connection(socket: TcpStream, acceptor: &TlsAcceptor, asked: &AtomicUsize, answer: &impl Fn(usize) -> Moves) -> io::Result<()> {
+/// A connection, and the requests on it that neither side has ended.
+struct Connection {
+    stream: TlsStream<TcpStream>,
+    under_way: HashMap<u32, Counted>,
+}
+
+async fn connection(socket: TcpStream, state: &State) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let mut stream = acceptor.accept(socket).await?;
-    let mut preface = [0; 24];
-    stream.read_exact(&mut preface).await?;
-    stream.write_all(&frame(Kind::Settings, 0, 0, &[])).await?;
-    stream.flush().await?;
+    let stream = state.acceptor.accept(socket).await?;
+    let mut connection = Connection { stream, under_way: HashMap::new() };
+    connection.stream.read_exact(&mut [0; 24]).await?;
+    connection.send(Kind::Settings, 0, 0, &[]).await?;
     loop {
-        let (kind, flags, number) = next(&mut stream).await?;
+        let (kind, flags, number) = connection.next().await?;
         if kind == Kind::Settings as u8 && flags & 1 == 0 {
-            stream.write_all(&frame(Kind::Settings, 1, 0, &[])).await?;
-            stream.flush().await?;
+            connection.send(Kind::Settings, 1, 0, &[]).await?;
         }
         if kind != Kind::Headers as u8 {
             continue;
         }
-        let moves = answer(asked.fetch_add(1, Ordering::AcqRel)).0;
+        connection.under_way.insert(number, state.streams.one_more());
+        let moves = (state.answer)(state.asked.fetch_add(1, Ordering::AcqRel)).0;
         let (mut at, mut repeated) = (0, 0);
         while let Some(one) = moves.get(at) {
-            match perform(&mut stream, one, number).await? {
+            match connection.perform(one, number).await? {
                 Then::Goes => at += 1,
                 Then::Again { from } if repeated < TIMES => (at, repeated) = (from, repeated + 1),
                 Then::Again { .. } => at += 1,
@@ -281,44 +300,51 @@ async fn connection(socket: TcpStream, acceptor: &TlsAcceptor, asked: &AtomicUsi
     }
 }
 
-/// The next frame, of which nothing but its head matters.
-async fn next(stream: &mut TlsStream<TcpStream>) -> io::Result<(u8, u8, u32)> {
-    let mut head = [0; 9];
-    stream.read_exact(&mut head).await?;
-    let [a, b, c, kind, flags, number @ ..] = head;
-    let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-    stream.read_exact(&mut payload).await?;
-    Ok((kind, flags, u32::from_be_bytes(number)))
-}
+impl Connection {
+    /// The next frame, of which nothing but its head matters.
+    async fn next(&mut self) -> io::Result<(u8, u8, u32)> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await?;
+        let [a, b, c, kind, flags, number @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.stream.read_exact(&mut payload).await?;
+        let number = u32::from_be_bytes(number);
+        if kind == Kind::Reset as u8 {
+            self.under_way.remove(&number);
+        }
+        Ok((kind, flags, number))
+    }
 
-async fn perform(stream: &mut TlsStream<TcpStream>, one: &Move, number: u32) -> io::Result<Then> {
-    let sent = match one {
-        Move::OnStream(kind, flags, payload) => frame(*kind, *flags, number, payload),
-        Move::On(other, kind, flags, payload) => frame(*kind, *flags, *other, payload),
-        Move::GoAway { answers, code } => {
-            let last = if *answers { number } else { 0 };
-            frame(Kind::GoAway, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
+    async fn send(&mut self, kind: Kind, flags: u8, number: u32, payload: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&frame(kind, flags, number, payload)).await?;
+        self.stream.flush().await?;
+        if kind == Kind::Reset || matches!(kind, Kind::Headers | Kind::Data) && flags & END_STREAM != 0 {
+            self.under_way.remove(&number);
         }
-        Move::Repeat { from } => return Ok(Then::Again { from: *from }),
-        Move::Hold(gate) => {
-            gate.pass().await;
-            return Ok(Then::Goes);
-        }
-        Move::Stall => {
+        Ok(())
+    }
+
+    async fn perform(&mut self, one: &Move, number: u32) -> io::Result<Then> {
+        match one {
+            Move::OnStream(kind, flags, payload) => self.send(*kind, *flags, number, payload).await?,
+            Move::On(other, kind, flags, payload) => self.send(*kind, *flags, *other, payload).await?,
+            Move::GoAway { answers, code } => {
+                let last = if *answers { number } else { 0 };
+                self.send(Kind::GoAway, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat()).await?;
+            }
+            Move::Repeat { from } => return Ok(Then::Again { from: *from }),
+            Move::Hold(gate) => gate.pass().await,
             // Whatever comes meanwhile is not answered.
-            loop {
-                let (kind, _, of) = next(stream).await?;
-                if kind == Kind::Reset as u8 && of == number {
-                    return Ok(Then::Goes);
+            Move::Stall => {
+                while self.under_way.contains_key(&number) {
+                    self.next().await?;
                 }
             }
+            Move::Close => {
+                self.stream.shutdown().await?;
+                return Ok(Then::Ends);
+            }
         }
-        Move::Close => {
-            stream.shutdown().await?;
-            return Ok(Then::Ends);
-        }
-    };
-    stream.write_all(&sent).await?;
-    stream.flush().await?;
-    Ok(Then::Goes)
+        Ok(Then::Goes)
+    }
 }

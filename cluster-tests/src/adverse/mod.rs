@@ -20,6 +20,7 @@
 
 mod asked;
 mod frames;
+mod port;
 mod script;
 mod serve;
 
@@ -27,21 +28,19 @@ pub use asked::Asked;
 pub use frames::{AdverseFrames, Authority, END_HEADERS, END_STREAM, Moves};
 pub use script::{Gate, Script, Source};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use parking_lot::Mutex;
+use port::Port;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::net::TcpListener;
-use tokio::task::{AbortHandle, JoinSet};
 
 /// An origin on a free port of this machine. It is gone, with its connections, when this is dropped.
 #[derive(Debug)]
 pub struct Adverse {
-    address: SocketAddr,
+    port: Port,
     state: Arc<State>,
-    accepting: AbortHandle,
 }
 
 /// What the connections of an origin have in common.
@@ -50,12 +49,11 @@ struct State {
     asked: Mutex<Vec<Arc<Asked>>>,
     turns: Mutex<HashMap<String, usize>>,
     connections: AtomicUsize,
-    open: AtomicUsize,
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("open", &self.open).finish_non_exhaustive()
+        f.debug_struct("State").field("connections", &self.connections).finish_non_exhaustive()
     }
 }
 
@@ -65,43 +63,29 @@ impl Adverse {
     /// # Errors
     /// When no port is free.
     pub async fn start(answer: impl Fn(&Asked) -> Script + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("listen as an origin")?;
-        let address = listener.local_addr()?;
         let state = Arc::new(State {
             answer: Box::new(answer),
             asked: Mutex::default(),
             turns: Mutex::default(),
             connections: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
         });
-        let accepting = tokio::spawn({
+        let port = Port::open({
             let state = Arc::clone(&state);
-            async move {
-                // Aborted with this task: a set aborts what is in it when it is dropped.
-                let mut connections = JoinSet::new();
-                loop {
-                    tokio::select! {
-                        accepted = listener.accept() => if let Ok((socket, _)) = accepted {
-                            connections.spawn(serve::connection(socket, Arc::clone(&state)));
-                        },
-                        Some(_) = connections.join_next() => {}
-                    }
-                }
-            }
+            move |socket| serve::connection(socket, Arc::clone(&state))
         });
-        Ok(Self { address, state, accepting: accepting.abort_handle() })
+        Ok(Self { port: port.await?, state })
     }
 
     /// Its URL, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// How often it was asked for `target`.
@@ -124,18 +108,12 @@ impl Adverse {
     /// Connections that are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.state.open.load(Ordering::Acquire)
+        self.port.connections()
     }
 
     /// Connections that there were.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Adverse {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }

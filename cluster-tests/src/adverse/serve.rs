@@ -21,7 +21,6 @@ enum Then {
 
 pub(super) async fn connection(mut socket: TcpStream, state: Arc<State>) {
     let number = state.connections.fetch_add(1, Ordering::AcqRel);
-    let _open = Open::of(&state);
     let _ = socket.set_nodelay(true);
     let mut unread = Vec::new();
     for earlier in 0.. {
@@ -159,20 +158,4 @@ async fn more(socket: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<bool> 
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
-}
-
-/// Counts a connection for as long as it is open.
-struct Open<'a>(&'a State);
-
-impl<'a> Open<'a> {
-    fn of(state: &'a State) -> Self {
-        state.open.fetch_add(1, Ordering::AcqRel);
-        Self(state)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
 }
