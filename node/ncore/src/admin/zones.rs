@@ -88,7 +88,8 @@ pub(super) async fn explain(
     let wire::ExplainZoneRequest { url, headers, node, all } = request;
     let bad = |error: BadQuestion| Status::invalid_argument(error.to_string());
     let (host, target) = ZoneQuestion::split(&url).map_err(bad)?;
-    let host = host.ok_or_else(|| bad(BadQuestion::Url))?;
+    let host = host
+        .ok_or_else(|| Status::invalid_argument("a whole URL is needed, with http:// or https:// and a host: the zone is found by that"))?;
     let fields = ZoneQuestion::fields(headers.iter().map(String::as_str)).map_err(bad)?;
     let zone = domain.zones().of_host(&host).await.map_err(|error| match error {
         ZoneError::Unknown => Status::not_found(format!("no zone has the host {host}; `ncore zone list` lists them")),

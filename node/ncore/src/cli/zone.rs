@@ -27,7 +27,7 @@ pub(crate) enum Zone {
     },
     /// Show a zone with all its settings
     Show(OneZone),
-    /// Make a zone and print its id and its host name
+    /// Make a zone and print what it is: its id, its host name, and its settings
     Create(Create),
     /// Change a zone: what is not given stays
     Update(Update),
@@ -186,6 +186,9 @@ impl Create {
 impl Update {
     async fn run(self) -> Result<()> {
         let Self { uuid, name, description, operator } = self;
+        if name.is_none() && description.says_nothing() {
+            bail!("what is to change? give at least one of the options of `ncore zone update --help`");
+        }
         let request = UpdateZoneRequest {
             uuid,
             name,
@@ -219,6 +222,11 @@ impl Description {
         };
         let backup = |url: &String| ZoneOrigin { url: url.clone(), weight: 1, backup: true };
         self.origins.iter().map(weighted).chain(self.backups.iter().map(backup)).collect()
+    }
+
+    fn says_nothing(&self) -> bool {
+        let names = self.origins.is_empty() && self.hosts.is_empty() && self.host_header.is_none();
+        names && self.settings() == ZoneSettings::default()
     }
 
     fn settings(&self) -> ZoneSettings {
@@ -264,14 +272,43 @@ fn print(zone: &Shown, operator: &Operator) -> Result<()> {
     }
     let Value::Object(members) = document else { return Ok(()) };
     for (name, value) in members {
-        let text = match value {
-            Value::String(text) => text,
-            Value::Null => "by the book".to_owned(),
-            other => other.to_string(),
-        };
-        output::say!("{name:<24} {text}");
+        output::say!("{name:<24} {}", said_of(&name, &value));
     }
     Ok(())
+}
+
+/// A member of a zone's document, for people.
+fn said_of(name: &str, value: &Value) -> String {
+    let words = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+    match (name, value) {
+        ("shield_region", Value::Null) => "any".to_owned(),
+        ("host_header", Value::String(host)) if host.is_empty() => "that of the origin's URL".to_owned(),
+        ("created_at" | "updated_at", at) => {
+            at.as_i64().and_then(|at| jiff::Timestamp::from_second(at).ok()).map_or_else(|| at.to_string(), |at| at.to_string())
+        }
+        ("origins", Value::Array(origins)) => origins.iter().map(origin_said).collect::<Vec<_>>().join(", "),
+        ("bypass", rule) if rule["everything"] == true => "everything".to_owned(),
+        ("bypass", rule) => {
+            let kinds = [("paths", words(&rule["paths"])), ("cookies", words(&rule["cookies"]))];
+            let kinds: Vec<_> = kinds.iter().filter(|(_, all)| !all.is_empty()).map(|(kind, all)| format!("{kind} {all}")).collect();
+            if kinds.is_empty() { "nothing".to_owned() } else { kinds.join("; ") }
+        }
+        (_, Value::Array(values)) if values.is_empty() => "none".to_owned(),
+        (_, Value::Array(_)) => words(value),
+        (_, Value::String(text)) => text.clone(),
+        (_, Value::Null) => "by the book".to_owned(),
+        (_, other) => other.to_string(),
+    }
+}
+
+/// As it is given with `--origin` and `--backup`.
+fn origin_said(origin: &Value) -> String {
+    let url = origin["url"].as_str().unwrap_or_default();
+    match (&origin["backup"], origin["weight"].as_u64()) {
+        (Value::Bool(true), _) => format!("{url} (backup)"),
+        (_, Some(weight)) if weight != 1 => format!("{url}={weight}"),
+        _ => url.to_owned(),
+    }
 }
 
 fn document(zone: &Shown) -> Value {
@@ -310,6 +347,65 @@ fn document(zone: &Shown) -> Value {
 fn seconds(text: &str) -> Result<ZoneSeconds, String> {
     match text {
         "book" => Ok(ZoneSeconds { seconds: None }),
-        text => text.parse().map(|seconds| ZoneSeconds { seconds: Some(seconds) }).map_err(|error| format!("{error}; or \"book\"")),
+        text => text.parse().map(|seconds| ZoneSeconds { seconds: Some(seconds) }).map_err(|_| "whole seconds, or \"book\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        description: Description,
+    }
+
+    fn given(options: &[&str]) -> Result<Description, clap::Error> {
+        Given::try_parse_from(["update"].iter().chain(options)).map(|given| given.description)
+    }
+
+    #[test]
+    fn an_update_says_what_is_to_change() {
+        assert!(given(&[]).unwrap().says_nothing());
+        for options in [["--cache-ttl", "book"], ["--host", "a.test"], ["--host-header", ""], ["--tiers", "false"], ["--bypass-path", "/a"]]
+        {
+            assert!(!given(&options).unwrap().says_nothing(), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_seconds_or_the_book() {
+        for bad in ["--cache-ttl=soon", "--cache-ttl=-5", "--cache-ttl=1.5", "--cache-ttl="] {
+            let Err(error) = given(&[bad]) else { panic!("{bad} is taken") };
+            assert!(error.to_string().contains("whole seconds, or \"book\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_shown_for_people() {
+        let bypass = |paths: &[&str], cookies: &[&str]| json!({ "everything": false, "paths": paths, "cookies": cookies });
+        let origins = json!([
+            { "url": "http://a.test", "weight": 1, "backup": false },
+            { "url": "http://b.test", "weight": 3, "backup": false },
+            { "url": "http://c.test", "weight": 1, "backup": true },
+        ]);
+        for (name, value, expected) in [
+            ("origins", origins, "http://a.test, http://b.test=3, http://c.test (backup)"),
+            ("domains", json!([]), "none"),
+            ("domains", json!(["a.test", "b.test"]), "a.test b.test"),
+            ("bypass", bypass(&[], &[]), "nothing"),
+            ("bypass", bypass(&["/a", "/b"], &["sid"]), "paths /a /b; cookies sid"),
+            ("bypass", json!({ "everything": true, "paths": ["/a"], "cookies": [] }), "everything"),
+            ("shield_region", Value::Null, "any"),
+            ("cache_ttl", Value::Null, "by the book"),
+            ("cache_ttl", json!(60), "60"),
+            ("host_header", json!(""), "that of the origin's URL"),
+            ("created_at", json!(1_795_845_530), "2026-11-28T05:58:50Z"),
+        ] {
+            assert_eq!(said_of(name, &value), expected, "{name}");
+        }
     }
 }

@@ -76,8 +76,10 @@ fn tell(node: &Value) {
     let reason = if freshness["reason"].is_null() { String::new() } else { format!(" ({})", plain(&freshness["reason"])) };
     line("view", &format!("{view}{reason}; if fenced: {}", plain(&said["fence_policy"])));
     let variants = said["variants"].as_array().map(Vec::as_slice).unwrap_or_default();
-    line("kept", &format!("{} in {}", variants.len(), or(&said["kept_in"], "no tier")));
-    if !variants.is_empty() {
+    if variants.is_empty() {
+        line("kept", "nothing");
+    } else {
+        line("kept", &format!("{} in {}", variants.len(), or(&said["kept_in"], "no tier")));
         let header = ["FOR THIS", "VARY", "STATUS", "AGE", "FRESH FOR", "LIFETIME", "VALIDATOR", "FILLED AT", "MARK", "LENGTH", "SLICES"];
         output::table(&header, variants.iter().map(row));
     }
