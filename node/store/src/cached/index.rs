@@ -117,6 +117,13 @@ impl Index {
         Ok(changes.totals)
     }
 
+    /// What a write has left behind of which that is seen only once the index was opened anew.
+    #[cfg(test)]
+    pub(super) fn bring_back(&self, key: &EntryKey, location: &Location) -> Result<(), StoreError> {
+        let db = self.db().ok_or(StoreError::ShuttingDown)?;
+        db.put(entry_key(key), encode_location(location)).map_err(failed("write"))
+    }
+
     /// Forgets all entries. The number of the next segment stays. Blocks.
     pub(super) fn clear(&self, next_segment: u32) -> Result<Totals, StoreError> {
         let mut changes = Changes { batch: WriteBatch::default(), totals: Totals { next_segment, ..Totals::default() } };

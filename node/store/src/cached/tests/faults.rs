@@ -99,6 +99,40 @@ async fn an_index_that_cannot_be_written_for_a_moment_brings_nothing_back() {
     assert_eq!(cached.get(&key(0)).await.unwrap(), Some(entry(0, 1, 500)));
 }
 
+/// That there is nothing of a key is remembered of the index as it seemed to be. What it has beyond that once it was opened anew, a removal
+/// strikes out all the same, whether it comes before that or after.
+#[tokio::test]
+async fn what_an_index_turns_out_to_have_is_struck_out_as_well() {
+    for comes_before in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let cached = open(dir.path(), &small());
+        for n in 0..2 {
+            cached.put(key(n), entry(n, 1, 500));
+        }
+        settle(&cached).await;
+        let index = &cached.parts().index;
+        let place = index.get(&key(0)).unwrap().unwrap();
+        cached.remove(&key(0)).await.unwrap();
+        assert_eq!(cached.get(&key(0)).await.unwrap(), None, "which is remembered");
+        cached.set_broken(true);
+        assert!(matches!(cached.remove(&key(1)).await, Err(StoreError::NotStruck)));
+        until("it is known of the index", || cached.shared().state() == State::Failing).await;
+        if comes_before {
+            assert!(matches!(cached.remove(&key(0)).await, Err(StoreError::NotStruck)), "it cannot be known that it is struck out");
+        }
+        index.bring_back(&key(0), &place).unwrap();
+        cached.set_broken(false);
+        until("the index works", || cached.shared().state() == State::On).await;
+        if !comes_before {
+            cached.remove(&key(0)).await.unwrap();
+        }
+        until("it is struck out", || index.get(&key(0)).unwrap().is_none()).await;
+        cached.close().await;
+        drop(cached);
+        assert_eq!(open(dir.path(), &small()).get(&key(0)).await.unwrap(), None);
+    }
+}
+
 #[tokio::test]
 async fn an_index_that_stays_broken_costs_the_disk_tier_and_memory_goes_on() {
     let dir = tempfile::tempdir().unwrap();
