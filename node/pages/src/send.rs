@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn heads_and_blocks_arrive_in_their_order() {
         let (sender, mut receiver) = connected();
-        let pieces = [Bytes::from_static(b"head"), in_block(100_000, 1), Bytes::from(pattern(20_000, 2)), in_block(50_000, 3), in_block(10, 4)];
+        let pieces =
+            [Bytes::from_static(b"head"), in_block(100_000, 1), Bytes::from(pattern(20_000, 2)), in_block(50_000, 3), in_block(10, 4)];
         let expected = pieces.concat();
         let reading = std::thread::spawn(move || {
             let mut read = Vec::new();

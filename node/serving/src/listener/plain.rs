@@ -66,3 +66,60 @@ impl AsyncWrite for PlainSocket {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::IoSlice, time::Duration};
+
+    use bytes::Bytes;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::sleep,
+    };
+
+    use super::PlainSocket;
+
+    /// A reader that is slow at first, so that what is written comes in many parts.
+    #[tokio::test]
+    async fn all_arrives_in_its_order_also_at_a_slow_reader() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let mut reader = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connects");
+        let mut socket = PlainSocket::new(listener.accept().await.expect("accepted").0);
+        let pattern = |seed: usize| (0..1_000_000).map(|at: usize| (at * 31 + seed).to_le_bytes()[0]).collect::<Vec<u8>>();
+        let mut expected = Vec::new();
+        let writing = async move {
+            for seed in 0..20 {
+                let content = ncore_pages::copy(&pattern(seed)).expect("a block");
+                let mut rest = [Bytes::from_static(b"head"), content];
+                while rest.iter().any(|piece| !piece.is_empty()) {
+                    let mut taken = socket.write_vectored(&rest.each_ref().map(|piece| IoSlice::new(piece))).await.expect("written");
+                    assert!(taken > 0);
+                    for piece in &mut rest {
+                        let now = taken.min(piece.len());
+                        drop(piece.split_to(now));
+                        taken -= now;
+                    }
+                }
+            }
+            socket.shutdown().await.expect("ended");
+        };
+        let reading = async {
+            let mut read = Vec::new();
+            for _ in 0..20 {
+                sleep(Duration::from_millis(2)).await;
+                let mut piece = vec![0; 10_000];
+                let taken = reader.read(&mut piece).await.expect("bytes");
+                read.extend_from_slice(&piece[..taken]);
+            }
+            reader.read_to_end(&mut read).await.expect("the rest");
+            read
+        };
+        let ((), read) = tokio::join!(writing, reading);
+        for seed in 0..20 {
+            expected.extend_from_slice(b"head");
+            expected.extend(pattern(seed));
+        }
+        assert!(read == expected, "what arrived is not what was sent");
+    }
+}

@@ -329,7 +329,8 @@ mod tests {
         let shelf = Arc::new(Shelf::new(Cached::open(Path::new(""), settings).expect("in memory")));
         shelf.put_slice(7, 0, 5, Bytes::from_static(b"slice"));
         let kept = Kept::Slices { object: 7, length: 5, since, came: Came::Part };
-        let place = Place { shelf, head: EntryKey::of(&[b"head"]), oldest: kept.oldest_slice(newest_purge), sent: Sent::Sealed, refill: None };
+        let place =
+            Place { shelf, head: EntryKey::of(&[b"head"]), oldest: kept.oldest_slice(newest_purge), sent: Sent::Sealed, refill: None };
         let body = Content::Kept(kept).stream(place, [Piece::Range { first: 0, last: None }].into());
         body.collect().await.ok().map(http_body_util::Collected::to_bytes)
     }

@@ -6,6 +6,7 @@ mod faults;
 mod kill;
 mod model;
 mod newest;
+mod pages;
 mod scan;
 
 use std::path::{Path, PathBuf};
