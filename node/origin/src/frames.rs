@@ -133,11 +133,7 @@ impl Frames {
             if self.left > 0 || bytes.is_empty() {
                 return Ok(());
             }
-            let head = take(&mut bytes, HEAD - self.head_bytes);
-            self.head[self.head_bytes..self.head_bytes + head.len()].copy_from_slice(head);
-            self.head_bytes += head.len();
-            if self.head_bytes == HEAD {
-                self.head_bytes = 0;
+            if fill(&mut self.head, &mut self.head_bytes, &mut bytes) {
                 self.begin(sent)?;
             }
         }
@@ -182,11 +178,7 @@ impl Frames {
             Frame::Other => return Ok(()),
         };
         while !bytes.is_empty() {
-            let part = take(&mut bytes, length - self.entry_bytes);
-            self.entry[self.entry_bytes..self.entry_bytes + part.len()].copy_from_slice(part);
-            self.entry_bytes += part.len();
-            if self.entry_bytes == length {
-                self.entry_bytes = 0;
+            if fill(&mut self.entry[..length], &mut self.entry_bytes, &mut bytes) {
                 self.judge(sent)?;
             }
         }
@@ -235,6 +227,18 @@ impl Chatter {
     const fn allowed(&self, sent: u64) -> u64 {
         MOST_CHATTER + sent.saturating_sub(self.sent) / CHATTER_BYTES
     }
+}
+
+/// Goes on filling `buffer`, of which `filled` bytes are there, from the front of `bytes`. Whether it is full, and the next begins.
+fn fill(buffer: &mut [u8], filled: &mut usize, bytes: &mut &[u8]) -> bool {
+    let part = take(bytes, buffer.len() - *filled);
+    buffer[*filled..*filled + part.len()].copy_from_slice(part);
+    *filled += part.len();
+    let is_full = *filled == buffer.len();
+    if is_full {
+        *filled = 0;
+    }
+    is_full
 }
 
 /// As many of the next bytes as there are, up to a number.
