@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::entry::{Entry, EntryKey};
-use super::record::{self, Location};
+use super::pending::Pending;
+use super::record::{self, Header, Location};
 use super::segment::{Log, Sealed, Segment, Segments};
 use crate::error::StoreError;
 
@@ -13,7 +14,7 @@ pub(super) struct SegmentLog {
     log: Log,
     sealed: VecDeque<Sealed>,
     active: Option<Active>,
-    /// Bytes of all of them, with what is in the buffer.
+    /// Bytes of all of them, with what is pending.
     bytes: u64,
     /// Bytes written since the last flush.
     written: u64,
@@ -24,7 +25,7 @@ struct Active {
     /// Bytes written.
     len: u64,
     /// What follows them.
-    buffer: Vec<u8>,
+    pending: Pending,
 }
 
 /// Where a log gets its next segment.
@@ -49,7 +50,7 @@ impl SegmentLog {
         self.sealed.is_empty() && self.active.is_none()
     }
 
-    /// Appends a record, in a buffer for now. The place holds once [`Self::flush`] succeeded. Blocks.
+    /// Appends a record, which is pending for now. The place holds once [`Self::flush`] succeeded. Blocks.
     pub(super) fn append(&mut self, key: &EntryKey, entry: &Entry, supply: &mut Supply<'_>) -> Result<Location, StoreError> {
         let more = (record::HEADER_BYTES + entry.bytes.len()) as u64;
         if self.active.as_ref().is_some_and(|active| active.end() + more > supply.segment_bytes) {
@@ -61,13 +62,15 @@ impl SegmentLog {
             none => {
                 let segment = supply.segments.create(self.log, *supply.next)?;
                 *supply.next += 1;
-                none.insert(Active { segment, len: 0, buffer: Vec::new() })
+                none.insert(Active { segment, len: 0, pending: Pending::default() })
             }
         };
         let (segment, offset) = (active.segment.id, active.end());
         let too_large = StoreError::TooLarge { limit: supply.segment_bytes };
         let Ok(offset) = u32::try_from(offset) else { return Err(too_large) };
-        let header = record::encode(key, entry, &mut active.buffer).ok_or(too_large)?;
+        let header = Header::of(key, entry).ok_or(too_large)?;
+        active.pending.copy(&header.to_bytes());
+        active.pending.add(&entry.bytes);
         self.bytes += more;
         Ok(Location { segment, offset, len: header.len, crc: header.crc, fill: header.fill })
     }
@@ -82,12 +85,12 @@ impl SegmentLog {
     /// Forgets what was appended and not flushed.
     pub(super) fn discard(&mut self) {
         if let Some(active) = &mut self.active {
-            self.bytes -= active.buffer.len() as u64;
-            active.buffer.clear();
+            self.bytes -= active.pending.len();
+            active.pending.clear();
         }
     }
 
-    /// Takes the oldest segment out. What is in its buffer must have been flushed.
+    /// Takes the oldest segment out. What was appended to it must have been flushed.
     pub(super) fn take_oldest(&mut self) -> Option<Sealed> {
         if self.sealed.is_empty() {
             self.seal();
@@ -110,14 +113,12 @@ impl SegmentLog {
 
     fn write_out(&mut self) -> Result<(), StoreError> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        let more = active.buffer.len() as u64;
+        let more = active.pending.len();
         if more == 0 {
             return Ok(());
         }
-        let written = active.segment.write(active.len, &active.buffer);
-        active.buffer.clear();
-        // What a slice of 1 MiB needed once is not kept for ever.
-        active.buffer.shrink_to(KEPT_BUFFER_BYTES);
+        let written = active.segment.write(active.len, &mut active.pending.pieces());
+        active.pending.clear();
         match written {
             Ok(()) => {
                 active.len += more;
@@ -143,8 +144,6 @@ impl SegmentLog {
 
 impl Active {
     fn end(&self) -> u64 {
-        self.len + self.buffer.len() as u64
+        self.len + self.pending.len()
     }
 }
-
-const KEPT_BUFFER_BYTES: usize = 256 << 10;

@@ -66,6 +66,7 @@ mod jobs;
 mod log;
 mod memory;
 mod peek;
+mod pending;
 mod record;
 mod segment;
 mod settings;

@@ -40,15 +40,21 @@ pub(super) fn record_bytes(len: u32) -> u64 {
     HEADER_BYTES as u64 + u64::from(len)
 }
 
-/// Appends a record, and gives its header; nothing if the entry is too long for one.
-pub(super) fn encode(key: &EntryKey, entry: &Entry, out: &mut Vec<u8>) -> Option<Header> {
-    let len = u32::try_from(entry.bytes.len()).ok().filter(|_| entry.bytes.len() <= MAX_ENTRY_BYTES)?;
-    let head = head(len, key, entry.fill);
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&head), &entry.bytes);
-    out.extend_from_slice(&head);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(&entry.bytes);
-    Some(Header { len, key: *key, fill: entry.fill, crc })
+impl Header {
+    /// That of the record of an entry; nothing if the entry is too long for one.
+    pub(super) fn of(key: &EntryKey, entry: &Entry) -> Option<Self> {
+        let len = u32::try_from(entry.bytes.len()).ok().filter(|_| entry.bytes.len() <= MAX_ENTRY_BYTES)?;
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&unsigned(len, key, entry.fill)), &entry.bytes);
+        Some(Self { len, key: *key, fill: entry.fill, crc })
+    }
+
+    /// As it is written. The bytes of the entry follow.
+    pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..HEADER_BYTES - 4].copy_from_slice(&unsigned(self.len, &self.key, self.fill));
+        bytes[HEADER_BYTES - 4..].copy_from_slice(&self.crc.to_le_bytes());
+        bytes
+    }
 }
 
 /// Reads a header; nothing if there is none here.
@@ -76,7 +82,8 @@ pub(super) fn verify(key: &EntryKey, location: &Location, record: Vec<u8>) -> Op
 
 const MAGIC: [u8; 4] = *b"NCE1";
 
-fn head(len: u32, key: &EntryKey, fill: u64) -> [u8; HEADER_BYTES - 4] {
+/// A header without its checksum.
+fn unsigned(len: u32, key: &EntryKey, fill: u64) -> [u8; HEADER_BYTES - 4] {
     let mut head = [0; HEADER_BYTES - 4];
     head[..4].copy_from_slice(&MAGIC);
     head[4..8].copy_from_slice(&len.to_le_bytes());
@@ -92,8 +99,8 @@ mod tests {
     fn written() -> (EntryKey, Location, Vec<u8>) {
         let key = EntryKey::of(&[b"name"]);
         let entry = Entry { fill: 7, bytes: Bytes::from_static(b"some bytes") };
-        let mut record = Vec::new();
-        let header = encode(&key, &entry, &mut record).unwrap();
+        let header = Header::of(&key, &entry).unwrap();
+        let record = [&header.to_bytes(), &entry.bytes[..]].concat();
         (key, Location { segment: 1, offset: 0, len: header.len, crc: header.crc, fill: header.fill }, record)
     }
 
@@ -120,8 +127,6 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_written() {
         let entry = Entry { fill: 1, bytes: Bytes::from(vec![0; MAX_ENTRY_BYTES + 1]) };
-        let mut out = Vec::new();
-        assert_eq!(encode(&EntryKey::of(&[b"name"]), &entry, &mut out), None);
-        assert!(out.is_empty());
+        assert_eq!(Header::of(&EntryKey::of(&[b"name"]), &entry), None);
     }
 }

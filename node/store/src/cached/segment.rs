@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,13 +78,13 @@ impl Segment {
         Ok(bytes)
     }
 
-    /// Writes at a place. Blocks.
-    pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes pieces at a place, one behind the other. Blocks.
+    pub(super) fn write(&self, offset: u64, pieces: &mut [IoSlice<'_>]) -> Result<(), StoreError> {
         #[cfg(test)]
         if self.faults.full.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(StoreError::Full);
         }
-        self.file.write_all_at(bytes, offset).map_err(StoreError::io("write to a segment"))
+        write_all_at(&self.file, pieces, offset).map_err(StoreError::io("write to a segment"))
     }
 
     /// Cuts off what a failed write left, and gives the length that the file has then. Blocks.
@@ -167,6 +167,28 @@ impl Segments {
     }
 }
 
+/// Writes all of the pieces, as many at once as the system takes.
+fn write_all_at(file: &File, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    // There may be empty ones, of which nothing would be written.
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        let now = pieces.len().min(PIECES_MAX);
+        match rustix::io::pwritev(file, &pieces[..now], offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                IoSlice::advance_slices(&mut pieces, written);
+                offset += written as u64;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// The most pieces that one call takes: `UIO_MAXIOV` of Linux.
+const PIECES_MAX: usize = 1024;
+
 /// True if the file is not there any more.
 fn remove_file(path: &Path) -> bool {
     match crate::layout::remove_if_there(path) {
@@ -175,5 +197,24 @@ fn remove_file(path: &Path) -> bool {
             tracing::warn!(path = %path.display(), %error, "could not remove a segment of the cache");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::{PIECES_MAX, write_all_at};
+
+    #[test]
+    fn more_pieces_than_one_call_takes_and_empty_ones_are_written() {
+        let file = tempfile::tempfile().unwrap();
+        let pieces: Vec<_> = (0..2 * PIECES_MAX + 3).map(|at| vec![at.to_le_bytes()[0]; at % 4]).collect();
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        write_all_at(&file, &mut slices, 10).unwrap();
+        let expected = [vec![0; 10], pieces.concat()].concat();
+        let mut written = vec![1; expected.len()];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut written, 0).unwrap();
+        assert!(written == expected && file.metadata().unwrap().len() == expected.len() as u64);
     }
 }
