@@ -125,7 +125,7 @@ impl Fault {
 pub enum Retry {
     /// Nothing of the request reached an origin: any request may be sent again.
     Unsent,
-    /// It may have reached one: a request that may be carried out twice, and has no body, may be sent again.
+    /// It may have reached one: a request that may be carried out twice may be sent again, if its body can be.
     IfIdempotent,
     /// No.
     Never,

@@ -17,8 +17,8 @@
 //!
 //! 1. **The address that is checked is the one that is dialled.** Names are resolved first, then each address is held against
 //!    [`AddressPolicy`], then it is connected to; nothing resolves again in between. Redirects are not followed.
-//! 2. **Nothing is sent twice that may not be.** Sent again is what certainly was not taken in, or what has no body, may be repeated,
-//!    and went over a connection that broke before any byte of a response.
+//! 2. **Nothing is sent twice that may not be.** Sent again is what certainly was not taken in, or what may be repeated (RFC 9110 §9.2.2), has
+//!    no body or a short one, and went over a connection that was used before and broke before any byte of a response.
 //! 3. **Everything is bounded.** Connections (of an origin, of the node), requests under way, requests that wait and for how long, heads,
 //!    informational responses, how long a body may stand still, retries of a request and of all requests.
 //! 4. **A response that ends early is never taken for a whole one.**
@@ -48,6 +48,7 @@ mod node;
 mod origin;
 mod origins;
 mod pool;
+mod replay;
 mod request;
 mod resolve;
 mod set;

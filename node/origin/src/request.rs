@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::error::{BoxError, ErrorKind, OriginError};
 use crate::fields::{prepare_request, remove_overrides};
+use crate::replay::Replay;
 use crate::url::Scheme;
 use crate::viewer::{OnInformational, ViewerInfo};
 
@@ -111,6 +112,7 @@ pub(crate) struct SentBody {
     body: RequestBody,
     progress: Arc<Progress>,
     waiting: bool,
+    replay: Option<Arc<Replay>>,
 }
 
 impl Body for SentBody {
@@ -126,9 +128,10 @@ impl Body for SentBody {
                 self.progress.note(Step::Waiting);
             }
             Poll::Ready(Some(Err(_))) => self.progress.note(Step::Failed),
-            Poll::Ready(_) => {
+            Poll::Ready(sent) => {
                 self.waiting = false;
                 self.progress.note(Step::Sending);
+                self.copy(sent.as_ref().and_then(|sent| sent.as_ref().ok()));
             }
         }
         frame
@@ -140,6 +143,19 @@ impl Body for SentBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl SentBody {
+    /// Notes what is being sent: a piece, or the end.
+    fn copy(&self, piece: Option<&Frame<Bytes>>) {
+        let Some(replay) = &self.replay else { return };
+        if let Some(piece) = piece {
+            replay.note(piece);
+        }
+        if piece.is_none() || self.body.is_end_stream() {
+            replay.end();
+        }
     }
 }
 
@@ -171,8 +187,8 @@ enum BodyState {
     None,
     /// Nothing of it was sent.
     Whole(RequestBody),
-    /// Some of it may have been sent.
-    Begun,
+    /// Some of it may have been sent. If that may happen twice, with a copy.
+    Begun(Option<Arc<Replay>>),
 }
 
 impl Outgoing {
@@ -219,7 +235,12 @@ impl Outgoing {
 
     /// Whether it can be sent again although it may have been carried out.
     pub(crate) fn is_repeatable(&self) -> bool {
-        self.method.is_idempotent() && matches!(self.body, BodyState::None)
+        self.method.is_idempotent()
+            && match &self.body {
+                BodyState::None => true,
+                BodyState::Whole(_) | BodyState::Begun(None) => false,
+                BodyState::Begun(Some(replay)) => replay.whole().is_some(),
+            }
     }
 
     /// Whether it asked for what a response of this status is: one without content, or with a part of it, is for who said so.
@@ -259,7 +280,8 @@ impl Outgoing {
     }
 
     fn request(&mut self, uri: Uri, version: Version, mut headers: HeaderMap) -> (Request<SentBody>, Arc<Progress>) {
-        let body = match std::mem::replace(&mut self.body, BodyState::Begun) {
+        let begun = self.method.is_idempotent().then(|| Arc::new(Replay::new()));
+        let body = match std::mem::replace(&mut self.body, BodyState::Begun(begun.clone())) {
             BodyState::None => {
                 self.body = BodyState::None;
                 if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
@@ -269,10 +291,10 @@ impl Outgoing {
                 RequestBody::empty()
             }
             BodyState::Whole(body) => body,
-            BodyState::Begun => RequestBody::empty(),
+            BodyState::Begun(replay) => replay.and_then(|replay| replay.whole()).map_or_else(RequestBody::empty, RequestBody::from),
         };
         let progress = Arc::new(Progress::new());
-        let mut request = Request::new(SentBody { body, progress: Arc::clone(&progress), waiting: false });
+        let mut request = Request::new(SentBody { body, progress: Arc::clone(&progress), waiting: false, replay: begun });
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.version_mut() = version;
@@ -282,7 +304,7 @@ impl Outgoing {
 
     /// The connection gave the request back: nothing of it was sent.
     pub(crate) fn give_back(&mut self, request: Request<SentBody>) {
-        if matches!(self.body, BodyState::Begun) {
+        if matches!(self.body, BodyState::Begun(_)) {
             self.body = BodyState::Whole(request.into_body().body);
         }
     }
