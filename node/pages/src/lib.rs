@@ -1,30 +1,36 @@
 //! Memory that the kernel sends as it lies there.
 //!
 //! What is written to a socket is copied into the kernel, byte by byte, for each viewer: for 100 KB that is more work than all else of a
-//! hit. What is in a *file* the kernel can send by taking hold of the file's pages (`sendfile(2)`), and a file may be one that is only in
-//! memory (`memfd_create(2)`). So content that is asked for again and again is put into the pages of such a file, which is mapped too:
+//! hit. The kernel can also take hold of the pages that content is in (`vmsplice(2)`) and send them (`splice(2)`), if nobody writes to them
+//! meanwhile. So content that is asked for again and again is put where nobody does:
 //!
 //! ```text
-//!   copy(bytes) ──► a block of the file in memory ──► Bytes, whose address is in the mapping ──► through hyper, as any other
-//!                                                                                                     │
-//!   the last of these Bytes goes ──► its pages are taken out of the file        send(socket, [head, Bytes]) ── by its address it is known
+//!   copy(bytes) ──► a block in a chunk of 2 MiB ──► Bytes, whose address is in the arena ──► through hyper, as any other
+//!                                                                                                  │
+//!   the last block of a chunk goes ──► its memory is given back          send(socket, [head, Bytes]) ── by its address it is known
 //! ```
 //! Who reads such [`Bytes`] sees memory like any other. Only who writes to a socket, with [`send`], knows them, by their address.
 //!
+//! Chunks have the length of a large page of the system, and are one where it has any: taking hold of 25 small pages costs more than all that is saved by
+//! not copying them, for each has a counter of its own somewhere in memory.
+//!
 //! # What holds
 //!
-//! 1. **A page is written once.** A block is filled before anybody has it, and never again: when its last holder goes its pages are taken out
-//!    of the file, and the next to have its place gets new ones. What the kernel is still sending then stays as it was, for the kernel holds
-//!    the pages themselves, until the peer has them.
-//! 2. **Blocks do not touch.** Each has its place of [`BLOCK_BYTES`] in the file and in the mapping, whole: also where a page of the system is as large
-//!    as that, no page belongs to two blocks.
-//! 3. **It can always be done without.** Where there is no such file or no room, there is no block, and the bytes stay where they are.
+//! 1. **A byte is written once.** A block is filled before anybody has it, and never again. Its place has nobody else until the memory of the whole chunk was given
+//!    back and there is new memory in its place. What the kernel is still sending then stays as it was, for the kernel holds the pages themselves, until
+//!    the peer has them.
+//! 2. **Chunks take little more than what is in them**: no more than twice that, and 64 MiB, whenever one is added. Whoever sees content that is
+//!    asked for in a chunk of which little is in use ([`is_sparse`]) copies it to another, so that the chunk goes.
+//! 3. **It can always be done without.** Where there is no such memory, there is no block, and the bytes stay where they are; where there is no pipe, or no
+//!    large page, they are sent all the same.
 //!
-//! There is one such file in a process, made when it is first wanted. The mapping is [`MAPPED_BYTES`] of addresses; memory is used only for
-//! what is in blocks, and by whoever holds them that is bounded.
+//! There is one arena in a process, made when it is first wanted. It is [`ADDRESSES`] of addresses; memory is used only for what is in chunks.
 
+mod arena;
 mod block;
+mod pipe;
 mod send;
 
-pub use block::{BLOCK_BYTES, MAPPED_BYTES, copy, holds};
+pub use arena::{ADDRESSES, CHUNK_BYTES};
+pub use block::{copy, holds, is_sparse};
 pub use send::{SENT_BYTES_MIN, any_in_block, send};

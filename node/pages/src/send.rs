@@ -1,41 +1,36 @@
 //! Writing to a socket, with what is in blocks sent from where it lies.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     os::fd::AsFd,
 };
 
-use rustix::{
-    fs::sendfile,
-    net::{SendAncillaryBuffer, SendFlags, sendmsg},
-};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
-use crate::block::{Part, part};
+use crate::{block::holds, pipe::Pipe};
 
-/// Fewer bytes than these are copied, in bytes: that costs less than a call of their own.
+/// Fewer bytes than these are copied, in bytes: that costs less than calls of their own.
 pub const SENT_BYTES_MIN: usize = 16 << 10;
 
 /// Sends as much of `pieces` as the socket takes at once, in their order, and says how many bytes that were. What was in blocks is being sent from there,
 /// also when it is given back meanwhile.
 ///
 /// # Errors
-/// Those of `sendmsg(2)` and `sendfile(2)`, with [`io::ErrorKind::WouldBlock`] if a socket that does not block takes nothing. An error after a part was sent is
-/// told by the next call.
+/// Those of `sendmsg(2)`, `vmsplice(2)` and `splice(2)`, with [`io::ErrorKind::WouldBlock`] if a socket that does not block takes nothing. An error after a
+/// part was sent is told by the next call.
 pub fn send(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut sent = 0;
     let mut rest = pieces;
     while let Some((piece, behind)) = rest.split_first() {
-        let (result, wanted) = match in_block(piece) {
-            Some(part) => {
-                rest = behind;
-                (sendfile(&socket, part.file, Some(&mut { part.offset }), piece.len()), piece.len())
-            }
-            None => {
-                let copied = rest.iter().take_while(|piece| in_block(piece).is_none()).count();
-                let (now, later) = rest.split_at(copied);
-                rest = later;
-                (copy(&socket, now, later), now.iter().map(|piece| piece.len()).sum())
-            }
+        let (result, wanted) = if in_block(piece) {
+            rest = behind;
+            (as_it_lies(&socket, piece), piece.len())
+        } else {
+            let copied = rest.iter().take_while(|piece| !in_block(piece)).count();
+            let (now, later) = rest.split_at(copied);
+            rest = later;
+            (copy(&socket, now, later), now.iter().map(|piece| piece.len()).sum())
         };
         match result {
             Ok(taken) => sent += taken,
@@ -52,7 +47,20 @@ pub fn send(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
 /// Whether anything of `pieces` would be sent from where it lies.
 #[must_use]
 pub fn any_in_block(pieces: &[IoSlice<'_>]) -> bool {
-    pieces.iter().any(|piece| in_block(piece).is_some())
+    pieces.iter().any(|piece| in_block(piece))
+}
+
+thread_local! {
+    /// The pipe of a thread: there while it does not send.
+    static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
+}
+
+/// Sends of a block without copying it, if this thread can have a pipe.
+fn as_it_lies(socket: &impl AsFd, block: &IoSlice<'_>) -> rustix::io::Result<usize> {
+    let Some(pipe) = PIPE.take().or_else(|| Pipe::new().ok()) else { return copy(socket, &[*block], &[]) };
+    let sent = pipe.send(socket, block);
+    PIPE.set(sent.pipe);
+    sent.result
 }
 
 /// Writes `now`, and says that `later` comes too: so that a head is in one packet with what is behind it.
@@ -61,11 +69,8 @@ fn copy(socket: &impl AsFd, now: &[IoSlice<'_>], later: &[IoSlice<'_>]) -> rusti
     sendmsg(socket, now, &mut SendAncillaryBuffer::default(), more | SendFlags::NOSIGNAL)
 }
 
-fn in_block(piece: &[u8]) -> Option<Part> {
-    if piece.len() < SENT_BYTES_MIN {
-        return None;
-    }
-    part(piece)
+fn in_block(piece: &[u8]) -> bool {
+    piece.len() >= SENT_BYTES_MIN && holds(piece)
 }
 
 #[cfg(test)]

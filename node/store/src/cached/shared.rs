@@ -270,7 +270,8 @@ impl Shared {
 
     /// Has the content of an entry in memory be where it can be sent from, unless the key was put or removed meanwhile.
     pub(super) fn in_pages(&self, key: &EntryKey, bytes: Bytes) -> Bytes {
-        if bytes.len() < IN_PAGES_MIN || ncore_pages::holds(&bytes) {
+        let is_there = ncore_pages::holds(&bytes) && !ncore_pages::is_sparse(&bytes);
+        if is_there || bytes.len() < IN_PAGES_MIN {
             return bytes;
         }
         let Some(paged) = ncore_pages::copy(&bytes) else { return bytes };
