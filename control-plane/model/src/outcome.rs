@@ -78,7 +78,7 @@ pub enum Rejection {
     #[error("the cluster is not initialised")]
     NotInitialised,
     /// The state is at a level that does not have this command yet.
-    #[error("needs schema level {needed}, the cluster is at {level}: upgrade every node first")]
+    #[error("needs schema level {needed}, and the cluster is at {level}: it rises some seconds after every node runs a build that has it")]
     SchemaTooLow {
         /// The level that the command needs.
         needed: u32,

@@ -28,7 +28,7 @@ const ALIGNMENT: usize = 64;
 const LONG_BYTES: usize = CHUNK_BYTES / 4;
 
 /// Chunks take at most twice the bytes of what is in them, and these.
-const SPARE_BYTES: usize = 64 << 20;
+const SPARE_BYTES: usize = 8 << 20;
 
 /// Of a chunk that is full, less than this part is in use: what is asked for again is better copied to another.
 const SPARSE: usize = 4;

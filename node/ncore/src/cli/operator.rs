@@ -63,7 +63,9 @@ pub(crate) async fn connect(socket: PathBuf) -> Result<AdminClient<Channel>> {
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }
     });
     // The address is for the HTTP/2 layer only; the connector knows where to go.
-    let channel = Endpoint::from_static("http://admin").connect_with_connector(connector).await.context(unreachable)?;
+    let channel = Endpoint::from_static("http://admin").connect_with_connector(connector).await;
+    // Each layer in between says the same once more.
+    let channel = channel.map_err(|error| anyhow::anyhow!("{}", anyhow::Error::new(error).root_cause())).context(unreachable)?;
     Ok(AdminClient::new(channel))
 }
 

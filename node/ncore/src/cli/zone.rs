@@ -96,7 +96,7 @@ pub(crate) struct Description {
     /// What origins are asked for as Host; "" for the host of their URLs
     #[arg(long, value_name = "HOST")]
     host_header: Option<String>,
-    /// A host name of the zone's beside the one that it gets; for an update, in place of those that it had
+    /// A host name of the zone's beside the one that it gets; for an update, in place of those that it had, and "" for none
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
     /// How long content is fresh of which the origin does not say it, in seconds, or "book"
@@ -175,7 +175,7 @@ impl Create {
             name,
             origins,
             host_header: description.host_header.clone().unwrap_or_default(),
-            domains: description.hosts.clone(),
+            domains: description.domains(),
             settings: Some(description.settings()),
         };
         let zone = operator.connect().await?.create_zone(request).await.map_err(said)?.into_inner();
@@ -194,7 +194,7 @@ impl Update {
             name,
             origins: description.origins(),
             host_header: description.host_header.clone(),
-            domains: (!description.hosts.is_empty()).then(|| StringList { values: description.hosts.clone() }),
+            domains: (!description.hosts.is_empty()).then(|| StringList { values: description.domains() }),
             settings: Some(description.settings()),
         };
         let zone = operator.connect().await?.update_zone(request).await.map_err(said)?.into_inner();
@@ -222,6 +222,10 @@ impl Description {
         };
         let backup = |url: &String| ZoneOrigin { url: url.clone(), weight: 1, backup: true };
         self.origins.iter().map(weighted).chain(self.backups.iter().map(backup)).collect()
+    }
+
+    fn domains(&self) -> Vec<String> {
+        self.hosts.iter().filter(|host| !host.is_empty()).cloned().collect()
     }
 
     fn says_nothing(&self) -> bool {
@@ -374,6 +378,13 @@ mod tests {
         {
             assert!(!given(&options).unwrap().says_nothing(), "{options:?}");
         }
+    }
+
+    #[test]
+    fn an_empty_host_name_leaves_none() {
+        let none = given(&["--host", ""]).unwrap();
+        assert!(none.domains().is_empty() && !none.says_nothing());
+        assert_eq!(given(&["--host", "a.test", "--host", "b.test"]).unwrap().domains(), ["a.test", "b.test"]);
     }
 
     #[test]
