@@ -12,6 +12,7 @@
 //! handshake, and is HTTP/1.1 without TLS: to find it out from the first bytes would be a wait without a deadline.
 
 mod accept;
+mod alarm;
 mod alternative;
 mod certificates;
 mod connection;

@@ -3,7 +3,7 @@
 //! Every response carries `X-Request-Id` and `Server`. A request for an asset runs in a span with its id; the APIs open their own,
 //! which says more. A handler that panics is a 500, and the connection goes on.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
@@ -86,9 +86,12 @@ impl Router {
         let span = span(&request, &request_id);
         let mut record = self.log.as_ref().map(|log| Pending::begin(log, &request, peer, &request_id, started));
 
-        let answer = self.dispatch(request, peer, &request_id, &mut record);
-        let answer = AssertUnwindSafe(answer).catch_unwind();
-        let mut response = answer.instrument(span.clone()).await.unwrap_or_else(|_| {
+        let answer = {
+            // It is large, and stays where it is: what is put around it would each time be another copy of it.
+            let answer = pin!(self.dispatch(request, peer, &request_id, &mut record));
+            AssertUnwindSafe(answer).catch_unwind().instrument(span.clone()).await
+        };
+        let mut response = answer.unwrap_or_else(|_| {
             self.metrics().record(Outcome::Panicked);
             let about = About { instance: None, request_id: &request_id, head_only };
             let (status, detail) = (StatusCode::INTERNAL_SERVER_ERROR, "a defect of this node");

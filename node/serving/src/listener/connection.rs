@@ -15,7 +15,7 @@ use hyper::{
     server::conn::http1,
     service::{Service, service_fn},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::HandshakeKind;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    alarm::Alarm,
     alternative,
     guard::{Guarded, StallBound},
     http2::{self, Http2Error},
@@ -68,7 +69,6 @@ impl Connections {
         let head_bytes_max = settings.head_bytes_max as usize;
         let mut http1 = http1::Builder::new();
         http1
-            .timer(TokioTimer::new())
             .header_read_timeout(settings.head_deadline)
             .max_header_size(head_bytes_max)
             .max_buf_size(settings.buffer_bytes.max(head_bytes_max).max(BUFFER_BYTES_MIN))
@@ -199,7 +199,9 @@ impl Connections {
         let stream = Announcing::new(stream);
         let service = self.service(peer, stream.interim());
         // The deadline for the next head ends a connection that is idle.
-        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let mut http1 = self.http1.clone();
+        http1.timer(Alarm::default());
+        let mut connection = pin!(http1.serve_connection(TokioIo::new(stream), service).with_upgrades());
         tokio::select! {
             biased;
             ended = connection.as_mut() => return Ok(ended?),
