@@ -21,8 +21,8 @@ pub(crate) struct Pipe {
     room: usize,
 }
 
-/// How much a pipe is to have room for, in bytes: what the system lets anybody have, if its operator did not change that.
-const WANTED_BYTES: usize = 1 << 20;
+/// How much a pipe is to have room for, in bytes: as much as a socket often takes at once. Of more, much would be taken hold of for nothing.
+const WANTED_BYTES: usize = 256 << 10;
 
 impl Pipe {
     pub(crate) fn new() -> rustix::io::Result<Self> {
@@ -35,32 +35,27 @@ impl Pipe {
         Ok(Self { reader, writer, nowhere: nowhere.into(), room })
     }
 
-    /// Sends as much of a block as the socket takes, and the pipe. If it fails, or what remained in the pipe could not be taken out, the pipe is not to
-    /// be used again, which [`Sent::pipe`] says.
-    pub(crate) fn send(self, socket: &impl AsFd, block: &[u8]) -> Sent {
+    /// Takes hold of as much of a block as there is room for, and says how much that is. The pipe must be empty.
+    pub(crate) fn hold(&self, block: &[u8]) -> rustix::io::Result<usize> {
         let now = &block[..block.len().min(self.room)];
         // SAFETY: what is in a block does not change as long as anybody has its memory, and this counts among those: its memory is taken out of the
         // mapping when it is given back, and not written to.
-        let held = match unsafe { vmsplice(&self.writer, &[IoSliceRaw::from_slice(now)], SpliceFlags::NONBLOCK) } {
-            Ok(held) => held,
-            Err(error) => return Sent { result: Err(error), pipe: None },
-        };
-        let (mut sent, mut failed) = (0, None);
-        while sent < held {
+        unsafe { vmsplice(&self.writer, &[IoSliceRaw::from_slice(now)], SpliceFlags::NONBLOCK) }
+    }
+
+    /// Sends as much of what it holds as the socket takes. If the rest cannot be taken out, the pipe is not to be used again.
+    pub(crate) fn send(self, socket: &impl AsFd, held: usize) -> Sent {
+        let mut sent = 0;
+        let mut result = Ok(());
+        while sent < held && result.is_ok() {
             match splice(&self.reader, None, socket, None, held - sent, SpliceFlags::empty()) {
                 Ok(0) => break,
                 Ok(more) => sent += more,
                 Err(Errno::INTR) => {}
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+                Err(error) => result = Err(error),
             }
         }
-        let result = match failed {
-            Some(error) if sent == 0 => Err(error),
-            _ => Ok(sent),
-        };
+        let result = if sent > 0 { Ok(sent) } else { result.map(|()| 0) };
         Sent { result, pipe: self.without(held - sent) }
     }
 
@@ -78,7 +73,7 @@ impl Pipe {
     }
 }
 
-/// What became of a block.
+/// What became of what a pipe held.
 pub(crate) struct Sent {
     /// How many bytes of it are on their way.
     pub(crate) result: rustix::io::Result<usize>,

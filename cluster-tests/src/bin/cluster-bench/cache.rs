@@ -7,7 +7,7 @@
 //! processes. That hits were hits and misses misses is known from the origin, which counts what it is asked for. `docs/benchmarks.md` says
 //! how to read the figures.
 
-mod origin;
+pub(crate) mod origin;
 mod peer;
 mod table;
 
@@ -115,7 +115,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     async fn case(&self, way: Way, size: Size) -> Result<()> {
-        let able = self.peers.iter().filter(|peer| peer.port(way.is_secure()).is_some());
+        let (able, unable): (Vec<&Peer>, Vec<&Peer>) = self.peers.iter().partition(|peer| way.is_spoken_by(peer));
         let mut rows = Vec::new();
         for peer in able {
             rows.push((peer, peer.check(way.is_secure(), size).await.map(|()| Vec::new()).context("what it answers")));
@@ -143,8 +143,8 @@ impl Bench<'_> {
             Row { name: peer.name(), measured }
         };
         table::print_case(way, size, &medians.into_iter().map(measured).collect::<Vec<_>>());
-        for peer in self.peers.iter().filter(|peer| peer.port(way.is_secure()).is_none()) {
-            table::print_unable(peer.name(), "it has no TLS");
+        for peer in unable {
+            table::print_unable(peer.name(), if way.is_secure() { "it has no TLS" } else { "it has no origin" });
         }
         Ok(())
     }
@@ -194,6 +194,10 @@ impl Bench<'_> {
 impl Way {
     pub(crate) fn is_secure(self) -> bool {
         matches!(self, Self::Tls | Self::Http2)
+    }
+
+    fn is_spoken_by(self, peer: &Peer) -> bool {
+        peer.port(self.is_secure()).is_some() && !(self == Self::Misses && peer.is_alone())
     }
 
     pub(crate) fn name(self) -> &'static str {

@@ -53,6 +53,9 @@ enum What {
     Cached(cached::CachedEntries),
     /// One node with very many small assets: memory, listing, restart, checkpoint
     Million(million::Million),
+    /// What is measured as hyper alone
+    #[command(hide = true)]
+    Answer { port: u16 },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -64,5 +67,6 @@ async fn main() -> Result<()> {
         What::Cache(bench) => bench.run().await,
         What::Cached(bench) => bench.run(),
         What::Million(bench) => bench.run().await,
+        What::Answer { port } => cache::origin::answer(port).await,
     }
 }

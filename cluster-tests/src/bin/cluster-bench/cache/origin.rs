@@ -1,4 +1,5 @@
-//! The origin behind all that are measured: a thread of this process, on the core of the load.
+//! The origin behind all that are measured: a thread of this process, on the core of the load. The same alone, in a process of its own, is the least that a
+//! server can do.
 
 use std::{
     convert::Infallible,
@@ -35,7 +36,7 @@ impl Origin {
         listener.set_nonblocking(true)?;
         let (port, asked) = (listener.local_addr()?.port(), Arc::<AtomicU64>::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let answers = Answers { sizes: [Size::Small, Size::Middle, Size::Large].map(content), asked: Arc::clone(&asked) };
+        let answers = Answers::new(Arc::clone(&asked));
         thread::Builder::new().name("origin".to_owned()).spawn(move || runtime.block_on(serve(listener, answers))).context("a thread")?;
         Ok(Self { port, asked })
     }
@@ -48,6 +49,13 @@ impl Origin {
     pub(super) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
+}
+
+/// Answers on a port of loopback until the process ends.
+pub(crate) async fn answer(port: u16) -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    listener.set_nonblocking(true)?;
+    Ok(serve(listener, Answers::new(Arc::default())).await?)
 }
 
 /// What it answers with: by the first segment of the path.
@@ -73,6 +81,10 @@ async fn serve(listener: TcpListener, answers: Answers) -> std::io::Result<()> {
 }
 
 impl Answers {
+    fn new(asked: Arc<AtomicU64>) -> Self {
+        Self { sizes: [Size::Small, Size::Middle, Size::Large].map(content), asked }
+    }
+
     fn to(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let wanted = request.uri().path().split('/').nth(1).unwrap_or_default();

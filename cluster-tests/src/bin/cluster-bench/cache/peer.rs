@@ -24,6 +24,8 @@ pub(crate) enum Program {
     Nginx,
     Varnish,
     Trafficserver,
+    /// hyper with nothing behind it: what any server over it costs at least. HTTP/1.1 only, and nothing is a miss
+    Hyper,
 }
 
 /// A server that runs, until it is dropped.
@@ -59,7 +61,7 @@ impl Peer {
         let mut command = program.command(&place)?;
         // Some tell much of their start.
         let child = command.stderr(fs::File::create(dir.join("stderr"))?).spawn()?;
-        let https = (program != Program::Varnish).then_some(place.https);
+        let https = matches!(program, Program::Nginx | Program::Trafficserver).then_some(place.https);
         let peer = Self::Other { program, child, http: place.http, https };
         wait_for_port(place.http)?;
         Ok(peer)
@@ -121,9 +123,15 @@ impl Peer {
         }
     }
 
+    /// Whether it answers without an origin.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Self::Other { program: Program::Hyper, .. })
+    }
+
     /// Each says it in its own way; Traffic Server by an `Age` alone.
     fn is_hit(&self, headers: &http::HeaderMap) -> bool {
         match self {
+            _ if self.is_alone() => true,
             Self::Other { program: Program::Trafficserver, .. } => headers.get("age").is_some_and(|age| age != "0"),
             _ => headers.get("x-cache").is_some_and(|word| word == "HIT"),
         }
@@ -136,6 +144,7 @@ impl Program {
             Self::Nginx => "nginx",
             Self::Varnish => "varnish",
             Self::Trafficserver => "trafficserver",
+            Self::Hyper => "hyper, empty",
         }
     }
 
@@ -147,6 +156,11 @@ impl Program {
             Ok(path)
         };
         Ok(match self {
+            Self::Hyper => {
+                let mut command = pinned(&std::env::current_exe()?.display().to_string());
+                command.args(["answer", &place.http.to_string()]);
+                command
+            }
             Self::Nginx => {
                 let config = file("nginx.conf", include_str!("../../../../peers/nginx.conf"))?;
                 let mut command = pinned("nginx");
