@@ -1,8 +1,13 @@
-//! The memory that blocks are in, by chunks, each as long as a large page of the system.
+//! The memory that blocks are in: chunks, each as long as a large page of the system.
+//!
+//! Short blocks share chunks that are large pages. A long one has small pages of its own in a place of its own: of two in one chunk each would
+//! keep the memory of both, and of its many bytes the pages are the smaller part of the work.
 
 use std::{
     ffi::c_void,
-    io, ptr,
+    io,
+    ops::Range,
+    ptr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -24,10 +29,13 @@ pub const ADDRESSES: usize = 128 << 30;
 /// Blocks begin at multiples of this, as lines of the processor's caches do.
 const ALIGNMENT: usize = 64;
 
-/// Blocks of more bytes than these are in chunks of their own kind, so that they leave no gaps between short ones.
+/// Blocks of more bytes than these share no chunk.
 const LONG_BYTES: usize = CHUNK_BYTES / 4;
 
-/// Chunks take at most twice the bytes of what is in them, and these.
+/// How many chunks may be shared. As many may be not.
+const SHARED: usize = ADDRESSES / CHUNK_BYTES / 2;
+
+/// Shared chunks take at most twice the bytes of what is in them, and these.
 const SPARE_BYTES: usize = 8 << 20;
 
 /// Of a chunk that is full, less than this part is in use: what is asked for again is better copied to another.
@@ -38,23 +46,28 @@ pub(crate) struct Arena {
     /// Where the addresses begin. They stay until the process ends.
     start: usize,
     state: Mutex<State>,
-    /// Bytes of all blocks.
+    /// Bytes of all blocks in shared chunks.
     in_use: AtomicUsize,
-    /// Of each chunk, the bytes of its blocks, and [`SEALED`].
+    /// Of each shared chunk, the bytes of its blocks, and [`SEALED`].
     tallies: Box<[AtomicU32]>,
 }
 
 /// Which chunks there are.
-#[derive(Default)]
 struct State {
+    shared: Free,
+    own: Free,
+    /// How many shared ones are taken.
+    taken: usize,
+    /// The shared one where blocks are added.
+    open: Option<Open>,
+}
+
+/// Chunks that are not taken, by number.
+struct Free {
     /// Those that were given back. The last one comes first, since its tables of pages are there already.
     back: Vec<usize>,
-    /// The first one that was never taken.
-    next: usize,
-    /// How many are taken.
-    taken: usize,
-    /// Where short blocks and long ones are added.
-    open: [Option<Open>; 2],
+    /// Those that were never taken.
+    new: Range<usize>,
 }
 
 /// A chunk that has room.
@@ -64,9 +77,10 @@ struct Open {
     filled: usize,
 }
 
-/// A chunk, for as long as anybody has a block in it, or it has room.
+/// A chunk, for as long as anybody has a block in it, or it is open.
 pub(crate) struct Chunk {
     arena: &'static Arena,
+    /// Its number: those from [`SHARED`] on are not shared.
     index: usize,
 }
 
@@ -100,25 +114,34 @@ impl Arena {
     }
 
     fn new() -> io::Result<Self> {
-        let start = map()?.next_multiple_of(CHUNK_BYTES);
-        let tallies = (0..ADDRESSES / CHUNK_BYTES).map(|_| AtomicU32::new(0)).collect();
-        Ok(Self { start, state: Mutex::default(), in_use: AtomicUsize::new(0), tallies })
+        let start = map()?;
+        let tallies = (0..SHARED).map(|_| AtomicU32::new(0)).collect();
+        let free = |new| Free { back: Vec::new(), new };
+        let state = State { shared: free(0..SHARED), own: free(SHARED..2 * SHARED), taken: 0, open: None };
+        Ok(Self { start, state: Mutex::new(state), in_use: AtomicUsize::new(0), tallies })
     }
 
     /// A place for so many bytes, if there is one.
     pub(crate) fn take(&'static self, length: usize) -> Option<Place> {
         let rounded = length.checked_next_multiple_of(ALIGNMENT).filter(|rounded| (1..=CHUNK_BYTES).contains(rounded))?;
+        if rounded > LONG_BYTES { self.take_own(rounded) } else { self.take_shared(rounded) }
+    }
+
+    fn take_own(&'static self, rounded: usize) -> Option<Place> {
+        let index = self.state.lock().own.take()?;
+        Some(Place { chunk: Arc::new(Chunk { arena: self, index }), start: self.address(index), rounded })
+    }
+
+    fn take_shared(&'static self, rounded: usize) -> Option<Place> {
         let mut full = None;
         let mut state = self.state.lock();
-        let kind = usize::from(rounded > LONG_BYTES);
-        if state.open[kind].as_ref().is_none_or(|open| open.filled + rounded > CHUNK_BYTES) {
-            let chunk = self.next_chunk(&mut state)?;
-            full = state.open[kind].replace(Open { chunk, filled: 0 });
+        if state.open.as_ref().is_none_or(|open| open.filled + rounded > CHUNK_BYTES) {
+            let chunk = self.next_shared(&mut state)?;
+            full = state.open.replace(Open { chunk, filled: 0 });
         }
-        let open = state.open[kind].as_mut()?;
-        let start = self.address(open.chunk.index) + open.filled;
+        let open = state.open.as_mut()?;
+        let place = Place { chunk: Arc::clone(&open.chunk), start: self.address(open.chunk.index) + open.filled, rounded };
         open.filled += rounded;
-        let place = Place { chunk: Arc::clone(&open.chunk), start, rounded };
         self.in_use.fetch_add(rounded, Ordering::Relaxed);
         self.tallies[place.chunk.index].fetch_add(tally(rounded), Ordering::Relaxed);
         drop(state);
@@ -135,31 +158,23 @@ impl Arena {
         self.chunk_of(bytes).is_some()
     }
 
-    /// Whether these bytes are in a chunk of which little is in use.
+    /// Whether these bytes are in a shared chunk of which little is in use.
     pub(crate) fn is_sparse(&self, bytes: &[u8]) -> bool {
-        self.chunk_of(bytes).is_some_and(|index| {
-            let tally = self.tallies[index].load(Ordering::Relaxed);
-            tally & SEALED != 0 && ((tally & !SEALED) as usize) < CHUNK_BYTES / SPARSE
-        })
+        let tally = self.chunk_of(bytes).and_then(|index| self.tallies.get(index)).map_or(0, |tally| tally.load(Ordering::Relaxed));
+        tally & SEALED != 0 && ((tally & !SEALED) as usize) < CHUNK_BYTES / SPARSE
     }
 
     fn chunk_of(&self, bytes: &[u8]) -> Option<usize> {
         let index = bytes.as_ptr().addr().checked_sub(self.start)? / CHUNK_BYTES;
-        (index < self.tallies.len()).then_some(index)
+        (index < 2 * SHARED).then_some(index)
     }
 
-    /// A chunk that is empty, unless there are too many already.
-    fn next_chunk(&'static self, state: &mut State) -> Option<Arc<Chunk>> {
+    /// A chunk to be shared that is empty, unless there are too many already.
+    fn next_shared(&'static self, state: &mut State) -> Option<Arc<Chunk>> {
         if (state.taken + 1) * CHUNK_BYTES > 2 * self.in_use.load(Ordering::Relaxed) + SPARE_BYTES {
             return None;
         }
-        let index = state.back.pop().or_else(|| {
-            // One less than there are addresses for, since the first one begins later.
-            (state.next + 1 < self.tallies.len()).then(|| {
-                state.next += 1;
-                state.next - 1
-            })
-        })?;
+        let index = state.shared.take()?;
         state.taken += 1;
         self.tallies[index].store(0, Ordering::Relaxed);
         Some(Arc::new(Chunk { arena: self, index }))
@@ -170,12 +185,21 @@ impl Arena {
     }
 }
 
+impl Free {
+    fn take(&mut self) -> Option<usize> {
+        self.back.pop().or_else(|| self.new.next())
+    }
+}
+
 impl Place {
     /// Nobody has the bytes any more.
     pub(crate) fn end(&self) {
-        let arena = self.chunk.arena;
+        let Chunk { arena, index } = *self.chunk;
+        if index >= SHARED {
+            return;
+        }
         arena.in_use.fetch_sub(self.rounded, Ordering::Relaxed);
-        arena.tallies[self.chunk.index].fetch_sub(tally(self.rounded), Ordering::Relaxed);
+        arena.tallies[index].fetch_sub(tally(self.rounded), Ordering::Relaxed);
     }
 }
 
@@ -188,24 +212,26 @@ impl Drop for Chunk {
         let gone = unsafe { madvise(start, CHUNK_BYTES, Advice::LinuxDontNeed) };
         let mut state = self.arena.state.lock();
         match gone {
-            Ok(()) => {
+            Ok(()) if self.index < SHARED => {
                 state.taken -= 1;
-                state.back.push(self.index);
+                state.shared.back.push(self.index);
             }
+            Ok(()) => state.own.back.push(self.index),
             // Its memory may still be being sent: nobody gets it any more.
             Err(error) => tracing::warn!(%error, "memory could not be given back"),
         }
     }
 }
 
-/// Sets addresses aside, and says where they begin.
+/// Sets addresses aside, and says where the first chunk begins.
 fn map() -> io::Result<usize> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::NORESERVE);
     // SAFETY: the address is left to the system, so that no other mapping is replaced.
-    let start = unsafe { mmap_anonymous(ptr::null_mut(), ADDRESSES, protection, flags)? };
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), ADDRESSES + CHUNK_BYTES, protection, flags)? };
+    let start = start.map_addr(|start| start.next_multiple_of(CHUNK_BYTES));
     if page_size() == SMALL_PAGE_BYTES {
-        // SAFETY: the addresses are those of the new mapping; the advice changes nothing of what is read there.
-        let advised = unsafe { madvise(start, ADDRESSES, Advice::LinuxHugepage) };
+        // SAFETY: the addresses are within the new mapping; the advice changes nothing of what is read there.
+        let advised = unsafe { madvise(start, SHARED * CHUNK_BYTES, Advice::LinuxHugepage) };
         if let Err(error) = advised {
             tracing::debug!(%error, "there are no large pages: content is sent from small ones");
         }

@@ -11,15 +11,15 @@
 //! ```
 //! Who reads such [`Bytes`] sees memory like any other. Only who writes to a socket, with [`send`], knows them, by their address.
 //!
-//! Chunks have the length of a large page of the system, and are one where it has any: taking hold of 25 small pages costs more than all that is saved by
-//! not copying them, for each has a counter of its own somewhere in memory.
+//! Chunks that are shared are large pages where the system has any: taking hold of 25 small pages costs more than all that is saved by
+//! not copying them, for each has a counter of its own somewhere in memory. Long blocks share no chunk, and have no more memory than they need.
 //!
 //! # What holds
 //!
 //! 1. **A byte is written once.** A block is filled before anybody has it, and never again. Its place has nobody else until the memory of the whole chunk was given
 //!    back and there is new memory in its place. What the kernel is still sending then stays as it was, for the kernel holds the pages themselves, until
 //!    the peer has them.
-//! 2. **Chunks take little more than what is in them**: no more than twice that, and 8 MiB, whenever one is added. Whoever sees content that is
+//! 2. **Shared chunks take little more than what is in them**: no more than twice that, and 8 MiB, whenever one is added. Whoever sees content that is
 //!    asked for in a chunk of which little is in use ([`is_sparse`]) copies it to another, so that the chunk goes.
 //! 3. **It can always be done without.** Where there is no such memory, there is no block, and the bytes stay where they are; where there is no pipe, or no
 //!    large page, they are sent all the same.
