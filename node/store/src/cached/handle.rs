@@ -219,10 +219,7 @@ impl Cached {
         let turn = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| StoreError::ShuttingDown)?;
         let shared = Arc::clone(&self.shared);
         let read = offload(move || {
-            let found = shared.read(&key);
-            if let Some(entry) = &found {
-                shared.promote(&key, epoch, entry);
-            }
+            let found = shared.read(&key).map(|entry| shared.promote(&key, epoch, entry));
             drop(turn);
             found
         });

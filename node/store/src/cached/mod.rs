@@ -60,6 +60,7 @@ mod entry;
 mod evict;
 mod ghost;
 mod handle;
+mod hands;
 mod hits;
 mod index;
 mod jobs;

@@ -214,6 +214,9 @@ impl Shared {
         let mut stripe = self.stripes.lock(key);
         let epoch = stripe.epoch;
         let Some(waiting) = stripe.waiting.get_mut(key) else {
+            if let Some(entry) = self.in_hands(&stripe, key) {
+                return Look::Found(entry);
+            }
             return if self.is_to_be_read(&mut stripe, key) { Look::OnDisk { epoch } } else { Look::Absent };
         };
         match (&waiting.value, waiting.step) {
@@ -237,6 +240,9 @@ impl Shared {
         }
         let mut stripe = self.stripes.lock(key);
         let Some(waiting) = stripe.waiting.get(key) else {
+            if let Some(entry) = self.in_hands(&stripe, key) {
+                return self.hit(key, entry);
+            }
             return if self.is_to_be_read(&mut stripe, key) { Glance::Later } else { Glance::Absent };
         };
         match (&waiting.value, waiting.step) {
@@ -275,19 +281,27 @@ impl Shared {
             return bytes;
         }
         let Some(paged) = ncore_pages::copy(&bytes) else { return bytes };
-        let _alone = self.stripes.lock(key);
-        if let Some(entry) = self.memory.get(key).filter(|entry| entry.bytes.as_ptr() == bytes.as_ptr()) {
-            self.memory.insert(*key, Entry { bytes: paged.clone(), ..entry });
-        }
-        paged
+        let mut stripe = self.stripes.lock(key);
+        let Some(entry) = self.memory.get(key).filter(|entry| entry.bytes.as_ptr() == bytes.as_ptr()) else { return paged };
+        let entry = stripe.hands.give(*key, Entry { bytes: paged, ..entry });
+        self.memory.insert(*key, entry.clone());
+        entry.bytes
     }
 
-    /// Brings what was read into memory, unless the key was put or removed meanwhile.
-    pub(super) fn promote(&self, key: &EntryKey, epoch: u64, entry: &Entry) {
-        let stripe = self.stripes.lock(key);
-        if stripe.epoch == epoch {
-            self.memory.insert(*key, entry.clone());
+    /// Brings what was read into memory, unless the key was put or removed meanwhile, and gives it as it is to be given out.
+    pub(super) fn promote(&self, key: &EntryKey, epoch: u64, entry: Entry) -> Entry {
+        let mut stripe = self.stripes.lock(key);
+        if stripe.epoch != epoch {
+            return entry;
         }
+        let entry = stripe.hands.give(*key, entry);
+        self.memory.insert(*key, entry.clone());
+        entry
+    }
+
+    /// What somebody still has of a key that does not wait. It is in memory again, since it is asked for.
+    fn in_hands(&self, stripe: &Stripe, key: &EntryKey) -> Option<Entry> {
+        stripe.hands.get(key).inspect(|entry| self.memory.insert(*key, entry.clone()))
     }
 
     /// Reads an entry from the disk. Blocks.

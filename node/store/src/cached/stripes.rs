@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use super::absent::Absent;
 use super::entry::{Entry, EntryKey};
+use super::hands::Hands;
 
 /// All that is under way.
 pub(super) struct Stripes {
@@ -35,6 +36,8 @@ pub(super) struct Stripe {
     pub(super) epoch: u64,
     pub(super) waiting: HashMap<EntryKey, Waiting>,
     pub(super) absent: Absent,
+    /// Of this epoch.
+    pub(super) hands: Hands,
 }
 
 /// One key that is under way.
@@ -102,6 +105,7 @@ impl Stripes {
 impl Stripe {
     /// Moves the epoch on for a put or a remove.
     pub(super) fn advance(&mut self) -> u64 {
+        self.hands.forget();
         self.epoch += 1;
         self.epoch
     }
