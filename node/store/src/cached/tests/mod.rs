@@ -3,6 +3,7 @@
 mod basics;
 mod bounds;
 mod faults;
+mod hands;
 mod kill;
 mod model;
 mod newest;
