@@ -1,8 +1,9 @@
 //! The way of a block into a socket: its pages are taken hold of by a pipe (`vmsplice(2)`), and go from there to the socket (`splice(2)`).
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     os::fd::{AsFd, OwnedFd},
+    sync::OnceLock,
 };
 
 use rustix::{
@@ -15,8 +16,6 @@ use rustix::{
 pub(crate) struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
-    /// Where what does not get into a socket goes.
-    nowhere: OwnedFd,
     /// The most bytes that it takes, wherever in a page they begin.
     room: usize,
 }
@@ -30,9 +29,7 @@ impl Pipe {
         // It also works with less room.
         let _ = fcntl_setpipe_size(&writer, WANTED_BYTES);
         let room = fcntl_getpipe_size(&writer)?.saturating_sub(page_size()).max(1);
-        let nowhere =
-            OpenOptions::new().write(true).open("/dev/null").map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        Ok(Self { reader, writer, nowhere: nowhere.into(), room })
+        Ok(Self { reader, writer, room })
     }
 
     /// Takes hold of as much of a block as there is room for, and says how much that is. The pipe must be empty.
@@ -62,7 +59,7 @@ impl Pipe {
     /// Takes out what is left.
     fn without(self, mut left: usize) -> Option<Self> {
         while left > 0 {
-            match splice(&self.reader, None, &self.nowhere, None, left, SpliceFlags::NONBLOCK) {
+            match splice(&self.reader, None, nowhere()?, None, left, SpliceFlags::NONBLOCK) {
                 Ok(0) => return None,
                 Ok(taken) => left -= taken,
                 Err(Errno::INTR) => {}
@@ -71,6 +68,12 @@ impl Pipe {
         }
         Some(self)
     }
+}
+
+/// Where what does not get into a socket goes.
+fn nowhere() -> Option<&'static File> {
+    static NOWHERE: OnceLock<Option<File>> = OnceLock::new();
+    NOWHERE.get_or_init(|| OpenOptions::new().write(true).open("/dev/null").ok()).as_ref()
 }
 
 /// What became of what a pipe held.
