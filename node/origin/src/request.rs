@@ -280,21 +280,24 @@ impl Outgoing {
     }
 
     fn request(&mut self, uri: Uri, version: Version, mut headers: HeaderMap) -> (Request<SentBody>, Arc<Progress>) {
-        let begun = self.method.is_idempotent().then(|| Arc::new(Replay::new()));
-        let body = match std::mem::replace(&mut self.body, BodyState::Begun(begun.clone())) {
+        let body = match std::mem::replace(&mut self.body, BodyState::None) {
             BodyState::None => {
-                self.body = BodyState::None;
                 if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
                     // Where a body is looked for, that there is none is said (RFC 9110 §8.6).
                     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
                 }
-                RequestBody::empty()
+                None
             }
-            BodyState::Whole(body) => body,
-            BodyState::Begun(replay) => replay.and_then(|replay| replay.whole()).map_or_else(RequestBody::empty, RequestBody::from),
+            BodyState::Whole(body) => Some(body),
+            BodyState::Begun(replay) => Some(replay.and_then(|replay| replay.whole()).map_or_else(RequestBody::empty, RequestBody::from)),
         };
+        let replay = (body.is_some() && self.method.is_idempotent()).then(|| Arc::new(Replay::new()));
+        if body.is_some() {
+            self.body = BodyState::Begun(replay.clone());
+        }
+        let body = body.unwrap_or_else(RequestBody::empty);
         let progress = Arc::new(Progress::new());
-        let mut request = Request::new(SentBody { body, progress: Arc::clone(&progress), waiting: false, replay: begun });
+        let mut request = Request::new(SentBody { body, progress: Arc::clone(&progress), waiting: false, replay });
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.version_mut() = version;

@@ -78,7 +78,7 @@ struct Open {
 }
 
 /// A chunk, for as long as anybody has a block in it, or it is open.
-pub(crate) struct Chunk {
+struct Chunk {
     arena: &'static Arena,
     /// Its number: those from [`SHARED`] on are not shared.
     index: usize,
@@ -86,7 +86,7 @@ pub(crate) struct Chunk {
 
 /// Bytes of a chunk that nobody else has or had, since it was taken.
 pub(crate) struct Place {
-    pub(crate) chunk: Arc<Chunk>,
+    chunk: Arc<Chunk>,
     /// Its address.
     pub(crate) start: usize,
     /// Its length with what it is rounded up by.
@@ -191,9 +191,9 @@ impl Free {
     }
 }
 
-impl Place {
-    /// Nobody has the bytes any more.
-    pub(crate) fn end(&self) {
+impl Drop for Place {
+    /// Nobody has the bytes any more. The chunk goes after, if they were its last ones.
+    fn drop(&mut self) {
         let Chunk { arena, index } = *self.chunk;
         if index >= SHARED {
             return;

@@ -45,12 +45,6 @@ impl AsRef<[u8]> for Block {
     }
 }
 
-impl Drop for Block {
-    fn drop(&mut self) {
-        self.place.end();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};

@@ -7,7 +7,7 @@
 //! processes. That hits were hits and misses misses is known from the origin, which counts what it is asked for. `docs/benchmarks.md` says
 //! how to read the figures.
 
-pub(crate) mod origin;
+mod origin;
 mod peer;
 mod table;
 
@@ -23,6 +23,8 @@ use crate::{
     servers,
     slicing::Slicing,
 };
+pub(crate) use origin::answer;
+
 use origin::Origin;
 use peer::{Peer, Program};
 use table::{Measured, Row};

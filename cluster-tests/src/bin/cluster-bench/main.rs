@@ -67,6 +67,6 @@ async fn main() -> Result<()> {
         What::Cache(bench) => bench.run().await,
         What::Cached(bench) => bench.run(),
         What::Million(bench) => bench.run().await,
-        What::Answer { port } => cache::origin::answer(port).await,
+        What::Answer { port } => cache::answer(port).await,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Instant,
@@ -45,14 +45,14 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Only assignments are made under the lock, and it is this task's alone.
+        // It is this task's alone: nobody is waited for.
         let mut shared = self.alarm.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sleep = shared.get_or_insert_with(|| Box::pin(time::sleep_until(self.at)));
         if sleep.deadline() > self.at {
             sleep.as_mut().reset(self.at);
         }
         loop {
-            ready!(pin!(sleep.as_mut()).poll(cx));
+            ready!(sleep.as_mut().poll(cx));
             if sleep.deadline() >= self.at {
                 return Poll::Ready(());
             }

@@ -283,9 +283,7 @@ impl Shared {
         let Some(paged) = ncore_pages::copy(&bytes) else { return bytes };
         let mut stripe = self.stripes.lock(key);
         let Some(entry) = self.memory.get(key).filter(|entry| entry.bytes.as_ptr() == bytes.as_ptr()) else { return paged };
-        let entry = stripe.hands.give(*key, Entry { bytes: paged, ..entry });
-        self.memory.insert(*key, entry.clone());
-        entry.bytes
+        self.give_out(&mut stripe, key, Entry { bytes: paged, ..entry }).bytes
     }
 
     /// Brings what was read into memory, unless the key was put or removed meanwhile, and gives it as it is to be given out.
@@ -294,6 +292,11 @@ impl Shared {
         if stripe.epoch != epoch {
             return entry;
         }
+        self.give_out(&mut stripe, key, entry)
+    }
+
+    /// Has an entry be what all who ask for the key get.
+    fn give_out(&self, stripe: &mut Stripe, key: &EntryKey, entry: Entry) -> Entry {
         let entry = stripe.hands.give(*key, entry);
         self.memory.insert(*key, entry.clone());
         entry

@@ -4,12 +4,18 @@ use super::*;
 
 const LEN: usize = 100_000;
 
-#[tokio::test]
-async fn what_somebody_still_has_is_not_read_again() {
+/// A store with an entry on disk, and the directory that it is in.
+async fn on_disk() -> (Cached, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let cached = open(dir.path(), &disk_only());
     cached.put(key(1), entry(1, 1, LEN));
     settle(&cached).await;
+    (cached, dir)
+}
+
+#[tokio::test]
+async fn what_somebody_still_has_is_not_read_again() {
+    let (cached, _dir) = on_disk().await;
     let first = cached.get(&key(1)).await.unwrap().unwrap();
     let again = cached.get(&key(1)).await.unwrap().unwrap();
     assert_eq!((&first, first.bytes.as_ptr()), (&entry(1, 1, LEN), again.bytes.as_ptr()));
@@ -19,10 +25,7 @@ async fn what_somebody_still_has_is_not_read_again() {
 
 #[tokio::test]
 async fn what_was_replaced_or_removed_is_given_to_nobody() {
-    let dir = tempfile::tempdir().unwrap();
-    let cached = open(dir.path(), &disk_only());
-    cached.put(key(1), entry(1, 1, LEN));
-    settle(&cached).await;
+    let (cached, _dir) = on_disk().await;
     let old = cached.get(&key(1)).await.unwrap().unwrap();
     cached.put(key(1), entry(1, 2, LEN));
     let new = cached.get(&key(1)).await.unwrap();
