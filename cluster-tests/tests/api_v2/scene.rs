@@ -151,6 +151,12 @@ impl Scene {
         Ok(())
     }
 
+    /// Writes at the next node: what is asked for afterwards presents the revision of it.
+    pub(crate) async fn write(&self) -> Result<Answer> {
+        let purge = self.site.ask(Method::POST, "/api/v2/cache/purge", &self.token);
+        self.site.send(purge.json(&json!({ "pattern": "written/*" }))).await?.expect(200, "a purge")
+    }
+
     /// What anybody may read of this client, and whether each node has it.
     pub(crate) fn read(&self, node: &Node) -> RequestBuilder {
         self.site.bare(node, Method::GET, &format!("/assets/{KEPT}"))

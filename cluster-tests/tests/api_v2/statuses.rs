@@ -209,8 +209,10 @@ async fn unreadable(scene: &Scene, node: &Node) -> Result<Provoked> {
     let failed = asked(scene, scene.describe(node), &format!("500-{}", node.name())).await;
     disk.heal()?;
     ensure!(disk.hits() > 0, "nothing was read from the disk of {}", node.name());
+    // Something newer than the fault: a node that is about to stop still answers from the state that it has.
+    wait::until(SETTLE, "the cluster to take a write", || scene.write()).await?;
     wait::until(SETTLE, "the node to be well again", || async {
-        // A task of its own may have met the fault too, and then it stops: it cannot be sure of its state.
+        // An entry that it was to apply may have met the fault too, and then it stops: it cannot be sure of its state.
         if node.exit_status()?.is_some() {
             node.start()?;
         }
