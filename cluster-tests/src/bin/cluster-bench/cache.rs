@@ -154,6 +154,7 @@ impl Bench<'_> {
     /// As much as comes through.
     fn slice(&self, peer: &Peer, way: Way, size: Size, round: usize) -> Result<Figures> {
         let by = match way {
+            Way::Http if size.is_long() => By::Discard,
             Way::Http | Way::Tls => By::Wrk(None),
             Way::Http2 => By::H2load { streams: self.settings.streams },
             Way::Misses => By::Wrk(Some(self.unique)),
@@ -224,6 +225,11 @@ impl Size {
             Self::Middle => "/100KB",
             Self::Large => "/10MB",
         }
+    }
+
+    /// Whether a generator that copies it would be busier with that than the server is with sending it.
+    fn is_long(self) -> bool {
+        self != Self::Small
     }
 
     pub(crate) fn bytes(self) -> usize {

@@ -1,6 +1,8 @@
-//! Putting load on a server, and reading what it cost: `wrk` for as many requests as come through over HTTP/1.1, and `h2load` over HTTP/2
-//! and wherever a rate is given. Both run on the core of the load, and end by themselves.
+//! Putting load on a server, and reading what it cost: `wrk` for as many requests as come through over HTTP/1.1, `h2load` over HTTP/2
+//! and wherever a rate is given, and readers of our own where copying what comes would be most of the work. All run on the core of the
+//! load, and end by themselves.
 
+mod discard;
 mod h2load;
 mod wrk;
 
@@ -38,6 +40,8 @@ pub(crate) struct Load<'a> {
 pub(crate) enum By<'a> {
     /// `wrk`, over HTTP/1.1, with a script that makes the requests if there is one.
     Wrk(Option<&'a Path>),
+    /// Readers that throw away what comes, over HTTP/1.1 without TLS.
+    Discard,
     /// `h2load`, over HTTP/2, with so many streams at a time on each connection.
     H2load { streams: u32 },
     /// `h2load`, so many requests a second over all connections, over HTTP/1.1 or with so many streams over HTTP/2.
@@ -103,6 +107,7 @@ pub(crate) fn median(mut rounds: Vec<Figures>) -> Result<Figures> {
 fn run(target: Target<'_>, load: Load<'_>) -> Result<Report> {
     match load.by {
         By::Wrk(script) => wrk::run(target, load, script),
+        By::Discard => discard::run(target, load),
         By::H2load { streams } => h2load::run(target, load, Some(streams), None),
         By::Paced { streams, requests_s } => h2load::run(target, load, streams, Some(requests_s)),
     }
