@@ -8,7 +8,12 @@
 //!   copy(bytes) ──► a block in a chunk of 2 MiB ──► Bytes, whose address is in the arena ──► through hyper, as any other
 //!                                                                                                  │
 //!   the last block of a chunk goes ──► its memory is given back          send(socket, [head, Bytes]) ── by its address it is known
+//!                                                                          │
+//!                                       head ── copied ──► slate ──┬─ pipe ─► socket
+//!                                                          Bytes ──┘
 //! ```
+//! A head goes the same way, by way of a slate, which each thread has: so it takes no call of its own.
+//!
 //! Who reads such [`Bytes`] sees memory like any other. Only who writes to a socket, with [`send`], knows them, by their address.
 //!
 //! Chunks that are shared are large pages where the system has any: taking hold of 25 small pages costs more than all that is saved by
@@ -30,7 +35,8 @@ mod arena;
 mod block;
 mod pipe;
 mod send;
+mod slate;
 
 pub use arena::{ADDRESSES, CHUNK_BYTES};
 pub use block::{copy, holds, is_sparse};
-pub use send::{SENT_BYTES_MIN, any_in_block, send};
+pub use send::{SENT_BYTES_MIN, send};

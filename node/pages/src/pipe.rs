@@ -16,7 +16,7 @@ use rustix::{
 pub(crate) struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
-    /// The most bytes that it takes, wherever in a page they begin.
+    /// The most bytes of a block that it takes, wherever in a page they begin, behind what one page has room for.
     room: usize,
 }
 
@@ -28,16 +28,18 @@ impl Pipe {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // It also works with less room.
         let _ = fcntl_setpipe_size(&writer, WANTED_BYTES);
-        let room = fcntl_getpipe_size(&writer)?.saturating_sub(page_size()).max(1);
+        let room = fcntl_getpipe_size(&writer)?.saturating_sub(2 * page_size()).max(1);
         Ok(Self { reader, writer, room })
     }
 
-    /// Takes hold of as much of a block as there is room for, and says how much that is. The pipe must be empty.
-    pub(crate) fn hold(&self, block: &[u8]) -> rustix::io::Result<usize> {
+    /// Takes hold of what is on a slate, and of as much of a block behind it as there is room for, and says how many bytes that are. The pipe must be
+    /// empty.
+    pub(crate) fn hold(&self, before: &[u8], block: &[u8]) -> rustix::io::Result<usize> {
         let now = &block[..block.len().min(self.room)];
-        // SAFETY: what is in a block does not change as long as anybody has its memory, and this counts among those: its memory is taken out of the
-        // mapping when it is given back, and not written to.
-        unsafe { vmsplice(&self.writer, &[IoSliceRaw::from_slice(now)], SpliceFlags::NONBLOCK) }
+        let pieces = [before, now].map(IoSliceRaw::from_slice);
+        // SAFETY: what is in a block, or on a slate, does not change as long as anybody has its memory, and this counts among those: its memory is
+        // taken out of the mapping when it is given back, and not written to.
+        unsafe { vmsplice(&self.writer, if before.is_empty() { &pieces[1..] } else { &pieces }, SpliceFlags::NONBLOCK) }
     }
 
     /// Sends as much of what it holds as the socket takes. If the rest cannot be taken out, the pipe is not to be used again.

@@ -39,19 +39,12 @@ impl AsyncRead for PlainSocket {
 }
 
 impl AsyncWrite for PlainSocket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let piece = [IoSlice::new(bytes)];
-        if ncore_pages::any_in_block(&piece) {
-            return self.poll_send(cx, &piece);
-        }
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, &[IoSlice::new(bytes)])
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if ncore_pages::any_in_block(pieces) {
-            return self.poll_send(cx, pieces);
-        }
-        Pin::new(&mut self.0).poll_write_vectored(cx, pieces)
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
