@@ -184,7 +184,7 @@ fn say_rate(what: &str, count: u64, began: Instant, before: f64) -> Result<()> {
 
 /// Processor time of this process in seconds.
 fn cpu() -> Result<f64> {
-    cpu_seconds(&[std::process::id()])
+    cpu_seconds(std::process::id())
 }
 
 fn key(n: u64) -> EntryKey {

@@ -88,5 +88,5 @@ pub(crate) async fn measure(cluster: &Arc<impl Cluster>, clients: usize, duratio
 }
 
 fn of_each(processes: &[u32]) -> Result<Vec<f64>> {
-    processes.iter().map(|process| cpu_seconds(&[*process])).collect()
+    processes.iter().map(|process| cpu_seconds(*process)).collect()
 }

@@ -74,11 +74,13 @@ struct Report {
 
 /// Puts `load` on a server, all of whose processes are given.
 pub(crate) fn measure(processes: &[u32], target: Target<'_>, load: Load<'_>) -> Result<Figures> {
-    let before = (Instant::now(), cpu_seconds(processes)?, cpu_seconds_of_load()?);
+    // A server may have a process that ends by itself, as nginx has for a minute.
+    let of_each: Vec<(u32, f64)> = processes.iter().filter_map(|process| Some((*process, cpu_seconds(*process).ok()?))).collect();
+    let before = (Instant::now(), cpu_seconds_of_load()?);
     let report = run(target, load)?;
     let elapsed_s = before.0.elapsed().as_secs_f64();
-    let cpu_s = cpu_seconds(processes)? - before.1;
-    let load_cpu_s = cpu_seconds_of_load()? - before.2;
+    let cpu_s: f64 = of_each.iter().filter_map(|(process, before)| Some(cpu_seconds(*process).ok()? - before)).sum();
+    let load_cpu_s = cpu_seconds_of_load()? - before.1;
     let Report { requests, requests_s, bytes, p50_ms, p99_ms } = report;
     ensure!(requests > 0.0, "{target:?} gave nothing");
     Ok(Figures {

@@ -163,7 +163,7 @@ fn say_memory(when: &str, node: &Node) -> Result<()> {
 
 /// User and system time of the node so far, in seconds: what a busy machine does not spoil.
 fn cpu(node: &Node) -> Result<f64> {
-    cpu_seconds(&[node.pid().context("the node does not run")?])
+    cpu_seconds(node.pid().context("the node does not run")?)
 }
 
 fn say_disk(node: &Node) -> Result<()> {

@@ -43,10 +43,10 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// User and system time of these processes so far.
-pub(crate) fn cpu_seconds(processes: &[u32]) -> Result<f64> {
+/// User and system time of a process so far.
+pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
     // utime and stime.
-    processes.iter().map(|process| seconds(process, 14, 2)).sum()
+    seconds(process, 14, 2)
 }
 
 /// User and system time of this process so far, and of all that it has started and that have ended: the load, and what answers for origins.
