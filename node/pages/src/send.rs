@@ -168,10 +168,10 @@ mod tests {
         sender.set_nonblocking(true).expect("does not block");
         let (mut expected, mut queued) = (Vec::new(), 0);
         for seed in 0.. {
-            let block = in_block(60_000, seed);
-            match send(&sender, &[IoSlice::new(&block)]) {
+            let (head, block) = (pattern(3_000, seed), in_block(60_000, seed));
+            match send(&sender, &[IoSlice::new(&head), IoSlice::new(&block)]) {
                 Ok(taken) => {
-                    expected.extend_from_slice(&block[..taken]);
+                    expected.extend_from_slice(&[&head, &block[..]].concat()[..taken]);
                     queued += 1;
                 }
                 Err(error) => {
@@ -181,10 +181,15 @@ mod tests {
             }
         }
         assert!(queued > 1, "the socket takes more than one");
-        // As many as there are places for in several chunks, so that each place of before has somebody else.
+        // As many as there are places for in several chunks, and on several slates, so that each place of before has somebody else.
+        let (other, mut reader) = connected();
+        let reading = std::thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
         for seed in 1_000..1_200 {
-            drop(in_block(60_000, seed));
+            let (head, block) = (pattern(3_000, seed), in_block(60_000, seed));
+            send(&other, &[IoSlice::new(&head), IoSlice::new(&block)]).expect("sent");
         }
+        drop(other);
+        assert!(reading.join().expect("no panic").expect("read") > 200 * 3_000);
         drop(sender);
         let mut read = Vec::new();
         receiver.read_to_end(&mut read).expect("read");
