@@ -63,12 +63,12 @@ impl Pending {
         self.record.zone = Some(Box::new(access));
     }
 
-    /// The head of the answer is known.
-    pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap) {
+    /// The head of the answer is known, so long after that of the request.
+    pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap, took: Duration) {
         self.answered = true;
         self.record.status = status;
         if let Some(zone) = &mut self.record.zone {
-            zone.head_us = micros(self.started.elapsed());
+            zone.head_us = micros(took);
         }
         self.record.cache = CacheUse::of_header(headers.get(&X_CACHE).map(|value| value.as_bytes()));
     }

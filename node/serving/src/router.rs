@@ -112,7 +112,7 @@ impl Router {
         // The origin of a zone may have said what it is.
         headers.entry(SERVER).or_insert(const { HeaderValue::from_static("ncore") });
         let Some(mut record) = record else { return response };
-        record.answered(response.status().as_u16(), response.headers());
+        record.answered(response.status().as_u16(), response.headers(), took);
         response.body_mut().keep(record);
         response
     }

@@ -253,13 +253,14 @@ impl ZoneServer {
         let (parts, body) = request.into_parts();
         let came = record.is_some().then(|| Came::new(parts.version, peer.secure, &parts.headers));
         let trace = Trace::default();
-        let path = parts.uri.path().to_owned();
+        // Shares what it stands in.
+        let uri = parts.uri.clone();
         let head_only = parts.method == Method::HEAD;
         let walked = engine.walk(zone, parts, body, peer, Sight { age, id, trace: &trace }).await;
         let (used, outcome, mut response) = match walked {
             Ok((used, response)) => (used, Outcome::Zone, response),
             Err(refusal) => {
-                let about = About { instance: Some(&path), request_id: id, head_only };
+                let about = About { instance: Some(uri.path()), request_id: id, head_only };
                 let (outcome, response) = refuse(&refusal, zone, about);
                 (CacheUsed::Error, outcome, response)
             }

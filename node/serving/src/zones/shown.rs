@@ -10,13 +10,16 @@
 
 use std::{
     ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
-use moka::sync::Cache;
 use ncore_store::cached::EntryKey;
+use parking_lot::RwLock;
 
 use super::{
     record,
@@ -40,11 +43,28 @@ pub(crate) struct Chosen {
     at: usize,
 }
 
-/// Heads by key, each with the bytes that it was made of.
-pub(super) struct Shows(Cache<EntryKey, (Bytes, Arc<Shown>)>);
+/// Heads in slots by key, each with the bytes that it was made of. Of two keys with the same slot one is there: what is asked for often comes back
+/// to it at once, which costs less than to know what is asked for often.
+pub(super) struct Shows {
+    slots: Box<[RwLock<Option<Show>>]>,
+    /// What is held, in bytes as [`Show::weight`] has them.
+    held: AtomicUsize,
+    /// The slot that makes room next.
+    hand: AtomicUsize,
+}
 
-/// The most that is held, in bytes as [`weight`] has them.
-const SHOWS_BYTES: u64 = 8 << 20;
+/// What is in a slot.
+struct Show {
+    key: EntryKey,
+    bytes: Bytes,
+    shown: Arc<Shown>,
+}
+
+/// The most that is held, in bytes as [`Show::weight`] has them.
+const SHOWS_BYTES: usize = 8 << 20;
+
+/// Twice as many as there are heads of one variant in so many bytes, about.
+const SLOTS: usize = 4_096;
 
 /// What a variant takes in memory beside its bytes, about: a table of fields, and what they say.
 const VARIANT_BYTES: usize = 2 << 10;
@@ -97,26 +117,53 @@ impl Deref for Chosen {
 
 impl Default for Shows {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(SHOWS_BYTES).weigher(|_, (bytes, shown): &(Bytes, Arc<Shown>)| weight(bytes, shown)).build())
+        Self { slots: (0..SLOTS).map(|_| RwLock::new(None)).collect(), held: AtomicUsize::new(0), hand: AtomicUsize::new(0) }
     }
 }
 
 impl Shows {
     /// What was made of these bytes, or is now.
     pub(super) fn of(&self, key: &EntryKey, bytes: Bytes) -> Arc<Shown> {
-        if let Some((known, shown)) = self.0.get(key)
-            && are_the_same(&known, &bytes)
+        if let Some(known) = &*self.slot(key).read()
+            && known.key == *key
+            && are_the_same(&known.bytes, &bytes)
         {
-            return shown;
+            return Arc::clone(&known.shown);
         }
         let shown = Arc::new(Shown::of(bytes.clone()));
-        self.0.insert(*key, (bytes, Arc::clone(&shown)));
+        self.put(self.slot(key), Some(Show { key: *key, bytes, shown: Arc::clone(&shown) }));
+        while self.held.load(Ordering::Relaxed) > SHOWS_BYTES {
+            self.put(&self.slots[self.hand.fetch_add(1, Ordering::Relaxed) % SLOTS], None);
+        }
         shown
     }
 
     /// Lets go of what was made of the bytes of a key.
     pub(super) fn forget(&self, key: &EntryKey) {
-        self.0.invalidate(key);
+        if self.slot(key).read().as_ref().is_some_and(|known| known.key == *key) {
+            self.put(self.slot(key), None);
+        }
+    }
+
+    fn slot(&self, key: &EntryKey) -> &RwLock<Option<Show>> {
+        // The first byte chooses other things too.
+        let [_, low, high, ..] = *key.as_bytes();
+        &self.slots[usize::from(u16::from_le_bytes([low, high])) % SLOTS]
+    }
+
+    fn put(&self, slot: &RwLock<Option<Show>>, show: Option<Show>) {
+        let weight = |show: &Option<Show>| show.as_ref().map_or(0, Show::weight);
+        // Before it is there, so that nobody takes off what was not added yet.
+        self.held.fetch_add(weight(&show), Ordering::Relaxed);
+        let old = std::mem::replace(&mut *slot.write(), show);
+        self.held.fetch_sub(weight(&old), Ordering::Relaxed);
+    }
+}
+
+impl Show {
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        self.bytes.len() + VARIANT_BYTES * (1 + self.shown.variants.len())
     }
 }
 
@@ -125,20 +172,19 @@ fn are_the_same(one: &Bytes, other: &Bytes) -> bool {
     std::ptr::eq(&raw const one[..], &raw const other[..])
 }
 
-fn weight(bytes: &Bytes, shown: &Shown) -> u32 {
-    u32::try_from(bytes.len() + VARIANT_BYTES * (1 + shown.variants.len())).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Arc};
+    use std::{
+        path::Path,
+        sync::{Arc, atomic::Ordering},
+    };
 
     use bytes::Bytes;
     use http::{HeaderMap, HeaderValue, StatusCode, header::AGE};
     use ncore_cache::{freshness::Times, reuse::Mark, vary::VariantKey};
     use ncore_store::cached::{Cached, CachedSettings, Entry, EntryKey};
 
-    use super::{Shown, Shows};
+    use super::{SHOWS_BYTES, Shown, Shows};
     use crate::zones::{
         Zone,
         origin::nowhere,
@@ -182,6 +228,19 @@ mod tests {
             let shown = shows.of(&key(), encode(&[variant(round, "a")]));
             assert_eq!(shown.variants[0].fill, round);
         }
+    }
+
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let shows = Shows::default();
+        let keys = (0..20_000_u64).map(|number| EntryKey::of(&[&number.to_le_bytes()]));
+        for key in keys.clone() {
+            assert_eq!(shows.of(&key, encode(&[variant(1, "a")])).variants.len(), 1);
+            assert!(shows.held.load(Ordering::Relaxed) <= SHOWS_BYTES);
+        }
+        assert!(shows.held.load(Ordering::Relaxed) > SHOWS_BYTES / 2, "there is room for more");
+        keys.for_each(|key| shows.forget(&key));
+        assert_eq!(shows.held.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

@@ -16,13 +16,24 @@ impl EntryKey {
     /// The key of a name that has several parts. Each part goes in with its length, so that no two lists of parts are alike.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+        let lengths = parts.iter().map(|part| (part.len() as u64).to_le_bytes());
+        let pieces = || lengths.clone().zip(parts);
+        let mut short = [0; SHORT_NAME];
+        let mut room = &mut short[..];
+        let fits = pieces().all(|(length, part)| put(&mut room, &length) && put(&mut room, part));
+        let unused = room.len();
+        // What is there as a whole need not be gathered, which is most of the work for a name.
+        let hash = if fits {
+            blake3::hash(&short[..SHORT_NAME - unused])
+        } else {
+            let mut hasher = blake3::Hasher::new();
+            pieces().for_each(|(length, part)| {
+                hasher.update(&length).update(part);
+            });
+            hasher.finalize()
+        };
         let mut key = [0; 16];
-        hasher.finalize_xof().fill(&mut key);
+        key.copy_from_slice(&hash.as_bytes()[..16]);
         Self(key)
     }
 
@@ -70,6 +81,45 @@ impl Entry {
 /// What an entry costs beside its bytes: key, handle, and the nodes of the table it is in, rounded up.
 const OVERHEAD_BYTES: usize = 256;
 
+/// Names that have no more bytes than these, the lengths of their parts included, are hashed at once.
+const SHORT_NAME: usize = 256;
+
+/// Puts `bytes` at the beginning of `room`, which is what is behind them then; if there is enough of it.
+fn put(room: &mut &mut [u8], bytes: &[u8]) -> bool {
+    let Some((place, behind)) = std::mem::take(room).split_at_mut_checked(bytes.len()) else { return false };
+    place.copy_from_slice(bytes);
+    *room = behind;
+    true
+}
+
 fn low(number: u128) -> u64 {
     u64::try_from(number & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EntryKey, SHORT_NAME};
+
+    /// As it was before names were hashed at once: entries on disks have such keys.
+    fn gathered(parts: &[&[u8]]) -> EntryKey {
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        EntryKey(key)
+    }
+
+    #[test]
+    fn a_key_is_the_same_whether_its_name_is_short_or_long() {
+        for length in [0, 1, 100, SHORT_NAME - 33, SHORT_NAME - 32, SHORT_NAME - 31, SHORT_NAME, 5_000] {
+            let name: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
+            let parts: [&[u8]; 3] = [b"head", &name, b"1234"];
+            assert_eq!(EntryKey::of(&parts), gathered(&parts), "{length}");
+        }
+        assert_eq!(EntryKey::of(&[]), gathered(&[]));
+        assert_ne!(EntryKey::of(&[b"a", b"bc"]), EntryKey::of(&[b"ab", b"c"]));
+    }
 }
