@@ -8,11 +8,12 @@
 //!   copy(bytes) ──► a block in a chunk of 2 MiB ──► Bytes, whose address is in the arena ──► through hyper, as any other
 //!                                                                                                  │
 //!   the last block of a chunk goes ──► its memory is given back          send(socket, [head, Bytes]) ── by its address it is known
-//!                                                                          │
-//!                                       head ── copied ──► slate ──┬─ pipe ─► socket
-//!                                                          Bytes ──┘
+//!
+//!   send:   head ── copied ──► slate of the thread ──┐
+//!           Bytes ───────────────────────────────────┴──► pipe of the thread ──► socket
 //! ```
-//! A head goes the same way, by way of a slate, which each thread has: so it takes no call of its own.
+//! A head goes the same way as what is behind it, so that it takes no call and no packet of its own. Each thread that sends has a pipe and a
+//! slate of 256 KiB.
 //!
 //! Who reads such [`Bytes`] sees memory like any other. Only who writes to a socket, with [`send`], knows them, by their address.
 //!
@@ -22,7 +23,7 @@
 //! # What holds
 //!
 //! 1. **A byte is written once.** A block is filled before anybody has it, and never again. Its place has nobody else until the memory of the whole chunk was given
-//!    back and there is new memory in its place. What the kernel is still sending then stays as it was, for the kernel holds the pages themselves, until
+//!    back and there is new memory in its place; and so it is with a slate that is full. What the kernel is still sending then stays as it was, for the kernel holds the pages themselves, until
 //!    the peer has them.
 //! 2. **Shared chunks take little more than what is in them**: no more than twice that, and 8 MiB, whenever one is added. Whoever sees content that is
 //!    asked for in a chunk of which little is in use ([`is_sparse`]) copies it to another, so that the chunk goes.
