@@ -61,7 +61,7 @@ pub(crate) struct Ask {
     /// The newest purge that is about it; what is stored and older than that has no part in the answer.
     pub(crate) newest_purge: u64,
     /// How often what is under the key was invalidated.
-    pub(crate) invalidations: u64,
+    pub(crate) invalidations: u32,
     /// What interim responses are told to.
     pub(crate) informational: Option<OnInformational>,
     /// The nodes that are asked before the origin.

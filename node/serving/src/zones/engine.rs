@@ -364,6 +364,7 @@ impl Engine {
 impl Walk<'_> {
     async fn answer_or_ask(&self) -> Answer {
         for round in 1.. {
+            let landings = self.engine.flights.landings(&self.key.head);
             let need = match self.plan().await {
                 Plan::Answer(ready, used) => return Ok(self.ready_answer(ready, used, None)),
                 Plan::AnswerAndAsk(ready) => {
@@ -377,7 +378,7 @@ impl Walk<'_> {
             }
             // A future is as large as its largest part, and is copied with whatever holds it. What asks an origin is large, and a hit is to
             // carry none of it: so here and wherever an origin is asked it has a place of its own.
-            if let Some(answer) = Box::pin(self.ask(&need, round)).await {
+            if let Some(answer) = Box::pin(self.ask(&need, round, landings)).await {
                 return answer;
             }
         }
@@ -436,8 +437,8 @@ impl Walk<'_> {
         if self.asked_as == AskedAs::Node && !self.asking.secure { Sent::AsItIs } else { Sent::Sealed }
     }
 
-    /// Asks the origin, or waits for who asks it already. `None` if it is best to look again.
-    async fn ask(&self, need: &Need, round: usize) -> Option<Answer> {
+    /// Asks the origin, or waits for who asks it already. `None` if it is best to look again; so many flights had ended when it was looked last.
+    async fn ask(&self, need: &Need, round: usize, landings: u32) -> Option<Answer> {
         if let Some(gap) = need.gap.as_ref().filter(|_| round <= ROUNDS_MAX) {
             return self.ask_for_gap(need, gap).await;
         }
@@ -447,7 +448,13 @@ impl Walk<'_> {
             return Some(self.ask_alone(need, wishes).await);
         }
         let (fill, newest_purge, way) = (self.engine.view.revision(), self.newest_purge(), self.way());
-        match self.engine.flights.board(self.key.head, fill, newest_purge, &way) {
+        let flights = &self.engine.flights;
+        let seat = match round < ROUNDS_MAX {
+            true => flights.board_since(landings, self.key.head, fill, newest_purge, &way),
+            false => flights.board(self.key.head, fill, newest_purge, &way),
+        };
+        match seat {
+            Seat::Missed => None,
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {
                 let (mut order, early) = self.order_early(need, Wishes::Kept, flight.fill);

@@ -13,7 +13,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -55,6 +55,8 @@ pub(crate) enum Seat {
     Leader(Arc<Flight>),
     /// It waits for what the leader is answered.
     Follower(watch::Receiver<State>),
+    /// It would be the one that asks, but a flight has ended since it looked for what is stored: that may be there now.
+    Missed,
     /// There is no room for another flight.
     None,
 }
@@ -64,29 +66,52 @@ pub(crate) enum Seat {
 pub(crate) struct Flights {
     by_key: Mutex<HashMap<EntryKey, Arc<Flight>>>,
     max: usize,
-    /// How often something was invalidated, by a byte of its key.
-    invalidations: [AtomicU64; 256],
+    /// How often something was invalidated.
+    invalidations: Counts,
+    /// How often a flight has ended.
+    landings: Counts,
 }
+
+/// How often something has happened to a key, or to another one that has the same place. There are many places: what comes is not kept if something
+/// else was invalidated meanwhile that has the same one, and behind an API that is written to that is often.
+#[derive(Debug)]
+struct Counts(Box<[AtomicU32]>);
+
+/// Places of counts: two bytes of a key.
+const PLACES: usize = 1 << 16;
 
 impl Flights {
     /// At most `max` at once.
     pub(crate) fn new(max: usize) -> Self {
-        Self { by_key: Mutex::default(), max, invalidations: [const { AtomicU64::new(0) }; 256] }
+        Self { by_key: Mutex::default(), max, invalidations: Counts::new(), landings: Counts::new() }
     }
 
     /// Takes a seat in the flight for a key, which has to be younger than `newest_purge`. A new one begins under the revision `fill`.
     pub(crate) fn board(&self, key: EntryKey, fill: u64, newest_purge: u64, way: &Way) -> Seat {
-        self.board_run(vec![key], fill, newest_purge, way)
+        self.seat(vec![key], None, fill, newest_purge, way)
+    }
+
+    /// The same for who has looked for what is stored when so many flights had ended ([`landings`](Self::landings)): what one of them has brought since
+    /// need not be asked for again.
+    pub(crate) fn board_since(&self, landings: u32, key: EntryKey, fill: u64, newest_purge: u64, way: &Way) -> Seat {
+        self.seat(vec![key], Some(landings), fill, newest_purge, way)
     }
 
     /// The same for several keys in a row: in the flight for the first of them, or in a new one for as many as none is under way for.
-    pub(crate) fn board_run(&self, mut keys: Vec<EntryKey>, fill: u64, newest_purge: u64, way: &Way) -> Seat {
+    pub(crate) fn board_run(&self, keys: Vec<EntryKey>, fill: u64, newest_purge: u64, way: &Way) -> Seat {
+        self.seat(keys, None, fill, newest_purge, way)
+    }
+
+    fn seat(&self, mut keys: Vec<EntryKey>, landings: Option<u32>, fill: u64, newest_purge: u64, way: &Way) -> Seat {
         let mut by_key = self.by_key();
         let may_join = |known: &&Arc<Flight>| known.fill >= newest_purge && known.may_be_waited_for(way);
         let under_way = |key: &EntryKey| by_key.get(key).filter(may_join);
         let Some(first) = keys.first() else { return Seat::None };
         if let Some(known) = under_way(first) {
             return Seat::Follower(known.follow());
+        }
+        if landings.is_some_and(|landings| self.landings(first) != landings) {
+            return Seat::Missed;
         }
         let free = keys.iter().position(|key| under_way(key).is_some()).unwrap_or(keys.len());
         let is_full = by_key.len() >= self.max && !by_key.contains_key(first);
@@ -113,26 +138,51 @@ impl Flights {
     pub(crate) fn land(&self, flight: &Arc<Flight>) {
         let mut by_key = self.by_key();
         for key in &flight.keys {
+            self.landings.add(key);
             if by_key.get(key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
                 by_key.remove(key);
             }
         }
     }
 
+    /// How often flights for a key have ended, at least.
+    pub(crate) fn landings(&self, key: &EntryKey) -> u32 {
+        self.landings.of(key)
+    }
+
     /// How often what is under a key was invalidated, at least. What is asked for is kept only if this is the same when it comes.
-    pub(crate) fn invalidations(&self, key: &EntryKey) -> u64 {
-        self.invalidations[usize::from(key.as_bytes()[0])].load(Ordering::Acquire)
+    pub(crate) fn invalidations(&self, key: &EntryKey) -> u32 {
+        self.invalidations.of(key)
     }
 
     /// What is asked for under a key is not to be kept, and nobody joins its flight any more.
     pub(crate) fn invalidate(&self, key: &EntryKey) {
-        self.invalidations[usize::from(key.as_bytes()[0])].fetch_add(1, Ordering::AcqRel);
+        self.invalidations.add(key);
         self.by_key().remove(key);
     }
 
     fn by_key(&self) -> std::sync::MutexGuard<'_, HashMap<EntryKey, Arc<Flight>>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self((0..PLACES).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    fn of(&self, key: &EntryKey) -> u32 {
+        self.0[place(key)].load(Ordering::Acquire)
+    }
+
+    fn add(&self, key: &EntryKey) {
+        self.0[place(key)].fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn place(key: &EntryKey) -> usize {
+    let [low, high, ..] = *key.as_bytes();
+    usize::from(u16::from_le_bytes([low, high]))
 }
 
 impl Flight {
@@ -199,6 +249,19 @@ mod tests {
         assert!(matches!(flights.board(key("b"), 6, 0, &straight()), Seat::Leader(_)));
     }
 
+    /// What a flight has brought is there before the flight ends: who has looked before that, and comes after it, looks again.
+    #[test]
+    fn who_has_looked_before_a_flight_ended_does_not_lead_another() {
+        let flights = Flights::new(8);
+        let looked = flights.landings(&key("a"));
+        let board = |landings| flights.board_since(landings, key("a"), 5, 0, &straight());
+        let Seat::Leader(flight) = board(looked) else { panic!("the first") };
+        assert!(matches!(board(looked), Seat::Follower(_)));
+        flights.land(&flight);
+        assert!(matches!(board(looked), Seat::Missed));
+        assert!(matches!(board(flights.landings(&key("a"))), Seat::Leader(_)));
+    }
+
     #[tokio::test]
     async fn nobody_joins_what_began_before_a_purge() {
         let flights = Flights::new(8);
@@ -212,6 +275,15 @@ mod tests {
         flights.invalidate(&key("a"));
         assert!(flights.invalidations(&key("a")) > before);
         assert!(matches!(flights.board(key("a"), 6, 6, &straight()), Seat::Leader(_)));
+    }
+
+    /// A thousand writes while something is asked for leave it to be kept, as a rule.
+    #[test]
+    fn what_is_invalidated_is_hardly_ever_taken_for_something_else() {
+        let flights = Flights::new(8);
+        (0..1_000).for_each(|number| flights.invalidate(&key(&format!("written/{number}"))));
+        let touched = (0..1_000).filter(|number| flights.invalidations(&key(&format!("read/{number}"))) > 0).count();
+        assert!(touched < 50, "{touched} of 1000");
     }
 
     #[test]

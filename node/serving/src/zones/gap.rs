@@ -63,7 +63,7 @@ impl Refill {
                 State::Filling(filling) => Got::Filling(filling, Collapse::Yes),
                 _ => Got::Nothing,
             },
-            Seat::None => self.lead(first, None, fill, others).await,
+            Seat::Missed | Seat::None => self.lead(first, None, fill, others).await,
         }
     }
 
