@@ -23,8 +23,8 @@
 //! # What holds
 //!
 //! 1. **A byte is written once.** A block is filled before anybody has it, and never again. Its place has nobody else until the memory of the whole chunk was given
-//!    back and there is new memory in its place; and so it is with a slate that is full. What the kernel is still sending then stays as it was, for the kernel holds the pages themselves, until
-//!    the peer has them.
+//!    back and there is new memory in its place; and so it is with a slate that is full. What the kernel is still sending then stays as it was, for
+//!    the kernel holds the pages themselves, until the peer has them.
 //! 2. **Shared chunks take little more than what is in them**: no more than twice that, and 8 MiB, whenever one is added. Whoever sees content that is
 //!    asked for in a chunk of which little is in use ([`is_sparse`]) copies it to another, so that the chunk goes.
 //! 3. **It can always be done without.** Where there is no such memory, there is no block, and the bytes stay where they are; where there is no pipe, or no

@@ -448,12 +448,8 @@ impl Walk<'_> {
             return Some(self.ask_alone(need, wishes).await);
         }
         let (fill, newest_purge, way) = (self.engine.view.revision(), self.newest_purge(), self.way());
-        let flights = &self.engine.flights;
-        let seat = match round < ROUNDS_MAX {
-            true => flights.board_since(landings, self.key.head, fill, newest_purge, &way),
-            false => flights.board(self.key.head, fill, newest_purge, &way),
-        };
-        match seat {
+        let landings = (round < ROUNDS_MAX).then_some(landings);
+        match self.engine.flights.board_since(landings, self.key.head, fill, newest_purge, &way) {
             Seat::Missed => None,
             Seat::None => Some(self.ask_alone(need, Wishes::Kept).await),
             Seat::Leader(flight) => {

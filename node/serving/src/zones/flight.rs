@@ -66,19 +66,16 @@ pub(crate) enum Seat {
 pub(crate) struct Flights {
     by_key: Mutex<HashMap<EntryKey, Arc<Flight>>>,
     max: usize,
-    /// How often something was invalidated.
-    invalidations: Counts,
-    /// How often a flight has ended.
-    landings: Counts,
+    /// How often something was invalidated. Of many places: what comes is not kept if something else was invalidated meanwhile that has the same
+    /// one, and behind an API that is written to that is often.
+    invalidations: Counts<65_536>,
+    /// How often a flight has ended. Of few: every hit reads one, and two keys with the same one cost another look at most.
+    landings: Counts<256>,
 }
 
-/// How often something has happened to a key, or to another one that has the same place. There are many places: what comes is not kept if something
-/// else was invalidated meanwhile that has the same one, and behind an API that is written to that is often.
+/// How often something has happened to a key, or to another one that has the same place.
 #[derive(Debug)]
-struct Counts(Box<[AtomicU32]>);
-
-/// Places of counts: two bytes of a key.
-const PLACES: usize = 1 << 16;
+struct Counts<const PLACES: usize>(Box<[AtomicU32]>);
 
 impl Flights {
     /// At most `max` at once.
@@ -88,13 +85,13 @@ impl Flights {
 
     /// Takes a seat in the flight for a key, which has to be younger than `newest_purge`. A new one begins under the revision `fill`.
     pub(crate) fn board(&self, key: EntryKey, fill: u64, newest_purge: u64, way: &Way) -> Seat {
-        self.seat(vec![key], None, fill, newest_purge, way)
+        self.board_since(None, key, fill, newest_purge, way)
     }
 
-    /// The same for who has looked for what is stored when so many flights had ended ([`landings`](Self::landings)): what one of them has brought since
-    /// need not be asked for again.
-    pub(crate) fn board_since(&self, landings: u32, key: EntryKey, fill: u64, newest_purge: u64, way: &Way) -> Seat {
-        self.seat(vec![key], Some(landings), fill, newest_purge, way)
+    /// The same for who has looked for what is stored when so many flights had ended ([`landings`](Self::landings)), if it can look again: what one of them
+    /// has brought since need not be asked for again.
+    pub(crate) fn board_since(&self, landings: Option<u32>, key: EntryKey, fill: u64, newest_purge: u64, way: &Way) -> Seat {
+        self.seat(vec![key], landings, fill, newest_purge, way)
     }
 
     /// The same for several keys in a row: in the flight for the first of them, or in a new one for as many as none is under way for.
@@ -166,23 +163,18 @@ impl Flights {
     }
 }
 
-impl Counts {
+impl<const PLACES: usize> Counts<PLACES> {
     fn new() -> Self {
         Self((0..PLACES).map(|_| AtomicU32::new(0)).collect())
     }
 
     fn of(&self, key: &EntryKey) -> u32 {
-        self.0[place(key)].load(Ordering::Acquire)
+        self.0[key.place(PLACES)].load(Ordering::Acquire)
     }
 
     fn add(&self, key: &EntryKey) {
-        self.0[place(key)].fetch_add(1, Ordering::AcqRel);
+        self.0[key.place(PLACES)].fetch_add(1, Ordering::AcqRel);
     }
-}
-
-fn place(key: &EntryKey) -> usize {
-    let [low, high, ..] = *key.as_bytes();
-    usize::from(u16::from_le_bytes([low, high]))
 }
 
 impl Flight {
@@ -254,7 +246,7 @@ mod tests {
     fn who_has_looked_before_a_flight_ended_does_not_lead_another() {
         let flights = Flights::new(8);
         let looked = flights.landings(&key("a"));
-        let board = |landings| flights.board_since(landings, key("a"), 5, 0, &straight());
+        let board = |landings| flights.board_since(Some(landings), key("a"), 5, 0, &straight());
         let Seat::Leader(flight) = board(looked) else { panic!("the first") };
         assert!(matches!(board(looked), Seat::Follower(_)));
         flights.land(&flight);

@@ -69,7 +69,7 @@ impl Shelf {
 
     /// Changes what is kept under a key, with nobody else changing it.
     pub(crate) async fn change(&self, key: EntryKey, change: impl FnOnce(&mut Head)) {
-        let _alone = self.locks[usize::from(key.as_bytes()[0]) % LOCKS].lock().await;
+        let _alone = self.locks[key.place(LOCKS)].lock().await;
         let mut head = Head::clone(&*self.head(&key).await);
         change(&mut head);
         self.shows.forget(&key);
@@ -79,7 +79,7 @@ impl Shelf {
 
     /// Removes all that is kept under a key.
     pub(crate) async fn remove(&self, key: &EntryKey) {
-        let _alone = self.locks[usize::from(key.as_bytes()[0]) % LOCKS].lock().await;
+        let _alone = self.locks[key.place(LOCKS)].lock().await;
         self.shows.forget(key);
         if let Err(error) = self.cached.remove(key).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what was invalidated cannot be removed from the disk");

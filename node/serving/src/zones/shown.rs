@@ -146,9 +146,7 @@ impl Shows {
     }
 
     fn slot(&self, key: &EntryKey) -> &RwLock<Option<Show>> {
-        // The first byte chooses other things too.
-        let [_, low, high, ..] = *key.as_bytes();
-        &self.slots[usize::from(u16::from_le_bytes([low, high])) % SLOTS]
+        &self.slots[key.place(SLOTS)]
     }
 
     fn put(&self, slot: &RwLock<Option<Show>>, show: Option<Show>) {

@@ -49,6 +49,13 @@ impl EntryKey {
         &self.0
     }
 
+    /// Its place in a table of so many, over which keys are spread evenly.
+    #[must_use]
+    pub fn place(&self, places: usize) -> usize {
+        let [low, _] = self.halves();
+        usize::try_from(low % places as u64).unwrap_or_default()
+    }
+
     /// The first and the second half, as numbers.
     pub(super) fn halves(&self) -> [u64; 2] {
         let number = u128::from_le_bytes(self.0);
